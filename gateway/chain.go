@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/pages"
+)
+
+// chain is the order in which every request is judged, outermost first: read it top to bottom to follow
+// one request. Nothing reaches an application by another way.
+func (g *Gateway) chain() handler {
+	steps := []step{
+		g.record,        // one access event a request, refusals too; errors become answers here
+		g.recoverPanic,  // our own defect costs one request, not the process
+		g.clientAddress, // who is asking, through trusted proxies only
+		g.findSite,      // Host, and the TLS server name that must agree
+		g.canonicalise,  // one reading of method, path and headers, or none
+		g.findSession,   // who is signed in
+		g.limit,         // rate and load, strangers first to go
+		g.refuseForgery, // cross-site state changes
+		g.ownPages,      // /.doorward/* ends here
+		g.judgeAccess,   // the site's access policy
+		g.limitBody,     // size and parameters of the body
+	}
+	h := g.forward // identity, proxy, cookie and header rules
+	for i := len(steps) - 1; i >= 0; i-- {
+		h = steps[i](h)
+	}
+	return h
+}
+
+// ServeHTTP judges one request by the policy in force when it arrived.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{w: w, id: newRequestID(), started: time.Now(), policy: g.policy.Load(), conn: connOf(r)}
+	if err := g.handle(x, r, x); err != nil {
+		// record has answered already; what is left is the order to break the connection.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (g *Gateway) record(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		aborted := true
+		defer func() {
+			if aborted && x.refused == "" {
+				x.refused = "aborted"
+			}
+			g.recordAccess(r, x)
+		}()
+		if err := next(w, r, x); err != nil {
+			g.report(w, r, x, err)
+		}
+		aborted = false
+		return nil
+	}
+}
+
+func (g *Gateway) recoverPanic(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) (err error) {
+		defer func() {
+			p := recover()
+			if p == nil {
+				return
+			}
+			if e, ok := p.(error); ok && errors.Is(e, http.ErrAbortHandler) {
+				panic(p) // the answer was cut on purpose
+			}
+			g.counters.panics.Add(1)
+			g.log.Error("recover from a panic", slog.String("request_id", x.id), slog.Any("panic", p),
+				slog.String("stack", string(debug.Stack())))
+			err = fmt.Errorf("panic: %v", p)
+		}()
+		return next(w, r, x)
+	}
+}
+
+func (g *Gateway) clientAddress(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		// A unix socket has no address: whoever may open it is on this host.
+		x.peer = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+			x.peer = peer.Addr().Unmap()
+		}
+		client, err := clientAddress(x.peer, r.Header, x.policy.cfg.TrustedProxies)
+		if err != nil {
+			x.client = x.peer
+			return err
+		}
+		x.client = client
+		x.secure = r.TLS != nil || forwardedSecure(x.peer, r.Header, x.policy.cfg.TrustedProxies)
+		return next(w, r, x)
+	}
+}
+
+func (g *Gateway) findSite(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		var err error
+		if x.site, x.host, err = x.policy.siteOf(r); err != nil {
+			return err
+		}
+		return next(w, r, x)
+	}
+}
+
+func (g *Gateway) canonicalise(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		path, err := canonicalise(r, x.site.paths)
+		if err != nil {
+			return err
+		}
+		x.path = path
+		x.token = sessionToken(r.Header)
+		dropped, err := cleanHeaders(r, x.site.app, path)
+		if dropped > 0 {
+			g.counters.droppedHeaders.Add(uint64(dropped))
+		}
+		if err != nil {
+			return err
+		}
+		return next(w, r, x)
+	}
+}
+
+func (g *Gateway) findSession(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		if x.token == "" {
+			return next(w, r, x)
+		}
+		s, err := g.auth.Session(r.Context(), auth.SiteRealm, x.host, x.token, x.started)
+		switch {
+		case err == nil:
+			x.session = s
+			if x.conn != nil {
+				x.conn.signedIn.Store(true)
+			}
+		case errors.Is(err, auth.ErrUnavailable):
+			x.storeDown = true
+		case !errors.Is(err, auth.ErrNoSession):
+			return fmt.Errorf("look up session: %w", err)
+		}
+		return next(w, r, x)
+	}
+}
+
+func (g *Gateway) limit(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		release, ok := g.inFlight.enter(x.session != nil)
+		if !ok {
+			return overload("overload")
+		}
+		defer release()
+		if wait := g.limiter.take(x, x.started); wait > 0 {
+			no := refuse(http.StatusTooManyRequests, "rate", "")
+			no.retryAfter = wait
+			return no
+		}
+		return next(w, r, x)
+	}
+}
+
+// refuseForgery keeps other sites' pages from acting with the visitor's session (I-81's first part; the
+// application's own exceptions come with its folder).
+func (g *Gateway) refuseForgery(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		if err := g.crossOrigin.Check(r); err != nil {
+			return refuse(http.StatusForbidden, "cross-site", "This request was started by another site, so it was not carried out.")
+		}
+		return next(w, r, x)
+	}
+}
+
+// ownPrefix is where our own pages live at every site. Any other spelling of it belongs to nobody, or an
+// application that ignores case could be made to answer in our name.
+const ownPrefix = "/.doorward/"
+
+func (g *Gateway) ownPages(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		if !strings.HasPrefix(x.path.folded, ownPrefix) {
+			return next(w, r, x)
+		}
+		if !strings.HasPrefix(x.path.decoded, ownPrefix) {
+			return refuse(http.StatusNotFound, "own-page-unknown", "")
+		}
+		applyResponseRules(w.Header(), x.site, x.secure, false)
+		w.Header().Set("X-Request-Id", x.id)
+		if x.path.decoded == ownPrefix+"jwks.json" {
+			return g.keys.serve(w, r)
+		}
+		ctx := pages.Visit(r.Context(), pages.Visitor{
+			Address: x.client, Host: x.host, Site: x.site.name, RequestID: x.id, Session: x.session,
+		})
+		g.pages.ServeHTTP(w, r.WithContext(ctx))
+		return nil
+	}
+}
+
+func (g *Gateway) judgeAccess(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		v := x.site.access.judge(x.path, x.session, x.client)
+		switch v.decision {
+		case allow:
+			return next(w, r, x)
+		case signIn:
+			return x.askToSignIn(r)
+		default:
+			return refuse(http.StatusForbidden, v.reason, "")
+		}
+	}
+}
+
+// askToSignIn sends a person who follows a link to the sign-in page, and tells everything else 401.
+func (x *exchange) askToSignIn(r *http.Request) error {
+	if x.storeDown {
+		return overload("store-unavailable")
+	}
+	no := refuse(http.StatusUnauthorized, "not-signed-in", "")
+	if isNavigation(r) {
+		target := x.path.raw
+		if x.path.query != "" {
+			target += "?" + x.path.query
+		}
+		no.status = http.StatusSeeOther
+		no.location = pages.SignInURL(target)
+	}
+	return no
+}
+
+// isNavigation tells a person's visit from a script's call (demo.md): Sec-Fetch-Mode is set by the browser
+// and cannot be set by a page's script; clients that send none are judged by what they accept.
+func isNavigation(r *http.Request) bool {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+func (g *Gateway) limitBody(next handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		limit := int64(x.site.cfg.MaxBody)
+		if r.ContentLength > limit {
+			no := refuse(http.StatusRequestEntityTooLarge, "body-too-large", "")
+			no.close = true
+			return no
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, limit)
+		}
+		if err := refuseBodyParameters(r, x.site.app, x.path); err != nil {
+			return err
+		}
+		return next(w, r, x)
+	}
+}
+
+// forward sends the judged request to the application.
+func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	return x.site.proxy.serve(w, r, x)
+}

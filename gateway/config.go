@@ -1,0 +1,195 @@
+package gateway
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is the gateway's part of the configuration file. The zero value of every field means its default,
+// which SetDefaults fills in. It is immutable once it was given to New or Reload.
+type Config struct {
+	Listen         ListenConfig   `yaml:"listen"`
+	TLS            TLSConfig      `yaml:"tls"`
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
+	Limits         LimitsConfig   `yaml:"limits"`
+	Sites          []SiteConfig   `yaml:"sites"`
+
+	// DataDir is where certificates, keys and generated secrets live; it is the file's data_dir.
+	DataDir string `yaml:"-"`
+}
+
+// ListenConfig says where the gateway listens. An address is host:port, or fd:NAME for a socket that
+// systemd passed under that name.
+type ListenConfig struct {
+	// HTTPS addresses serve the sites. Default: :443.
+	HTTPS []string `yaml:"https"`
+	// HTTP addresses only redirect to HTTPS and answer ACME challenges (F-45). Default: :80.
+	HTTP []string `yaml:"http"`
+	// Plain addresses serve the sites without TLS, behind something on this host that ends TLS: a loopback
+	// address or unix:PATH, anything else is refused.
+	Plain []string `yaml:"plain"`
+}
+
+// TLSConfig says where certificates come from for sites that name no files of their own.
+type TLSConfig struct {
+	ACME ACMEConfig `yaml:"acme"`
+}
+
+// ACMEConfig is the account with the certificate authority (RFC 8555).
+type ACMEConfig struct {
+	// Email is given to the authority for notices about the account. May be empty.
+	Email string `yaml:"email"`
+	// Directory is the authority's directory URL. Default: Let's Encrypt's production directory.
+	Directory string `yaml:"directory"`
+	// CAFile holds the PEM roots to trust for Directory, for an authority of one's own.
+	CAFile string `yaml:"ca_file"`
+}
+
+// LimitsConfig caps what one client, and all clients together, can make the gateway hold.
+type LimitsConfig struct {
+	Connections       int           `yaml:"connections"`         // open at once, all clients; default 8000
+	HeaderBytes       Size          `yaml:"header_bytes"`        // request line and headers; default 32KiB
+	HeaderTimeout     time.Duration `yaml:"header_timeout"`      // to send all headers; default 10s
+	BodyTimeout       time.Duration `yaml:"body_timeout"`        // longest pause inside a body; default 30s
+	IdleTimeout       time.Duration `yaml:"idle_timeout"`        // kept-alive connection at rest; default 2m
+	RequestsPerSecond float64       `yaml:"requests_per_second"` // per session or address; default 200
+	Burst             int           `yaml:"burst"`               // default 400
+	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters
+}
+
+// SiteConfig is one application behind the gateway.
+type SiteConfig struct {
+	// Hosts are the names under which people reach the site, without scheme or port.
+	Hosts []string `yaml:"hosts"`
+	// Upstreams are the application's addresses: http://host:port, https://host:port or unix:/path.
+	Upstreams []string `yaml:"upstreams"`
+	// App names the application's folder: request-tracker, deskpro, faveo, idoit, mor, generic, or the path
+	// of a folder of one's own. Default: generic.
+	App string `yaml:"app"`
+
+	TLS      SiteTLSConfig  `yaml:"tls"`
+	Upstream UpstreamConfig `yaml:"upstream"`
+	Access   []AccessRule   `yaml:"access"`
+	Paths    PathConfig     `yaml:"paths"`
+	Headers  HeaderConfig   `yaml:"headers"`
+	Cookies  CookieConfig   `yaml:"cookies"`
+	Identity IdentityConfig `yaml:"identity"`
+	// MaxBody caps a request's body. Default 64MiB.
+	MaxBody Size `yaml:"max_body"`
+}
+
+// SiteTLSConfig chooses a site's certificate.
+type SiteTLSConfig struct {
+	// Source is acme, files or internal (Doorward's own authority, for localhost and private names).
+	// Default: files if Certificate is set, internal for localhost, *.localhost and addresses, else acme.
+	Source      string `yaml:"source"`
+	Certificate string `yaml:"certificate"` // PEM file, leaf first
+	Key         string `yaml:"key"`         // PEM file
+}
+
+// UpstreamConfig says how the application is reached and watched.
+type UpstreamConfig struct {
+	CAFile         string        `yaml:"ca_file"`         // PEM roots for https upstreams; default: the system's
+	ServerName     string        `yaml:"server_name"`     // name to verify in the upstream's certificate; default: its host
+	ConnectTimeout time.Duration `yaml:"connect_timeout"` // default 5s
+	// ResponseTimeout bounds the wait for an answer's headers. Default 60s.
+	ResponseTimeout time.Duration `yaml:"response_timeout"`
+	HealthPath      string        `yaml:"health_path"`     // GET by the health check; default: connect only
+	HealthInterval  time.Duration `yaml:"health_interval"` // default 10s
+	MaxFails        int           `yaml:"max_fails"`       // failures in a row until an upstream rests; default 3
+	RestFor         time.Duration `yaml:"rest_for"`        // how long it rests; default 10s
+}
+
+// AccessRule is one line of a site's access policy: the first whose path is a prefix of the request's
+// decides. Exactly one of Public and Deny may be set; Roles and Networks both narrow.
+type AccessRule struct {
+	// Path is a prefix; it matches whole segments: /admin and /admin/ match /admin and /admin/x, not /administrator.
+	Path string `yaml:"path"`
+	// Public lets everybody pass, signed in or not.
+	Public bool `yaml:"public"`
+	// Deny refuses everybody.
+	Deny bool `yaml:"deny"`
+	// Roles names who may pass. Default: any role.
+	Roles []string `yaml:"roles"`
+	// Networks, if any, must contain the client's address (D-03, D-31, M-19).
+	Networks []netip.Prefix `yaml:"networks"`
+}
+
+// PathConfig loosens the canonical path for applications that need it (security.md 2).
+type PathConfig struct {
+	// Allow holds: encoded-slash, semicolon, double-encoding, backslash. Everything else stays refused.
+	Allow []string `yaml:"allow"`
+}
+
+// HeaderConfig changes the response headers that a site gets (I-37 … I-43, I-49).
+type HeaderConfig struct {
+	// ContentSecurityPolicy replaces the default, which is added only where the application sent none.
+	ContentSecurityPolicy string `yaml:"content_security_policy"`
+	// FrameOptions is SAMEORIGIN (default), DENY or off.
+	FrameOptions string `yaml:"frame_options"`
+	// ReferrerPolicy defaults to strict-origin-when-cross-origin.
+	ReferrerPolicy string `yaml:"referrer_policy"`
+	// XSSProtection adds X-XSS-Protection: 1; mode=block (I-39). Off: browsers have removed the filter, and where
+	// it still runs it can be turned against the page.
+	XSSProtection bool `yaml:"xss_protection"`
+	HSTS          HSTS `yaml:"hsts"`
+}
+
+// HSTS is the Strict-Transport-Security header (I-49, RFC 6797). The default is the guide's: 15768000
+// seconds with includeSubDomains.
+type HSTS struct {
+	Off               bool          `yaml:"off"`
+	MaxAge            time.Duration `yaml:"max_age"`
+	ExcludeSubDomains bool          `yaml:"exclude_subdomains"`
+}
+
+// CookieConfig repairs the application's cookies.
+type CookieConfig struct {
+	// SameSite is added to cookies that carry none: lax (default), strict or off.
+	SameSite string `yaml:"same_site"`
+}
+
+// IdentityConfig says how the application learns who is signed in (I-83).
+type IdentityConfig struct {
+	// Off sends no identity at all.
+	Off bool `yaml:"off"`
+	// SecretFile holds the shared secret, one a line, the first is sent, the second is the one before, which
+	// the application still accepts during a rotation. Default: a generated one in the data folder.
+	SecretFile string `yaml:"secret_file"`
+}
+
+// Size is a number of bytes, written as 32KiB, 64MiB, 1GiB or a plain number.
+type Size int64
+
+// UnmarshalText reads a size; the error names the accepted forms.
+func (s *Size) UnmarshalText(text []byte) error {
+	value := strings.TrimSpace(string(text))
+	unit := int64(1)
+	for suffix, factor := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if number, found := strings.CutSuffix(value, suffix); found {
+			value, unit = strings.TrimSpace(number), factor
+		}
+	}
+	number, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || number < 0 || number > (1<<62)/unit {
+		return fmt.Errorf("size %q: write a number of bytes, or one with KiB, MiB or GiB", text)
+	}
+	*s = Size(number * unit)
+	return nil
+}
+
+// String writes the size as UnmarshalText reads it.
+func (s Size) String() string {
+	for _, u := range []struct {
+		suffix string
+		factor Size
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}} {
+		if s != 0 && s%u.factor == 0 {
+			return strconv.FormatInt(int64(s/u.factor), 10) + u.suffix
+		}
+	}
+	return strconv.FormatInt(int64(s), 10)
+}

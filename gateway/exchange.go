@@ -1,0 +1,82 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/doorward/doorward/auth"
+)
+
+// exchange is what the chain has learnt about one request so far; one is made for each request and each
+// step may fill in its part. It is never shared between requests. It is also the response writer that the
+// steps write to, so that the access record sees status and size without a second allocation.
+type exchange struct {
+	w           http.ResponseWriter
+	wroteHeader bool
+	status      int   // what was answered; 101 for a hijacked connection
+	written     int64 // bytes of the answer's body
+
+	id      string     // request id, shown on refusals
+	started time.Time  // when the request arrived
+	policy  *policy    // the configuration this request is judged by, from arrival to answer
+	conn    *connState // the connection it came on; nil in handler tests
+	peer    netip.Addr // the address of the connection's other end
+	client  netip.Addr // the client's address, after trusted proxies
+	secure  bool       // the client's side speaks TLS, here or at a trusted proxy
+	site    *site
+	host    string // canonical, without port
+	token   string // the session cookie's value; empty without one, or with several
+	path    canonicalPath
+	session *auth.Session // nil while not signed in
+
+	// storeDown says that the session could not be looked up: only public paths may go on.
+	storeDown bool
+
+	refused string // why it was refused: the reason of the refusal; empty when let through
+}
+
+// Header is the answer's header map.
+func (x *exchange) Header() http.Header { return x.w.Header() }
+
+// WriteHeader notes the final status and passes it on.
+func (x *exchange) WriteHeader(status int) {
+	if status >= 200 || status == http.StatusSwitchingProtocols {
+		x.wroteHeader = true
+		x.status = status
+	}
+	x.w.WriteHeader(status)
+}
+
+// Write counts and passes on.
+func (x *exchange) Write(p []byte) (int, error) {
+	if !x.wroteHeader {
+		x.WriteHeader(http.StatusOK)
+	}
+	n, err := x.w.Write(p)
+	x.written += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach Flush, Hijack and the deadlines of the server's own writer.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// handler answers a request or returns an error, which report (refusal.go) turns into status, page and log line.
+type handler func(w http.ResponseWriter, r *http.Request, x *exchange) error
+
+// step wraps the handlers behind it.
+type step func(next handler) handler
+
+// refusal is the error of a request that was judged and not let through.
+type refusal struct {
+	status     int
+	reason     string        // constant, lower-case word or two joined by dashes: "path-ambiguous"; goes into the event
+	text       string        // what the person reads; empty: the status's own text
+	retryAfter time.Duration // for 429 and 503
+	location   string        // for redirects
+	close      bool          // close the connection after the answer
+}
+
+// Error says what was refused, for the log.
+func (r *refusal) Error() string { return fmt.Sprintf("refused: %d %s", r.status, r.reason) }

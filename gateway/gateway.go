@@ -1,0 +1,169 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/event"
+)
+
+// CookieName is the session cookie at the sites. It never reaches an application (security.md 1).
+const CookieName = "__Host-doorward"
+
+// Deps is what the gateway works with. All are required.
+type Deps struct {
+	Auth   *auth.Auth
+	Events *event.Log
+	Log    *slog.Logger
+}
+
+// Gateway serves the sites of its configuration. Make one with New, start it with Run.
+type Gateway struct {
+	auth   *auth.Auth
+	events *event.Log
+	log    *slog.Logger
+
+	policy      atomic.Pointer[policy]
+	handle      handler
+	pages       *pages.Pages
+	keys        *assertionKeys
+	crossOrigin *http.CrossOriginProtection
+	limiter     *limiter
+	inFlight    *inFlight
+	counters    counters
+	server      *server
+
+	// reload serialises policy changes; run is closed over by Run and starts a policy's health checks.
+	reload sync.Mutex
+	run    func(*policy) (stop func())
+	stop   func()
+}
+
+// New builds the gateway of cfg: keys, sites and listeners. Everything that can fail fails here; nothing
+// is served before Run. On an error nothing stays open.
+func New(cfg Config, deps Deps) (*Gateway, error) {
+	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, crossOrigin: http.NewCrossOriginProtection()}
+	var err error
+	if g.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
+		return nil, err
+	}
+	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName}, deps.Auth, deps.Log)
+	if err != nil {
+		return nil, fmt.Errorf("build sign-in pages: %w", err)
+	}
+	g.limiter = newLimiter(cfg.Limits)
+	g.inFlight = newInFlight(cfg.Limits.InFlight)
+	g.handle = g.chain()
+	p, err := g.newPolicy(cfg)
+	if err != nil {
+		return nil, err
+	}
+	g.policy.Store(p)
+	if g.server, err = newServer(cfg, g); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Run serves until ctx ends, then lets requests finish for a while and returns. It may be called once.
+func (g *Gateway) Run(ctx context.Context) error {
+	health, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watching sync.WaitGroup
+	g.reload.Lock()
+	g.run = func(p *policy) func() {
+		watch, stop := context.WithCancel(health)
+		watching.Go(func() { p.run(watch) })
+		return stop
+	}
+	g.stop = g.run(g.policy.Load())
+	g.reload.Unlock()
+	err := g.server.Run(ctx)
+	cancel()
+	watching.Wait()
+	return err
+}
+
+// Reload builds cfg's policy and certificates and swaps them in; requests under way finish by the old one.
+// On an error the old policy stays in force. Listen addresses cannot change while running.
+func (g *Gateway) Reload(ctx context.Context, cfg Config) error {
+	g.reload.Lock()
+	defer g.reload.Unlock()
+	old := g.policy.Load()
+	if err := sameListeners(old.cfg.Listen, cfg.Listen); err != nil {
+		return err
+	}
+	p, err := g.newPolicy(cfg)
+	if err != nil {
+		return err
+	}
+	if err := g.server.reload(ctx, cfg); err != nil {
+		return err
+	}
+	g.limiter.configure(cfg.Limits)
+	g.inFlight.configure(cfg.Limits.InFlight)
+	g.policy.Store(p)
+	if g.run != nil {
+		g.stop()
+		g.stop = g.run(p)
+	}
+	return nil
+}
+
+// Ready is closed once every listener accepts connections.
+func (g *Gateway) Ready() <-chan struct{} { return g.server.ready }
+
+// Addresses are the addresses that the gateway listens on for kind "https", "http" or "plain", with the
+// ports that the system chose for :0.
+func (g *Gateway) Addresses(kind string) []net.Addr { return g.server.addresses(kind) }
+
+// Close frees the listeners of a gateway that was never run.
+func (g *Gateway) Close() error { return g.server.Close() }
+
+// SiteStatus is what a person sees of a site on the console.
+type SiteStatus struct {
+	Name      string
+	Hosts     []string
+	App       string
+	Upstreams []UpstreamStatus
+}
+
+// Sites tells each site's name, hosts, application folder and upstream health.
+func (g *Gateway) Sites() []SiteStatus {
+	p := g.policy.Load()
+	out := make([]SiteStatus, 0, len(p.sites))
+	for _, s := range p.sites {
+		out = append(out, SiteStatus{Name: s.name, Hosts: s.hosts, App: s.app.Name, Upstreams: s.pool.Status()})
+	}
+	return out
+}
+
+func sameListeners(old, new ListenConfig) error {
+	for _, l := range []struct {
+		key      string
+		old, new []string
+	}{{"listen.https", old.HTTPS, new.HTTPS}, {"listen.http", old.HTTP, new.HTTP}, {"listen.plain", old.Plain, new.Plain}} {
+		if len(l.old) != len(l.new) {
+			return errListenChanged(l.key)
+		}
+		for i := range l.old {
+			if l.old[i] != l.new[i] {
+				return errListenChanged(l.key)
+			}
+		}
+	}
+	return nil
+}
+
+var errListen = errors.New("listen addresses cannot change while running; restart to use them")
+
+func errListenChanged(key string) error { return fmt.Errorf("%s: %w", key, errListen) }

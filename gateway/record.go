@@ -1,0 +1,107 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/event"
+)
+
+// counters count what happened since the start; Stats reads them.
+type counters struct {
+	requests       atomic.Uint64
+	byClass        [6]atomic.Uint64 // by the answer's first digit
+	panics         atomic.Uint64
+	droppedHeaders atomic.Uint64
+	refusals       sync.Map // reason → *atomic.Uint64; the reasons are constants of this package
+}
+
+func (c *counters) refused(reason string) {
+	n, ok := c.refusals.Load(reason)
+	if !ok {
+		n, _ = c.refusals.LoadOrStore(reason, new(atomic.Uint64))
+	}
+	n.(*atomic.Uint64).Add(1)
+}
+
+// Stats is a reading of the gateway's counters. All count since the start, but ConnectionsOpen.
+type Stats struct {
+	Requests           uint64
+	ByStatusClass      [6]uint64 // index 2 counts 2xx; index 0 counts answers that were cut
+	Refused            map[string]uint64
+	Panics             uint64
+	DroppedHeaders     uint64
+	ConnectionsOpen    int
+	ConnectionsRefused uint64
+	ConnectionsEvicted uint64
+}
+
+// Stats reads the counters.
+func (g *Gateway) Stats() Stats {
+	st := Stats{Requests: g.counters.requests.Load(), Panics: g.counters.panics.Load(),
+		DroppedHeaders: g.counters.droppedHeaders.Load(), Refused: make(map[string]uint64)}
+	for i := range st.ByStatusClass {
+		st.ByStatusClass[i] = g.counters.byClass[i].Load()
+	}
+	g.counters.refusals.Range(func(reason, n any) bool {
+		st.Refused[reason.(string)] = n.(*atomic.Uint64).Load()
+		return true
+	})
+	st.ConnectionsOpen, st.ConnectionsRefused, st.ConnectionsEvicted = g.server.conns.stats()
+	return st
+}
+
+// recordAccess appends the request's access event. The event log never blocks: what it cannot take it counts.
+func (g *Gateway) recordAccess(r *http.Request, x *exchange) {
+	class := x.status / 100
+	if class >= len(g.counters.byClass) || x.status == 0 {
+		class = 0
+	}
+	g.counters.requests.Add(1)
+	g.counters.byClass[class].Add(1)
+	outcome, severity := event.Success, event.Informational
+	if x.refused != "" {
+		g.counters.refused(x.refused)
+		outcome, severity = event.Refused, event.Low
+	} else if class == 5 || class == 0 {
+		outcome = event.Failure
+	}
+	e := event.Event{Time: x.started, Class: event.HTTP, Action: r.Method, Outcome: outcome,
+		Severity: severity, Source: x.client}
+	if x.site != nil {
+		e.Site = x.site.name
+	}
+	if x.session != nil {
+		e.User = x.session.Principal.Name
+	}
+	// RequestURI, not the canonical path: evidence is what was asked for.
+	fields := make([]event.Field, 0, 9)
+	fields = append(fields,
+		event.Field{Key: "request_id", Value: x.id},
+		event.Field{Key: "host", Value: r.Host},
+		event.Field{Key: "target", Value: r.RequestURI},
+		event.Field{Key: "status", Value: strconv.Itoa(x.status)},
+		event.Field{Key: "bytes", Value: strconv.FormatInt(x.written, 10)},
+		event.Field{Key: "micros", Value: strconv.FormatInt(time.Since(x.started).Microseconds(), 10)},
+		event.Field{Key: "user_agent", Value: r.UserAgent()})
+	if x.refused != "" {
+		fields = append(fields, event.Field{Key: "reason", Value: x.refused})
+	}
+	if x.peer != x.client {
+		fields = append(fields, event.Field{Key: "peer", Value: x.peer.String()})
+	}
+	e.Fields = fields
+	g.events.Append(e)
+}
+
+// newRequestID is 80 random bits, short enough to read out over the telephone.
+func newRequestID() string {
+	var b [10]byte
+	rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
+	return base32.StdEncoding.EncodeToString(b[:])
+}

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+)
+
+// policy is one configuration, built whole: everything that can fail has been tried before a request is
+// judged by it. A request keeps the policy it began with.
+type policy struct {
+	cfg    Config
+	sites  []*site
+	byHost map[string]*site // canonical host → site
+}
+
+// site is one application with everything needed to judge and forward its requests.
+type site struct {
+	name     string // its first host: what events, metrics and the console call it
+	hosts    []string
+	cfg      SiteConfig
+	app      *App
+	access   *accessPolicy
+	paths    pathAllow
+	identity *identity
+	pool     *pool
+	proxy    *proxy
+}
+
+// newPolicy builds the sites of cfg. It opens no listener and starts no goroutine; an error names the site.
+func (g *Gateway) newPolicy(cfg Config) (*policy, error) {
+	p := &policy{cfg: cfg, byHost: make(map[string]*site)}
+	for _, sc := range cfg.Sites {
+		s, err := g.newSite(cfg, sc)
+		if err != nil {
+			return nil, fmt.Errorf("site %s: %w", siteName(sc), err)
+		}
+		for _, host := range s.hosts {
+			if other := p.byHost[host]; other != nil {
+				return nil, fmt.Errorf("site %s: host %q already belongs to site %s", s.name, host, other.name)
+			}
+			p.byHost[host] = s
+		}
+		p.sites = append(p.sites, s)
+	}
+	return p, nil
+}
+
+func siteName(sc SiteConfig) string {
+	if len(sc.Hosts) == 0 {
+		return "without hosts"
+	}
+	return sc.Hosts[0]
+}
+
+func (g *Gateway) newSite(cfg Config, sc SiteConfig) (*site, error) {
+	s := &site{cfg: sc}
+	for _, raw := range sc.Hosts {
+		host, ok := canonicalHost(raw)
+		if !ok {
+			return nil, fmt.Errorf("host %q is not a host name or an address", raw)
+		}
+		s.hosts = append(s.hosts, host)
+	}
+	if len(s.hosts) == 0 {
+		return nil, fmt.Errorf("no hosts")
+	}
+	s.name = s.hosts[0]
+	var err error
+	if s.app, err = LoadApp(sc.App); err != nil {
+		return nil, err
+	}
+	if s.paths, err = newPathAllow(sc.Paths, s.app); err != nil {
+		return nil, err
+	}
+	if s.access, err = newAccessPolicy(sc.Access, s.app); err != nil {
+		return nil, err
+	}
+	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, g.keys, cfg.DataDir); err != nil {
+		return nil, err
+	}
+	if s.pool, err = newPool(sc.Upstream, sc.Upstreams, g.log); err != nil {
+		return nil, err
+	}
+	s.proxy = newProxy(s, g)
+	return s, nil
+}
+
+// siteFor returns the site that serves a canonical host, or nil.
+func (p *policy) siteFor(host string) *site { return p.byHost[host] }
+
+// run watches the upstreams until ctx ends.
+func (p *policy) run(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, s := range p.sites {
+		wg.Go(func() { s.pool.Run(ctx) })
+	}
+	wg.Wait()
+	for _, s := range p.sites {
+		s.pool.Close()
+	}
+}
+
+// siteOf finds the request's site and its canonical host: Host decides, and a TLS server name must lead to
+// the same site, or one site's certificate and checks would open another (421, RFC 9110 15.5.20).
+func (p *policy) siteOf(r *http.Request) (*site, string, error) {
+	host, ok := canonicalHost(r.Host)
+	if !ok {
+		return nil, "", refuse(http.StatusBadRequest, "host-malformed", "")
+	}
+	s := p.siteFor(host)
+	if s == nil {
+		return nil, "", refuse(http.StatusMisdirectedRequest, "host-unknown", "")
+	}
+	if r.TLS == nil {
+		return s, host, nil
+	}
+	if r.TLS.ServerName == "" {
+		// A client that connects by address sends no name. With one site there is nothing to confuse.
+		if len(p.sites) > 1 {
+			return nil, "", refuse(http.StatusMisdirectedRequest, "server-name-missing", "")
+		}
+		return s, host, nil
+	}
+	named, ok := canonicalHost(r.TLS.ServerName)
+	if !ok || p.siteFor(named) != s {
+		return nil, "", refuse(http.StatusMisdirectedRequest, "server-name-differs", "")
+	}
+	return s, host, nil
+}
