@@ -1,0 +1,115 @@
+// Command bench measures the gateway beside nginx and a bare httputil.ReverseProxy: CPU time of the server
+// for one request, medians of interleaved rounds, and memory after load and during a flood of sign-ins.
+// It runs everything on 127.0.0.1, takes a few minutes, and writes its table into docs/benchmarks.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+type settings struct {
+	root        string
+	rounds      int
+	during      time.Duration
+	connections int
+	rest        time.Duration
+	flood       time.Duration
+	out         string
+}
+
+func main() {
+	var s settings
+	flag.StringVar(&s.root, "root", "..", "the repository")
+	flag.IntVar(&s.rounds, "rounds", 7, "rounds of load for each server")
+	flag.DurationVar(&s.during, "during", 3*time.Second, "length of one round")
+	flag.IntVar(&s.connections, "connections", 32, "connections kept alive")
+	flag.DurationVar(&s.rest, "rest", 30*time.Second, "rest after the load before memory is read")
+	flag.DurationVar(&s.flood, "flood", 20*time.Second, "length of the flood of sign-ins")
+	flag.StringVar(&s.out, "out", "", "file whose generated part is replaced; empty prints only")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, s); err != nil {
+		fmt.Fprintln(os.Stderr, "bench: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, s settings) (err error) {
+	for _, program := range []string{"nginx", "wrk"} {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%w: install the packages of scripts/packages.txt first", err)
+		}
+	}
+	dir, err := os.MkdirTemp("", "doorward-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b, err := newBench(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	r := report{settings: s}
+	if r.rows, err = b.compare(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "bench: resting %s before memory is read\n", s.rest)
+	select {
+	case <-time.After(s.rest):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if r.restRSS, err = b.doorward.status("VmRSS"); err != nil {
+		return err
+	}
+	if r.flood, err = b.floodSignIns(ctx, s.flood); err != nil {
+		return err
+	}
+	fmt.Print(r.markdown())
+	if s.out == "" {
+		return nil
+	}
+	return r.writeInto(filepath.Join(s.root, s.out))
+}
+
+// compare runs the rounds, interleaved so that a slow minute of the machine hits every server alike.
+func (b *bench) compare(ctx context.Context) ([]row, error) {
+	output := newWrkOutput()
+	var rows []row
+	for _, scheme := range []string{"http", "https"} {
+		targets := b.targets(scheme)
+		samples := make([][]sample, len(targets))
+		for round := range b.settings.rounds + 1 {
+			for i, t := range targets {
+				got, err := output.measure(ctx, t, b.settings.connections, b.settings.during)
+				if err != nil {
+					return nil, err
+				}
+				if round == 0 {
+					continue // warms connections, pages and caches
+				}
+				samples[i] = append(samples[i], got)
+				fmt.Fprintf(os.Stderr, "bench: %s %s round %d: %d requests, %s CPU each\n",
+					scheme, t.server.name, round, got.requests, got.perRequest())
+			}
+		}
+		for i, t := range targets {
+			rows = append(rows, row{scheme: scheme, server: t.server.name, perRequest: median(samples[i]), samples: samples[i]})
+		}
+	}
+	if len(rows) == 0 {
+		return nil, errors.New("no rounds")
+	}
+	return rows, nil
+}

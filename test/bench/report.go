@@ -1,0 +1,115 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+type row struct {
+	scheme, server string
+	perRequest     time.Duration
+	samples        []sample
+}
+
+type report struct {
+	settings settings
+	rows     []row
+	restRSS  int64
+	flood    floodResult
+}
+
+// reach is what the project set itself; the report says beside each whether it was met.
+const (
+	reachRatio    = 1.35
+	reachRestRSS  = 60 << 20
+	reachFloodRSS = 200 << 20
+)
+
+func (r report) markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Measured on %d processors, %s, %s; %d rounds of %s, %d connections kept alive, 10 KB of HTML.\n\n",
+		runtime.NumCPU(), runtime.GOARCH, runtime.Version(), r.settings.rounds, r.settings.during, r.settings.connections)
+	b.WriteString("| scheme | server | CPU a request (median) | lowest … highest round | against bare ReverseProxy |\n|---|---|---|---|---|\n")
+	for _, row := range r.rows {
+		low, high := spread(row.samples)
+		fmt.Fprintf(&b, "| %s | %s | %s | %s … %s | %.2f |\n", row.scheme, row.server, micros(row.perRequest),
+			micros(low), micros(high), float64(row.perRequest)/float64(r.bare(row.scheme)))
+	}
+	b.WriteString("\n| what | measured | reach |\n|---|---|---|\n")
+	for _, row := range r.rows {
+		if row.server == "Doorward" {
+			ratio := float64(row.perRequest) / float64(r.bare(row.scheme))
+			fmt.Fprintf(&b, "| %s, Doorward against bare ReverseProxy | %.2f | %.2f: %s |\n", row.scheme, ratio, reachRatio, met(ratio <= reachRatio))
+		}
+	}
+	fmt.Fprintf(&b, "| memory (RSS) %s after the load | %d MB | 60 MB: %s |\n", r.settings.rest, r.restRSS>>20, met(r.restRSS < reachRestRSS))
+	fmt.Fprintf(&b, "| memory (RSS), highest during a flood of sign-ins | %d MB | 200 MB: %s |\n", r.flood.peakRSS>>20, met(r.flood.peakRSS < reachFloodRSS))
+	fmt.Fprintf(&b, "| honest sign-ins during the flood | %d of %d, slowest %.1f s | all: %s |\n", r.flood.honestOK, r.flood.honest,
+		r.flood.honestWait.Seconds(), met(r.flood.honestOK == r.flood.honest))
+	fmt.Fprintf(&b, "\nThe flood: %d attempts in %s; answers: %s.\n", r.flood.attempts, r.settings.flood, r.flood.answers())
+	return b.String()
+}
+
+func (r report) bare(scheme string) time.Duration {
+	for _, row := range r.rows {
+		if row.scheme == scheme && strings.HasPrefix(row.server, "bare") {
+			return row.perRequest
+		}
+	}
+	return 1
+}
+
+func (f floodResult) answers() string {
+	statuses := make([]int, 0, len(f.byStatus))
+	for status := range f.byStatus {
+		statuses = append(statuses, status)
+	}
+	slices.Sort(statuses)
+	var parts []string
+	for _, status := range statuses {
+		parts = append(parts, fmt.Sprintf("%d × %d", f.byStatus[status], status))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func spread(samples []sample) (low, high time.Duration) {
+	low = samples[0].perRequest()
+	for _, s := range samples {
+		low, high = min(low, s.perRequest()), max(high, s.perRequest())
+	}
+	return low, high
+}
+
+func micros(d time.Duration) string {
+	return fmt.Sprintf("%.1f µs", float64(d)/float64(time.Microsecond))
+}
+
+func met(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "**not met**"
+}
+
+// The generated part of the file stands between these lines.
+const (
+	beginMark = "<!-- begin: make bench -->\n"
+	endMark   = "<!-- end: make bench -->\n"
+)
+
+func (r report) writeInto(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	head, rest, ok := strings.Cut(string(data), beginMark)
+	_, tail, ok2 := strings.Cut(rest, endMark)
+	if !ok || !ok2 {
+		return fmt.Errorf("%s: the lines %q and %q must stand in it", file, strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
+	}
+	return os.WriteFile(file, []byte(head+beginMark+r.markdown()+endMark+tail), 0o644)
+}
