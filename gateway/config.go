@@ -150,6 +150,9 @@ type HSTS struct {
 type CookieConfig struct {
 	// SameSite is added to cookies that carry none: lax (default), strict or off.
 	SameSite string `yaml:"same_site"`
+	// RememberMe lets the application keep its session cookies past the browser's end. Off, Max-Age and Expires
+	// are taken from the cookies that the application's folder names as sessions (D-18); deletion still works.
+	RememberMe bool `yaml:"remember_me"`
 }
 
 // IdentityConfig says how the application learns who is signed in (I-83).
