@@ -1,0 +1,74 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// openPostgreSQL connects to the database whose URL stands in cfg.URLFile and prepares its schema.
+func openPostgreSQL(ctx context.Context, cfg Config, prepare migration) (*pools, error) {
+	text, err := os.ReadFile(cfg.URLFile)
+	if err != nil {
+		return nil, fmt.Errorf("read PostgreSQL URL: %w", err)
+	}
+	config, err := pgx.ParseConfig(strings.TrimSpace(string(text)))
+	if err != nil {
+		// pgx's own message repeats the URL, and with some mistakes the password in it.
+		return nil, fmt.Errorf("read PostgreSQL URL in %s: not a valid postgres:// URL", cfg.URLFile)
+	}
+	if config.ConnectTimeout == 0 {
+		config.ConnectTimeout = connectLimit
+	}
+	setDefault(config.RuntimeParams, "application_name", "doorward")
+	setDefault(config.RuntimeParams, "timezone", "UTC")
+	// A process that stops in the middle of a transaction must not hold its locks against the others.
+	setDefault(config.RuntimeParams, "idle_in_transaction_session_timeout", "20000")
+	p := &pools{write: stdlib.OpenDB(*config), read: stdlib.OpenDB(*config)}
+	p.write.SetMaxOpenConns(1)
+	p.read.SetMaxOpenConns(readers)
+	p.read.SetMaxIdleConns(readers)
+	if err := prepare(ctx, p.write, PostgreSQL); err != nil {
+		return nil, errors.Join(fmt.Errorf("open PostgreSQL database %s: %w", config.Database, err), p.close())
+	}
+	return p, nil
+}
+
+func setDefault(params map[string]string, key, value string) {
+	if _, set := params[key]; !set {
+		params[key] = value
+	}
+}
+
+// PostgreSQL's error codes that this package decides on (PostgreSQL 15, appendix A).
+const (
+	codeSerialization = "40001"
+	codeDeadlock      = "40P01"
+)
+
+// collision tells whether a transaction failed only because another one came first.
+func collision(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && (pg.Code == codeSerialization || pg.Code == codeDeadlock)
+}
+
+// pause waits a random, growing time (1 to 64 ms) before the next try; false when ctx ended.
+func pause(ctx context.Context, try int) bool {
+	longest := time.Millisecond << min(try, 6)
+	timer := time.NewTimer(rand.N(longest) + time.Millisecond/2)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
