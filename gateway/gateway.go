@@ -19,11 +19,14 @@ import (
 // CookieName is the session cookie at the sites. It never reaches an application (security.md 1).
 const CookieName = "__Host-doorward"
 
-// Deps is what the gateway works with. All are required.
+// Deps is what the gateway works with. All but Sockets are required.
 type Deps struct {
 	Auth   *auth.Auth
 	Events *event.Log
 	Log    *slog.Logger
+	// Sockets are the listening sockets that the service manager passed, by name; a listen address fd:NAME
+	// takes all of that name.
+	Sockets map[string][]net.Listener
 }
 
 // Gateway serves the sites of its configuration. Make one with New, start it with Run.
@@ -41,6 +44,8 @@ type Gateway struct {
 	inFlight    *inFlight
 	counters    counters
 	server      *server
+	streams     *streams
+	sockets     map[string][]net.Listener
 
 	// reload serialises policy changes; run is closed over by Run and starts a policy's health checks.
 	reload sync.Mutex
@@ -51,7 +56,8 @@ type Gateway struct {
 // New builds the gateway of cfg: keys, sites and listeners. Everything that can fail fails here; nothing
 // is served before Run. On an error nothing stays open.
 func New(cfg Config, deps Deps) (*Gateway, error) {
-	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, crossOrigin: http.NewCrossOriginProtection()}
+	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, sockets: deps.Sockets,
+		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams()}
 	var err error
 	if g.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
 		return nil, err

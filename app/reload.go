@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/journal"
+)
+
+// Reload builds cfg and swaps it in as a whole. On an error the old configuration stays in force. Both
+// outcomes are journalled: a failed reload is a change that somebody wanted.
+func (a *App) Reload(ctx context.Context, actor auth.Actor, cfg *config.Config) error {
+	a.reload.Lock()
+	defer a.reload.Unlock()
+	before := a.cfg
+	err := a.apply(ctx, cfg)
+	entry := journal.Entry{Time: time.Now(), Actor: actor.Name, Origin: actor.Origin, Action: "config.reload",
+		Target: cfg.File, Before: summary(before, nil), After: summary(cfg, err)}
+	if err != nil {
+		entry.Action = "config.reload-refused"
+	}
+	if journalErr := a.db.Write(ctx, func(tx *sql.Tx) error { return a.journal.Append(ctx, tx, entry) }); journalErr != nil {
+		// The policy is in force already; refusing to say so would only hide it.
+		a.log.Error("journal reload", slog.Any("error", journalErr))
+	}
+	return err
+}
+
+// apply swaps the parts in. What can fail comes first: the gateway's swap is the last of those.
+func (a *App) apply(ctx context.Context, cfg *config.Config) error {
+	if err := unchangeable(a.cfg, cfg); err != nil {
+		return err
+	}
+	if err := a.gateway.Reload(ctx, cfg.Gateway); err != nil {
+		return fmt.Errorf("reload gateway: %w", err)
+	}
+	a.auth.Reload(cfg.Auth)
+	a.console.Reload(cfg.Console)
+	a.cfg = cfg
+	return nil
+}
+
+// ReloadFile reads the configuration again and applies it: what SIGHUP and the admin socket do.
+func (a *App) ReloadFile(ctx context.Context, actor auth.Actor) error {
+	if a.opts.Load == nil {
+		return errors.New("this instance has no configuration file to read again")
+	}
+	cfg, err := a.opts.Load()
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	return a.Reload(ctx, actor, cfg)
+}
+
+// unchangeable names the first setting that only a restart can change.
+func unchangeable(old, new *config.Config) error {
+	for _, s := range []struct {
+		key     string
+		changed bool
+	}{
+		{"data_dir", old.DataDir != new.DataDir},
+		{"store", old.Store != new.Store},
+		{"events", old.Events != new.Events},
+	} {
+		if s.changed {
+			return fmt.Errorf("%s cannot change while running; restart to use it", s.key)
+		}
+	}
+	return nil
+}
+
+// summary is what the journal keeps of a configuration: enough to see which one it was, and no secret.
+func summary(cfg *config.Config, err error) string {
+	v := struct {
+		SHA256 string `json:"sha256"`
+		Sites  int    `json:"sites"`
+		Error  string `json:"error,omitempty"`
+	}{SHA256: cfg.SHA256, Sites: len(cfg.Gateway.Sites)}
+	if err != nil {
+		v.Error = err.Error()
+	}
+	text, _ := json.Marshal(v) // strings and numbers only: cannot fail
+	return string(text)
+}
