@@ -10,8 +10,7 @@ CREATE TABLE journal_entry (
     action      TEXT   NOT NULL,
     target      TEXT   NOT NULL,
     before_json TEXT   NOT NULL,
-    after_json  TEXT   NOT NULL,
-    leaf        TEXT   NOT NULL
+    after_json  TEXT   NOT NULL
 );
 
 CREATE TABLE journal_hash (
