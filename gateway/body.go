@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// bodyRate is what a body must bring on average, in bytes a second, once its first pause allowance is used
+// up: one byte just before each deadline would otherwise hold a request for days.
+const bodyRate = 512
+
+// pacedBody is a request body whose sender may not pause longer than pause, nor wait longer in total than
+// two pauses plus the time that bodyRate grants for what came. Only time spent waiting for the client
+// counts, not the application's.
+type pacedBody struct {
+	io.ReadCloser
+	deadline interface{ SetReadDeadline(time.Time) error }
+	pause    time.Duration
+	left     time.Duration // waiting time that is left
+	armed    bool
+}
+
+func newPacedBody(w http.ResponseWriter, body io.ReadCloser, pause time.Duration) *pacedBody {
+	return &pacedBody{ReadCloser: body, deadline: http.NewResponseController(w), pause: pause, left: 2 * pause}
+}
+
+// Read reads what the client sent, or ends with a 408 refusal when the client is too slow.
+func (b *pacedBody) Read(p []byte) (int, error) {
+	start := time.Now()
+	if err := b.deadline.SetReadDeadline(start.Add(min(b.pause, b.left))); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= time.Since(start)
+	b.left = min(b.left+time.Duration(n)*time.Second/bodyRate, 2*b.pause)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		no := refuse(http.StatusRequestTimeout, "body-slow", "The request took too long to arrive.")
+		no.close = true
+		return n, no
+	}
+	if err == io.EOF {
+		// The server now watches the connection for the client's departure; the deadline must not end that.
+		_ = b.deadline.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}

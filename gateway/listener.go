@@ -1,0 +1,156 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The kinds of listeners; the names are the keys under "listen" in the configuration.
+const (
+	kindHTTPS = "https"
+	kindHTTP  = "http"
+	kindPlain = "plain"
+)
+
+// listener is one open listening socket; what it accepts is in the connection table.
+type listener struct {
+	net.Listener
+	kind  string
+	conns *connTable
+}
+
+// Accept waits for a connection that the table has room for.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if tracked := l.conns.admit(conn, time.Now()); tracked != nil {
+			return tracked, nil
+		}
+	}
+}
+
+// openListeners opens every address of cfg, or none. sockets are those that systemd passed, by name.
+func openListeners(cfg ListenConfig, sockets map[string][]net.Listener, conns *connTable) ([]*listener, error) {
+	var open []*listener
+	for _, group := range []struct {
+		kind      string
+		addresses []string
+	}{{kindHTTPS, cfg.HTTPS}, {kindHTTP, cfg.HTTP}, {kindPlain, cfg.Plain}} {
+		for i, address := range group.addresses {
+			sockets, err := listen(group.kind, address, sockets)
+			if err != nil {
+				closeListeners(open)
+				return nil, fmt.Errorf("listen.%s[%d]: %w", group.kind, i, err)
+			}
+			for _, socket := range sockets {
+				open = append(open, &listener{Listener: socket, kind: group.kind, conns: conns})
+			}
+		}
+	}
+	return open, nil
+}
+
+func closeListeners(open []*listener) {
+	for _, l := range open {
+		l.Close()
+	}
+}
+
+// listen opens one address: host:port, fd:NAME or unix:PATH (plain only).
+func listen(kind, address string, sockets map[string][]net.Listener) ([]net.Listener, error) {
+	if name, ok := strings.CutPrefix(address, "fd:"); ok {
+		return takeSockets(kind, name, sockets)
+	}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		if kind != kindPlain {
+			return nil, fmt.Errorf("%q: only listen.plain may be a unix socket", address)
+		}
+		l, err := listenUnix(path)
+		if err != nil {
+			return nil, err
+		}
+		return []net.Listener{l}, nil
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not host:port, fd:NAME or unix:PATH: %w", address, err)
+	}
+	if kind == kindPlain && !loopbackHost(host) {
+		return nil, fmt.Errorf("%q: without TLS the gateway listens on 127.0.0.0/8, ::1, localhost or a unix socket only", address)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, listenError(address, err)
+	}
+	return []net.Listener{l}, nil
+}
+
+// listenError says what to do about the two errors that people meet.
+func listenError(address string, err error) error {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is in use by another program; stop it or choose another address here", address)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s needs a privilege that this process does not have; use a port from 1024 up, or fd:NAME with systemd's socket activation", address)
+	}
+	return fmt.Errorf("listen on %s: %w", address, err)
+}
+
+// takeSockets returns the sockets that systemd passed as FileDescriptorName=name (sd_listen_fds(3)).
+func takeSockets(kind, name string, sockets map[string][]net.Listener) ([]net.Listener, error) {
+	found := sockets[name]
+	if len(found) == 0 {
+		return nil, fmt.Errorf("fd:%s: systemd passed no socket named %q; the socket unit needs FileDescriptorName=%s", name, name, name)
+	}
+	if kind == kindPlain {
+		for _, l := range found {
+			if tcp, ok := l.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {
+				return nil, fmt.Errorf("fd:%s: %s is not a loopback address; without TLS the gateway listens on loopback or a unix socket only", name, tcp)
+			}
+		}
+	}
+	return found, nil
+}
+
+// listenUnix opens a unix socket that its owner and group may use. A socket file that nobody listens on any
+// more, as a killed process leaves it, is replaced; a living one is not.
+func listenUnix(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil {
+		if info.Mode().Type() != fs.ModeSocket {
+			return nil, fmt.Errorf("unix:%s exists and is not a socket", path)
+		}
+		if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+			conn.Close()
+			return nil, listenError("unix:"+path, syscall.EADDRINUSE)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("remove the old socket unix:%s: %w", path, err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, listenError("unix:"+path, err)
+	}
+	if err := os.Chmod(path, 0o660); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("set the mode of unix:%s: %w", path, err)
+	}
+	return l, nil
+}
+
+func loopbackHost(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// sweepEvery is how often open streams are looked at: revocation takes effect within it.
+const sweepEvery = 250 * time.Millisecond
+
+// stallSweeps is after how many sweeps an answer that the client does not take is cut.
+const stallSweeps = int64(writePause / sweepEvery)
+
+// extendSweeps is how many sweeps lie between two extensions of the server's write deadline.
+const extendSweeps = stallSweeps / 3
+
+// streams knows every request that is with an application, so that it can be ended from outside: when its
+// session ends, when its site is gone after a reload, at shutdown, and when the client stops reading. One
+// sweep over all of them four times a second costs an ordinary request two list operations and no goroutine.
+type streams struct {
+	tick atomic.Int64 // sweeps since the start, counted from 1
+	cuts atomic.Uint64
+
+	mu          sync.Mutex
+	first, last *flight
+	count       int
+	closing     bool
+}
+
+func newStreams() *streams {
+	s := &streams{}
+	s.tick.Store(1)
+	return s
+}
+
+// Run sweeps until ctx ends.
+func (s *streams) Run(ctx context.Context) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.sweep()
+		}
+	}
+}
+
+// sweep cuts what lost its right to go on, and extends the write deadline of what is still making progress.
+func (s *streams) sweep() {
+	tick := s.tick.Add(1)
+	var cut, extend []flightRef
+	s.mu.Lock()
+	for f := s.first; f != nil; f = f.next {
+		stalled := f.writing.Load()
+		switch {
+		case f.ended(), stalled != 0 && tick-stalled > stallSweeps:
+			cut = append(cut, flightRef{f, f.generation})
+		case (tick-f.joined)%extendSweeps == 0:
+			extend = append(extend, flightRef{f, f.generation})
+		}
+	}
+	s.mu.Unlock()
+	s.cuts.Add(uint64(len(cut)))
+	for _, ref := range cut {
+		ref.do((*flight).cut)
+	}
+	for _, ref := range extend {
+		ref.do((*flight).extend)
+	}
+}
+
+// cut ends the streams that which picks. It reads only what was known before the request was forwarded.
+func (s *streams) cut(which func(x *exchange) bool) {
+	s.cutFlights(func(f *flight) bool { return which(f.x) })
+}
+
+// shutdown ends what would never end by itself, event streams and websockets, now and from now on.
+func (s *streams) shutdown() {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.cutFlights(func(f *flight) bool { return f.endless.Load() })
+}
+
+func (s *streams) cutFlights(which func(f *flight) bool) {
+	var cut []flightRef
+	s.mu.Lock()
+	for f := s.first; f != nil; f = f.next {
+		if which(f) {
+			cut = append(cut, flightRef{f, f.generation})
+		}
+	}
+	s.mu.Unlock()
+	s.cuts.Add(uint64(len(cut)))
+	for _, ref := range cut {
+		ref.do((*flight).cut)
+	}
+}
+
+func (s *streams) join(f *flight) {
+	s.mu.Lock()
+	f.joined = s.tick.Load()
+	f.prev, f.next = s.last, nil
+	if s.last != nil {
+		s.last.next = f
+	} else {
+		s.first = f
+	}
+	s.last = f
+	s.count++
+	s.mu.Unlock()
+}
+
+// leave takes f out; afterwards nothing touches its response writer any more.
+func (s *streams) leave(f *flight) {
+	s.mu.Lock()
+	if f.prev != nil {
+		f.prev.next = f.next
+	} else {
+		s.first = f.next
+	}
+	if f.next != nil {
+		f.next.prev = f.prev
+	} else {
+		s.last = f.prev
+	}
+	f.prev, f.next = nil, nil
+	s.count--
+	s.mu.Unlock()
+	f.mu.Lock()
+	f.over = true
+	f.mu.Unlock()
+}
+
+func (s *streams) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// flightRef is a flight as it was when the list was read; the flight may have been reused since.
+type flightRef struct {
+	f          *flight
+	generation uint64
+}
+
+func (ref flightRef) do(what func(f *flight)) {
+	ref.f.mu.Lock()
+	defer ref.f.mu.Unlock()
+	if ref.f.generation == ref.generation && !ref.f.over {
+		what(ref.f)
+	}
+}
+
+// ended says that the session under which the request was let through is over.
+func (f *flight) ended() bool {
+	if f.x.session == nil {
+		return false
+	}
+	select {
+	case <-f.x.session.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// cut ends the exchange: the application's side is closed, and what is still to be written to the client
+// fails, so that a broken answer never looks whole. f.mu is held.
+func (f *flight) cut() {
+	f.cutOff.Store(true)
+	if f.source != nil {
+		f.source.Close()
+	}
+	if f.writing.Load() != 0 {
+		_ = http.NewResponseController(f.x.w).SetWriteDeadline(time.Now()) // an error: the client is gone already
+	}
+}
+
+// extend moves the server's write deadline on, for an answer that takes longer than one. f.mu is held.
+func (f *flight) extend() {
+	if f.hijacked.Load() {
+		return
+	}
+	if stalled := f.writing.Load(); stalled == 0 || f.streams.tick.Load()-stalled < extendSweeps {
+		_ = http.NewResponseController(f.x.w).SetWriteDeadline(time.Now().Add(writePause)) // as above
+	}
+}
+
+// answerBody is the application's answer on its way to the client. It notes when the client is being
+// written to, and ends when the flight is cut.
+type answerBody struct{ f *flight }
+
+// Read reads from the application.
+func (b answerBody) Read(p []byte) (int, error) {
+	f := b.f
+	f.writing.Store(0)
+	if f.cutOff.Load() {
+		return 0, errCut
+	}
+	n, err := f.source.Read(p)
+	if f.cutOff.Load() {
+		return 0, errCut
+	}
+	f.writing.Store(f.streams.tick.Load())
+	return n, err
+}
+
+// Close closes the application's side.
+func (b answerBody) Close() error {
+	b.f.writing.Store(0)
+	return b.f.source.Close()
+}
