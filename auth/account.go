@@ -1,0 +1,383 @@
+package auth
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+	"unicode/utf8"
+
+	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/store"
+)
+
+// NewPrincipal is an account to be made.
+type NewPrincipal struct {
+	Name        string
+	Email       string // may be empty
+	DisplayName string // may be empty
+	Roles       []Role // at least one
+	Password    string // 15 to 256 characters
+}
+
+// AddPrincipal makes an account. The errors are *InputError, ErrExists, ErrBusy and ErrUnavailable.
+func (a *Auth) AddPrincipal(ctx context.Context, by Actor, n NewPrincipal) (Principal, error) {
+	p, err := checkNew(n)
+	if err != nil {
+		return Principal{}, fmt.Errorf("add account: %w", err)
+	}
+	phc, err := a.hashPassword(ctx, n.Password)
+	if err != nil {
+		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, err)
+	}
+	if p.ID, err = store.NewID(); err != nil {
+		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, err)
+	}
+	p.Created = time.Now().UTC().Truncate(time.Microsecond)
+	p.Changed = p.Created
+	err = a.db.Write(ctx, func(tx *sql.Tx) error {
+		if err := insertPrincipal(ctx, tx, p); err != nil {
+			return err
+		}
+		if err := putRoles(ctx, tx, p.ID, p.Roles); err != nil {
+			return err
+		}
+		if err := putPassword(ctx, tx, p.ID, phc, p.Created); err != nil {
+			return err
+		}
+		return a.note(ctx, tx, by, "account.add", p.Name, nil, snapshotOf(p))
+	})
+	if err != nil {
+		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, a.storeError(err))
+	}
+	return p, nil
+}
+
+func checkNew(n NewPrincipal) (Principal, error) {
+	p := Principal{Name: n.Name, Email: n.Email, DisplayName: n.DisplayName}
+	if !validName(n.Name) {
+		return p, &InputError{"name", fmt.Sprintf("must be 1 to %d letters, digits or . _ - + and begin with a letter or digit", maxInput)}
+	}
+	if n.Email != "" && !validEmail(n.Email) {
+		return p, &InputError{"email", "must be one address with exactly one @"}
+	}
+	if n.DisplayName != "" && !usable(n.DisplayName) {
+		return p, &InputError{"display name", fmt.Sprintf("must be at most %d visible characters", maxInput)}
+	}
+	var err error
+	if p.Roles, err = checkRoles(n.Roles); err != nil {
+		return p, err
+	}
+	return p, checkPassword(n.Password, n.Name, n.Email)
+}
+
+// hashPassword takes a turn at the hasher like everybody else, so that two hashes at once stay two.
+func (a *Auth) hashPassword(ctx context.Context, password string) (string, error) {
+	prepared, ok := preparePassword(password)
+	if !ok || utf8.RuneCount(prepared) < minPassword {
+		return "", &InputError{"password", "cannot be used"}
+	}
+	release, err := a.hasher.acquire(ctx, netip.Prefix{})
+	if err != nil {
+		return "", err
+	}
+	defer release()
+	return newPHC(prepared, a.cfg.Load().PasswordHash).String(), nil
+}
+
+func insertPrincipal(ctx context.Context, tx *sql.Tx, p Principal) error {
+	var taken, takenEmail int
+	emailKey := sql.NullString{String: fold(p.Email), Valid: p.Email != ""}
+	if err := tx.QueryRowContext(ctx, sqlTaken, fold(p.Name)).Scan(&taken); err != nil {
+		return fmt.Errorf("look for the name: %w", err)
+	}
+	if err := tx.QueryRowContext(ctx, sqlTakenEmail, emailKey).Scan(&takenEmail); err != nil {
+		return fmt.Errorf("look for the e-mail address: %w", err)
+	}
+	if taken+takenEmail > 0 {
+		return ErrExists
+	}
+	at := store.Micros(p.Created)
+	if _, err := tx.ExecContext(ctx, sqlInsertPrincipal, p.ID, p.Name, fold(p.Name), p.Email, emailKey,
+		p.DisplayName, at, at); err != nil {
+		return fmt.Errorf("insert account: %w", err)
+	}
+	return nil
+}
+
+func putRoles(ctx context.Context, tx *sql.Tx, id string, roles []Role) error {
+	if _, err := tx.ExecContext(ctx, sqlDeleteRoles, id); err != nil {
+		return fmt.Errorf("remove roles: %w", err)
+	}
+	for _, r := range roles {
+		if _, err := tx.ExecContext(ctx, sqlInsertRole, id, string(r)); err != nil {
+			return fmt.Errorf("insert role: %w", err)
+		}
+	}
+	return nil
+}
+
+func putPassword(ctx context.Context, tx *sql.Tx, id, phc string, now time.Time) error {
+	var newest int64
+	if err := tx.QueryRowContext(ctx, sqlNewestPassword, id).Scan(&newest); err != nil {
+		return fmt.Errorf("read password history: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlRetirePassword, id); err != nil {
+		return fmt.Errorf("retire password: %w", err)
+	}
+	// The time is part of the key; a clock set back must not make a password collide with an older one.
+	at := max(store.Micros(now), newest+1)
+	if _, err := tx.ExecContext(ctx, sqlInsertPassword, id, at, phc); err != nil {
+		return fmt.Errorf("insert password: %w", err)
+	}
+	return nil
+}
+
+// Principals returns all accounts, by name.
+func (a *Auth) Principals(ctx context.Context) ([]Principal, error) {
+	rows, err := a.db.QueryContext(ctx, sqlPrincipals)
+	if err != nil {
+		return nil, fmt.Errorf("list accounts: %w", a.storeError(err))
+	}
+	defer rows.Close()
+	var list []Principal
+	for rows.Next() { // one row for each role
+		var p Principal
+		var role string
+		dest, finish := principalColumns(&p)
+		if err := rows.Scan(append(dest, &role)...); err != nil {
+			return nil, fmt.Errorf("list accounts: %w", a.storeError(err))
+		}
+		finish()
+		if n := len(list); n == 0 || list[n-1].ID != p.ID {
+			list = append(list, p)
+		}
+		if role != "" {
+			last := &list[len(list)-1]
+			last.Roles = append(last.Roles, Role(role))
+		}
+	}
+	for i := range list {
+		sortRoles(list[i].Roles)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("list accounts: %w", a.storeError(err))
+	}
+	return list, nil
+}
+
+// SetDisabled closes an account to sign-in and ends its sessions, or opens it again. The errors are
+// ErrNotFound, ErrLastOwner and ErrUnavailable; a change to what is already so does nothing.
+func (a *Auth) SetDisabled(ctx context.Context, by Actor, name string, disabled bool) error {
+	action := "account.enable"
+	if disabled {
+		action = "account.disable"
+	}
+	err := a.change(ctx, by, action, name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+		if p.Disabled == disabled {
+			return false, nil
+		}
+		p.Disabled = disabled
+		at := store.Micros(now)
+		if !disabled {
+			at = 0
+		}
+		_, err := tx.ExecContext(ctx, sqlSetDisabled, at, store.Micros(now), p.ID)
+		return true, err
+	})
+	if err != nil {
+		return fmt.Errorf("set account %q disabled=%t: %w", name, disabled, err)
+	}
+	return nil
+}
+
+// SetRoles gives an account these roles and no others, and ends its sessions, which had the old ones. The
+// errors are *InputError, ErrNotFound, ErrLastOwner and ErrUnavailable.
+func (a *Auth) SetRoles(ctx context.Context, by Actor, name string, roles []Role) error {
+	sorted, err := checkRoles(roles)
+	if err != nil {
+		return fmt.Errorf("set roles of account %q: %w", name, err)
+	}
+	err = a.change(ctx, by, "account.roles", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+		p.Roles = sorted
+		if _, err := tx.ExecContext(ctx, sqlSetChanged, store.Micros(now), p.ID); err != nil {
+			return false, err
+		}
+		return true, putRoles(ctx, tx, p.ID, sorted)
+	})
+	if err != nil {
+		return fmt.Errorf("set roles of account %q: %w", name, err)
+	}
+	return nil
+}
+
+// ResetPassword replaces the account's password and ends its sessions. The errors are *InputError,
+// ErrNotFound, ErrBusy and ErrUnavailable.
+func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password string) error {
+	phc, err := a.hashPassword(ctx, password)
+	if err != nil {
+		return fmt.Errorf("reset password of account %q: %w", name, err)
+	}
+	err = a.change(ctx, by, "account.password", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+		if err := checkPassword(password, p.Name, p.Email); err != nil {
+			return false, err
+		}
+		if _, err := tx.ExecContext(ctx, sqlSetChanged, store.Micros(now), p.ID); err != nil {
+			return false, err
+		}
+		return true, putPassword(ctx, tx, p.ID, phc, now)
+	})
+	if err != nil {
+		return fmt.Errorf("reset password of account %q: %w", name, err)
+	}
+	return nil
+}
+
+// change runs f on the account in one transaction with the ending of its sessions, the check that an
+// enabled owner remains, and the journal entry; f reports whether it changed anything.
+func (a *Auth) change(ctx context.Context, by Actor, action, name string,
+	f func(tx *sql.Tx, p *Principal, now time.Time) (bool, error)) error {
+	var ended []string
+	err := a.db.Write(ctx, func(tx *sql.Tx) error {
+		ended = nil
+		now := time.Now()
+		p, err := readPrincipal(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		before := snapshotOf(p)
+		wasOwner := p.HasRole(Owner) && !p.Disabled
+		changed, err := f(tx, &p, now)
+		if err != nil || !changed {
+			return err
+		}
+		if wasOwner && (p.Disabled || !p.HasRole(Owner)) {
+			if err := anotherOwner(ctx, tx, p.ID); err != nil {
+				return err
+			}
+		}
+		if ended, err = endAll(ctx, tx, p.ID, action, store.Micros(now)); err != nil {
+			return err
+		}
+		return a.note(ctx, tx, by, action, p.Name, before, snapshotOf(p))
+	})
+	if err != nil {
+		return a.storeError(err)
+	}
+	if len(ended) > 0 {
+		a.sessions.end(ended...)
+	}
+	return nil
+}
+
+func anotherOwner(ctx context.Context, tx *sql.Tx, id string) error {
+	var owners int
+	if err := tx.QueryRowContext(ctx, sqlOtherOwners, id).Scan(&owners); err != nil {
+		return fmt.Errorf("count owners: %w", err)
+	}
+	if owners == 0 {
+		return ErrLastOwner
+	}
+	return nil
+}
+
+// endAll ends the account's sessions in the store and returns which.
+func endAll(ctx context.Context, tx *sql.Tx, id, why string, at int64) ([]string, error) {
+	ids, err := readStrings(ctx, tx, sqlLiveOf, id)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	for _, session := range ids {
+		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
+			return nil, fmt.Errorf("end session: %w", err)
+		}
+	}
+	return ids, nil
+}
+
+// readPrincipal finds an account by its name, or by its e-mail address.
+func readPrincipal(ctx context.Context, tx *sql.Tx, name string) (Principal, error) {
+	key, email, ok := loginKey(name)
+	if !ok {
+		return Principal{}, ErrNotFound
+	}
+	query := sqlAccountByName
+	if email {
+		query = sqlAccountByEmail
+	}
+	var p Principal
+	var phc string
+	dest, finish := principalColumns(&p)
+	err := tx.QueryRowContext(ctx, query, key).Scan(append(dest, &phc)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Principal{}, ErrNotFound
+	}
+	if err != nil {
+		return Principal{}, fmt.Errorf("read account: %w", err)
+	}
+	finish()
+	p.Roles, err = readRoles(ctx, tx, p.ID)
+	return p, err
+}
+
+// snapshot is an account as the journal shows it: never the password, not even its hash.
+type snapshot struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Email       string `json:"email,omitempty"`
+	DisplayName string `json:"display_name,omitempty"`
+	Roles       []Role `json:"roles"`
+	Disabled    bool   `json:"disabled"`
+}
+
+func snapshotOf(p Principal) *snapshot {
+	return &snapshot{p.ID, p.Name, p.Email, p.DisplayName, p.Roles, p.Disabled}
+}
+
+// note writes the journal entry of a change, in the change's own transaction.
+func (a *Auth) note(ctx context.Context, tx *sql.Tx, by Actor, action, target string, before, after any) error {
+	entry := journal.Entry{Actor: by.Name, Origin: by.Origin, Action: action, Target: target}
+	var err error
+	if entry.Before, err = marshal(before); err != nil {
+		return err
+	}
+	if entry.After, err = marshal(after); err != nil {
+		return err
+	}
+	if err := a.journal.Append(ctx, tx, entry); err != nil {
+		return fmt.Errorf("write journal: %w", err)
+	}
+	return nil
+}
+
+func marshal(v any) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return "", fmt.Errorf("write journal: %w", err)
+	}
+	return string(b), nil
+}
+
+// storeError turns a store error into what callers decide on; the package's own errors stay.
+func (a *Auth) storeError(err error) error {
+	var input *InputError
+	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy} {
+		if errors.Is(err, own) {
+			return err
+		}
+	}
+	if errors.As(err, &input) {
+		return err
+	}
+	if !store.Unavailable(err) {
+		return err
+	}
+	a.suspect(err, time.Now())
+	return unavailable(err)
+}

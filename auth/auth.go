@@ -1,0 +1,219 @@
+package auth
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/store"
+)
+
+// Errors that callers decide on. Their texts are for logs, not for the person who signs in.
+var (
+	// ErrWrong is a wrong name or password, an unknown or a disabled account: a stranger cannot tell which.
+	ErrWrong = errors.New("wrong name or password")
+	// ErrBusy means that too many sign-ins wait for their password to be checked. Nothing was checked.
+	ErrBusy = errors.New("too many sign-ins at once")
+	// ErrUnavailable means that the store is away: nobody can sign in, and this session cannot be believed.
+	ErrUnavailable = errors.New("account store is not available")
+	// ErrNoSession means that the token is no session here: unknown, ended, or of another host or realm.
+	ErrNoSession = errors.New("no such session")
+	// ErrNotFound means that there is no such account or session.
+	ErrNotFound = errors.New("not found")
+	// ErrExists means that the name or the e-mail address is another account's.
+	ErrExists = errors.New("name or e-mail address is taken")
+	// ErrLastOwner means that the change would leave no enabled owner.
+	ErrLastOwner = errors.New("this is the last enabled owner")
+)
+
+// WaitError says that the address has to wait after too many wrong sign-ins. The password was not checked.
+type WaitError struct {
+	RetryAfter time.Duration
+}
+
+// Error says how long.
+func (e *WaitError) Error() string { return fmt.Sprintf("wait %v after wrong sign-ins", e.RetryAfter) }
+
+// Auth is the accounts and sessions of one installation. It is safe for concurrent use.
+type Auth struct {
+	db      *store.DB
+	journal *journal.Journal
+	events  *event.Log
+	log     *slog.Logger
+	cfg     atomic.Pointer[Config]
+	base    time.Time // where the monotonic clock of this process begins
+
+	hasher   *hasher
+	waits    *waits
+	sessions *cache
+	reads    chan struct{} // places for looking up unknown tokens
+	health   health
+	sweeper  sweeper
+	counted  counters
+}
+
+type counters struct {
+	succeeded, wrong, waited, busy, unavailable atomic.Uint64
+}
+
+// New makes an Auth and reads from the store which addresses have to wait. cfg must be valid. events may
+// be nil, for a command that only administers.
+func New(cfg Config, db *store.DB, j *journal.Journal, events *event.Log, log *slog.Logger) (*Auth, error) {
+	cfg.SetDefaults()
+	a := &Auth{
+		db: db, journal: j, events: events, log: log, base: time.Now(),
+		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
+		reads: make(chan struct{}, 8),
+	}
+	a.cfg.Store(&cfg)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := a.restoreWaits(ctx, time.Now()); err != nil {
+		return nil, fmt.Errorf("read failed sign-ins: %w", err)
+	}
+	return a, nil
+}
+
+// Reload takes new lifetimes and costs. Shorter lifetimes bind existing sessions at their next request;
+// a password is hashed at the new cost when its owner next signs in.
+func (a *Auth) Reload(cfg Config) {
+	cfg.SetDefaults()
+	a.cfg.Store(&cfg)
+	a.hasher.configure(cfg.PasswordHash)
+}
+
+// Waiting returns how long the address must wait before another sign-in is looked at; 0 if it need not (M-40, M-41).
+func (a *Auth) Waiting(addr netip.Addr, now time.Time) time.Duration {
+	return a.waits.remaining(addressKey(addr), now, a.cfg.Load().SignIn.Wait)
+}
+
+// Stats is what Auth has counted since it was made, and what it holds now.
+type Stats struct {
+	Succeeded, Wrong, Waited, Busy, Unavailable uint64 // sign-ins by how they ended
+
+	Sessions           int    // held in memory
+	SessionsDisplaced  uint64 // dropped from memory to make room
+	Addresses          int    // with failures
+	AddressesDisplaced uint64 // forgotten to make room
+	Hashing, Queued    int    // passwords being checked, and waiting for it
+	Refused            uint64 // turned away by the queue
+	StoreAway          bool
+}
+
+// Stats returns the numbers.
+func (a *Auth) Stats() Stats {
+	s := Stats{
+		Succeeded: a.counted.succeeded.Load(), Wrong: a.counted.wrong.Load(), Waited: a.counted.waited.Load(),
+		Busy: a.counted.busy.Load(), Unavailable: a.counted.unavailable.Load(),
+		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
+	}
+	s.Addresses, s.AddressesDisplaced = a.waits.size()
+	s.Hashing, s.Queued, s.Refused = a.hasher.load()
+	a.sessions.mu.Lock()
+	s.SessionsDisplaced = a.sessions.displaced
+	a.sessions.mu.Unlock()
+	return s
+}
+
+// account is a principal with its current password hash.
+type account struct {
+	Principal
+	phc string
+}
+
+// findAccount looks an account up by folded key; it returns nil if there is none. The roles are not read.
+func (a *Auth) findAccount(ctx context.Context, key string, email bool) (*account, error) {
+	query := sqlAccountByName
+	if email {
+		query = sqlAccountByEmail
+	}
+	var found account
+	dest, finish := principalColumns(&found.Principal)
+	err := a.db.QueryRowContext(ctx, query, key).Scan(append(dest, &found.phc)...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look up account: %w", err)
+	}
+	finish()
+	return &found, nil
+}
+
+// principalColumns returns where sqlPrincipalColumns are to be scanned, and what completes p afterwards.
+func principalColumns(p *Principal) (dest []any, finish func()) {
+	var disabled, created, changed int64
+	return []any{&p.ID, &p.Name, &p.Email, &p.DisplayName, &disabled, &created, &changed}, func() {
+		p.Disabled = disabled != 0
+		p.Created, p.Changed = store.FromMicros(created), store.FromMicros(changed)
+	}
+}
+
+// readRoles reads a principal's roles within a transaction.
+func readRoles(ctx context.Context, tx *sql.Tx, id string) ([]Role, error) {
+	names, err := readStrings(ctx, tx, sqlRoles, id)
+	if err != nil {
+		return nil, fmt.Errorf("read roles: %w", err)
+	}
+	var roles []Role
+	for _, r := range []Role{Owner, Admin, Agent, User} {
+		if slices.Contains(names, string(r)) {
+			roles = append(roles, r)
+		}
+	}
+	return roles, nil
+}
+
+func readStrings(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, rows.Err()
+}
+
+// restoreWaits begins where the last process ended.
+func (a *Auth) restoreWaits(ctx context.Context, now time.Time) error {
+	rows, err := a.db.QueryContext(ctx, sqlFailures, store.Micros(now.Add(-forgetAfter)), maxAddresses)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var list []*failing
+	for rows.Next() {
+		var key, accounts string
+		var until, updated int64
+		if err := rows.Scan(&key, &accounts, &until, &updated); err != nil {
+			return err
+		}
+		prefix, err := netip.ParsePrefix(key)
+		if err != nil {
+			continue // written by something else; a wait is not worth a start that fails
+		}
+		list = append(list, &failing{key: prefix, accounts: strings.Fields(accounts),
+			until: store.FromMicros(until), updated: store.FromMicros(updated)})
+	}
+	slices.Reverse(list)
+	for _, f := range list {
+		a.waits.restore(f)
+	}
+	return rows.Err()
+}

@@ -1,0 +1,125 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Role says what a person may do. A principal has one or more.
+type Role string
+
+// The roles. What each may reach is up to a site's access rules; Owner and Admin also may use the console.
+const (
+	Owner Role = "owner"
+	Admin Role = "admin"
+	Agent Role = "agent"
+	User  Role = "user"
+)
+
+// ParseRole reads a role's name; the error lists the names.
+func ParseRole(s string) (Role, error) {
+	if r := Role(s); slices.Contains([]Role{Owner, Admin, Agent, User}, r) {
+		return r, nil
+	}
+	return "", fmt.Errorf("role %q is not one of owner, admin, agent, user", s)
+}
+
+// Realm is the door that a session opens. A session of one is none in the other, since the cookies of
+// both reach the same host (cookies ignore ports).
+type Realm string
+
+// The realms.
+const (
+	SiteRealm    Realm = "site"
+	ConsoleRealm Realm = "console"
+)
+
+// Level says how surely a session's person was recognised.
+type Level int
+
+// PasswordLevel is a sign-in by password alone.
+const PasswordLevel Level = 1
+
+// Principal is an account.
+type Principal struct {
+	ID          string // UUIDv7
+	Name        string // unique without regard to case; has no @
+	Email       string // unique without regard to case; may be empty
+	DisplayName string
+	Roles       []Role // sorted from Owner down
+	Disabled    bool   // may not sign in
+	Created     time.Time
+	Changed     time.Time
+}
+
+// HasRole tells whether the principal has at least one of the roles.
+func (p Principal) HasRole(roles ...Role) bool {
+	for _, have := range p.Roles {
+		for _, want := range roles {
+			if have == want {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Actor is who changes an account, for the journal.
+type Actor struct {
+	Name   string // an account's name, or cli:USER
+	Origin string // the address the change came from, or local
+}
+
+// InputError says which part of a new account, or of a change, cannot be accepted, and why.
+type InputError struct {
+	Field   string // name, email, display name, roles, password
+	Problem string // the rest of a sentence that begins with the field
+}
+
+// Error is the sentence.
+func (e *InputError) Error() string { return e.Field + " " + e.Problem }
+
+// sortRoles puts the roles in order, Owner first.
+func sortRoles(roles []Role) {
+	order := []Role{Owner, Admin, Agent, User}
+	slices.SortFunc(roles, func(a, b Role) int { return slices.Index(order, a) - slices.Index(order, b) })
+}
+
+const minPassword = 15
+
+// checkPassword applies the length rule for passwords that are the only factor: 15 characters (NIST SP
+// 800-63B-4 3.1.1.2), 256 at most, not the account's own name or address.
+func checkPassword(password, name, email string) error {
+	prepared, ok := preparePassword(password)
+	if !ok {
+		return &InputError{"password", fmt.Sprintf("must be UTF-8 text of at most %d characters", maxInput)}
+	}
+	if n := len([]rune(string(prepared))); n < minPassword {
+		return &InputError{"password", fmt.Sprintf("has %d characters; at least %d are needed", n, minPassword)}
+	}
+	if key := fold(strings.TrimSpace(password)); key == fold(name) || email != "" && key == fold(email) {
+		return &InputError{"password", "must not be the account's name or e-mail address"}
+	}
+	return nil
+}
+
+// checkRoles returns the roles sorted and without duplicates.
+func checkRoles(roles []Role) ([]Role, error) {
+	if len(roles) == 0 {
+		return nil, &InputError{"roles", "must name at least one of owner, admin, agent, user"}
+	}
+	var sorted []Role
+	for _, r := range []Role{Owner, Admin, Agent, User} {
+		if slices.Contains(roles, r) {
+			sorted = append(sorted, r)
+		}
+	}
+	for _, r := range roles {
+		if _, err := ParseRole(string(r)); err != nil {
+			return nil, &InputError{"roles", fmt.Sprintf("must not contain %q: only owner, admin, agent, user exist", r)}
+		}
+	}
+	return sorted, nil
+}
