@@ -19,6 +19,7 @@ import (
 func (a *App) Reload(ctx context.Context, actor auth.Actor, cfg *config.Config) error {
 	a.reload.Lock()
 	defer a.reload.Unlock()
+	defer a.reloading()()
 	before := a.cfg
 	err := a.apply(ctx, cfg)
 	entry := journal.Entry{Time: time.Now(), Actor: actor.Name, Origin: actor.Origin, Action: "config.reload",

@@ -165,3 +165,39 @@ func replaceFile(path string, content []byte, mode fs.FileMode) error {
 	}
 	return nil
 }
+
+// InternalTLS is a server's TLS configuration with certificates of Doorward's own authority for hosts, each
+// renewed in time. The first host also serves clients that name none of them.
+func (g *Gateway) InternalTLS(hosts []string) (*tls.Config, error) {
+	if len(hosts) == 0 {
+		return nil, errors.New("make internal certificates: no hosts")
+	}
+	a := g.server.certs.authority
+	slots := make(map[string]*certSlot, len(hosts))
+	for _, raw := range hosts {
+		host, ok := canonicalHost(raw)
+		if !ok {
+			return nil, fmt.Errorf("make internal certificates: %q is not a host name or an address", raw)
+		}
+		slots[host] = &certSlot{source: sourceInternal, host: host}
+		if err := slots[host].renew(a, time.Now()); err != nil {
+			return nil, err
+		}
+	}
+	first, _ := canonicalHost(hosts[0]) // was good a moment ago
+	c := serverTLS()
+	c.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		slot := findSlot(slots, hello)
+		if slot == nil {
+			slot = slots[first]
+		}
+		if cert := slot.cert.Load(); time.Now().Before(cert.Leaf.NotAfter.Add(-leafRenew)) {
+			return cert, nil
+		}
+		if err := slot.renew(a, time.Now()); err != nil {
+			return nil, err
+		}
+		return slot.cert.Load(), nil
+	}
+	return c, nil
+}

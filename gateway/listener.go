@@ -98,9 +98,10 @@ func listen(kind, address string, sockets map[string][]net.Listener) ([]net.List
 func listenError(address string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is in use by another program; stop it or choose another address here", address)
-	case errors.Is(err, fs.ErrPermission):
-		return fmt.Errorf("%s needs a privilege that this process does not have; use a port from 1024 up, or fd:NAME with systemd's socket activation", address)
+		return fmt.Errorf("%s is taken by another program; stop it or name another address here: %w", address, syscall.EADDRINUSE)
+	case errors.Is(err, syscall.EACCES):
+		return fmt.Errorf("%s needs a privilege that this process lacks; name a port from 1024 up here, or fd:NAME with a systemd socket: %w",
+			address, syscall.EACCES)
 	}
 	return fmt.Errorf("listen on %s: %w", address, err)
 }

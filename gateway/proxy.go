@@ -123,13 +123,22 @@ func (p *proxy) mayUpgrade(r *http.Request, x *exchange) (bool, error) {
 	if len(values) != 1 || !strings.EqualFold(values[0], "websocket") || r.ProtoMajor != 1 {
 		return false, nil
 	}
-	if r.Method != http.MethodGet || !underAny(x.path, p.site.app.WebSocketPaths) {
+	if r.Method != http.MethodGet || !p.declaresWebSocket(x.path.decoded) {
 		return false, refuse(http.StatusForbidden, "websocket-undeclared", "")
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) {
 		return false, refuse(http.StatusForbidden, "cross-site", "")
 	}
 	return true, nil
+}
+
+func (p *proxy) declaresWebSocket(path string) bool {
+	for _, prefix := range p.site.app.WebSocketPaths {
+		if underPrefix(path, prefix, false) {
+			return true
+		}
+	}
+	return false
 }
 
 func sameOrigin(origin, host string) bool {

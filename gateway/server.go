@@ -142,6 +142,20 @@ func (s *server) Run(ctx context.Context) error {
 	return err
 }
 
+// Alive tells whether the parts that every request passes still move: their locks can be had, and open
+// streams are being watched. It blocks for as long as they do not, so call it with a time limit.
+func (g *Gateway) Alive() error {
+	g.server.conns.stats()
+	before := g.streams.tick.Load()
+	for range 8 {
+		time.Sleep(sweepEvery)
+		if g.streams.tick.Load() != before {
+			return nil
+		}
+	}
+	return errors.New("open streams are not being watched")
+}
+
 func (s *server) serve(l *listener) error {
 	if l.kind == kindHTTPS {
 		return s.servers[kindHTTPS].ServeTLS(l, "", "")

@@ -8,10 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -126,8 +124,8 @@ func (c *certificates) newTable(cfg Config, now time.Time) (*certTable, error) {
 	return t, nil
 }
 
-// fillInternal gives slot a certificate of the own authority. Hosts that wait for ACME have one too: a
-// browser's warning tells more than a handshake that fails.
+// fillInternal gives slot a certificate of the own authority, the one it had if that is still good. Hosts
+// that wait for ACME have one too: a browser's warning tells more than a handshake that fails.
 func (c *certificates) fillInternal(slot *certSlot, old *certTable, now time.Time) error {
 	if old != nil {
 		if before := old.hosts[slot.host]; before != nil && before.source != sourceFiles {
@@ -137,26 +135,25 @@ func (c *certificates) fillInternal(slot *certSlot, old *certTable, now time.Tim
 			}
 		}
 	}
-	cert, err := c.authority.issue(slot.host, now)
+	return slot.renew(c.authority, now)
+}
+
+func (s *certSlot) renew(a *authority, now time.Time) error {
+	cert, err := a.issue(s.host, now)
 	if err != nil {
 		return err
 	}
-	slot.cert.Store(cert)
+	s.cert.Store(cert)
 	return nil
 }
 
-// certificateSource is where host's certificate comes from if the site does not say.
+// certificateSource is where host's certificate comes from. No public authority certifies localhost, not
+// even as one of several hosts of a site that has its certificate from one.
 func certificateSource(cfg SiteTLSConfig, host string) string {
-	_, err := netip.ParseAddr(host)
-	switch {
-	case cfg.Source != "":
-		return cfg.Source
-	case cfg.Certificate != "":
-		return sourceFiles
-	case err == nil, host == "localhost", strings.HasSuffix(host, ".localhost"):
+	if cfg.Source == sourceACME && privateName(host) {
 		return sourceInternal
 	}
-	return sourceACME
+	return cfg.Source
 }
 
 // load reads the slot's files.
@@ -228,7 +225,7 @@ func (c *certificates) refresh(now time.Time) {
 		if slot.source == sourceFiles {
 			err = slot.refresh()
 		} else if cert := slot.cert.Load(); now.After(cert.Leaf.NotAfter.Add(-leafRenew)) {
-			err = c.fillInternal(slot, nil, now)
+			err = slot.renew(c.authority, now)
 		}
 		if err != nil {
 			c.log.Warn("renew certificate", slog.String("host", host), slog.Any("error", err))
@@ -249,10 +246,10 @@ func (s *certSlot) refresh() error {
 	return s.load()
 }
 
-// tlsConfig is the server's side of TLS: 1.2 and 1.3 (I-44); the suites of Mozilla's intermediate profile
-// without CBC (I-45), in Go's own order (I-46: a server's order is honoured for TLS 1.2 and 1.3 alike); Go
-// has no TLS compression (I-47).
-func (c *certificates) tlsConfig() *tls.Config {
+// serverTLS is a server's side of TLS: 1.2 and 1.3 (I-44); the suites of Mozilla's intermediate profile, which
+// has dropped the guide's CBC ones (I-45); the server's order counts, as Go has it (I-46); there is no
+// compression in Go's TLS (I-47).
+func serverTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		CipherSuites: []uint16{
@@ -263,9 +260,16 @@ func (c *certificates) tlsConfig() *tls.Config {
 			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 		},
-		NextProtos:     []string{"h2", "http/1.1", acmez.ACMETLS1Protocol},
-		GetCertificate: c.certificate,
+		NextProtos: []string{"h2", "http/1.1"},
 	}
+}
+
+// tlsConfig is that of the HTTPS listeners.
+func (c *certificates) tlsConfig() *tls.Config {
+	t := serverTLS()
+	t.NextProtos = append(t.NextProtos, acmez.ACMETLS1Protocol)
+	t.GetCertificate = c.certificate
+	return t
 }
 
 // certificate chooses by the client's server name. A name that is not served gets a certificate of the own
@@ -274,7 +278,11 @@ func (c *certificates) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 	if len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol {
 		return c.acme.certificate(hello)
 	}
-	slot := c.slot(hello)
+	table := c.table.Load()
+	slot := findSlot(table.hosts, hello)
+	if slot == nil && hello.ServerName == "" {
+		slot = table.only
+	}
 	if slot == nil {
 		return c.nobody.Load(), nil
 	}
@@ -286,22 +294,20 @@ func (c *certificates) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 	return slot.cert.Load(), nil
 }
 
-func (c *certificates) slot(hello *tls.ClientHelloInfo) *certSlot {
-	t := c.table.Load()
+// findSlot looks up the name that the client sent. A client that connects to an address sends none (RFC
+// 6066 3), so the address that it reached stands for it.
+func findSlot(slots map[string]*certSlot, hello *tls.ClientHelloInfo) *certSlot {
 	if hello.ServerName != "" {
 		host, ok := canonicalHost(hello.ServerName)
 		if !ok {
 			return nil
 		}
-		return t.hosts[host]
+		return slots[host]
 	}
-	// A client that connects to an address sends no name (RFC 6066 3).
 	if tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok {
-		if slot := t.hosts[tcp.AddrPort().Addr().Unmap().WithZone("").String()]; slot != nil {
-			return slot
-		}
+		return slots[tcp.AddrPort().Addr().Unmap().WithZone("").String()]
 	}
-	return t.only
+	return nil
 }
 
 // answerChallenge answers an ACME HTTP challenge, if r is one that is under way.
