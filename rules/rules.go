@@ -1,0 +1,21 @@
+// Package rules holds what Doorward knows of the world as data: embedded files that the other packages read and judge.
+// It knows where a file is and nothing of what stands in it, and it imports nothing of ours.
+package rules
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed apps
+var files embed.FS
+
+// Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
+// reads NAME/gateway.yaml; docs/app-folders.md describes it.
+func Apps() fs.FS {
+	apps, err := fs.Sub(files, "apps")
+	if err != nil {
+		panic("rules: the embedded tree has no folder apps: " + err.Error()) // fs.Sub refuses only malformed names
+	}
+	return apps
+}
