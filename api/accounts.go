@@ -1,0 +1,115 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/doorward/doorward/auth"
+)
+
+func (h *Handler) principals(r *http.Request) (any, error) {
+	all, err := h.deps.Auth.Principals(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Principal, 0, len(all))
+	for _, p := range all {
+		out = append(out, wirePrincipal(p))
+	}
+	return out, nil
+}
+
+func wirePrincipal(p auth.Principal) Principal {
+	roles := make([]string, 0, len(p.Roles))
+	for _, r := range p.Roles {
+		roles = append(roles, string(r))
+	}
+	return Principal{ID: p.ID, Name: p.Name, Email: p.Email, DisplayName: p.DisplayName, Roles: roles,
+		Disabled: p.Disabled, Created: p.Created, Changed: p.Changed}
+}
+
+func (h *Handler) addPrincipal(r *http.Request) (any, error) {
+	var in NewPrincipal
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	who, err := actor(r)
+	if err != nil {
+		return nil, err
+	}
+	n := auth.NewPrincipal{Name: in.Name, Email: in.Email, DisplayName: in.DisplayName, Password: in.Password}
+	for _, role := range in.Roles {
+		n.Roles = append(n.Roles, auth.Role(role))
+	}
+	p, err := h.deps.Auth.AddPrincipal(r.Context(), who, n)
+	if err != nil {
+		return nil, err
+	}
+	return wirePrincipal(p), nil
+}
+
+func (h *Handler) disable(r *http.Request) (any, error) { return h.setDisabled(r, true) }
+func (h *Handler) enable(r *http.Request) (any, error)  { return h.setDisabled(r, false) }
+
+func (h *Handler) setDisabled(r *http.Request, disabled bool) (any, error) {
+	who, err := actor(r)
+	if err != nil {
+		return nil, err
+	}
+	return done{}, h.deps.Auth.SetDisabled(r.Context(), who, r.PathValue("name"), disabled)
+}
+
+// passwordRequest is the body of a password reset.
+type passwordRequest struct {
+	Password string `json:"password"`
+}
+
+func (h *Handler) resetPassword(r *http.Request) (any, error) {
+	var in passwordRequest
+	if err := decode(r, &in); err != nil {
+		return nil, err
+	}
+	who, err := actor(r)
+	if err != nil {
+		return nil, err
+	}
+	return done{}, h.deps.Auth.ResetPassword(r.Context(), who, r.PathValue("name"), in.Password)
+}
+
+func (h *Handler) sessions(r *http.Request) (any, error) {
+	all, err := h.deps.Auth.ListSessions(r.Context(), r.URL.Query().Get("user"))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Session, 0, len(all))
+	for _, s := range all {
+		out = append(out, wireSession(s))
+	}
+	return out, nil
+}
+
+func wireSession(s auth.SessionInfo) Session {
+	return Session{ID: s.ID, User: s.Name, Realm: string(s.Realm), Host: s.Host, Address: s.Address.String(), Agent: s.UserAgent,
+		Created: s.Created, LastSeen: s.LastSeen, Expires: s.Expires}
+}
+
+func (h *Handler) revokeSession(r *http.Request) (any, error) {
+	who, err := actor(r)
+	if err != nil {
+		return nil, err
+	}
+	return done{}, h.deps.Auth.RevokeSession(r.Context(), who, r.PathValue("id"))
+}
+
+// revoked is the answer of revokeAll.
+type revoked struct {
+	Count int `json:"count"`
+}
+
+func (h *Handler) revokeAll(r *http.Request) (any, error) {
+	who, err := actor(r)
+	if err != nil {
+		return nil, err
+	}
+	n, err := h.deps.Auth.RevokeAll(r.Context(), who, r.PathValue("name"))
+	return revoked{Count: n}, err
+}

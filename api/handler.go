@@ -1,0 +1,147 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/journal"
+)
+
+// Deps is what the handler works with.
+type Deps struct {
+	Auth    *auth.Auth
+	Journal *journal.Journal
+	Log     *slog.Logger
+	Version string
+	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
+	// Its error is shown to the caller as it is, because it is about the caller's own file.
+	Reload func(ctx context.Context, actor auth.Actor) error
+}
+
+// Handler answers commands. The actor of each comes from the connection, never from the request.
+type Handler struct {
+	deps Deps
+	mux  *http.ServeMux
+}
+
+// maxBody is many times the longest account with the longest password.
+const maxBody = 64 << 10
+
+// NewHandler makes the handler.
+func NewHandler(deps Deps) *Handler {
+	h := &Handler{deps: deps, mux: http.NewServeMux()}
+	for pattern, answer := range map[string]func(*http.Request) (any, error){
+		"GET /v1/status":                       h.status,
+		"POST /v1/reload":                      h.reload,
+		"GET /v1/principals":                   h.principals,
+		"POST /v1/principals":                  h.addPrincipal,
+		"POST /v1/principals/{name}/disable":   h.disable,
+		"POST /v1/principals/{name}/enable":    h.enable,
+		"POST /v1/principals/{name}/password":  h.resetPassword,
+		"POST /v1/principals/{name}/sign-outs": h.revokeAll,
+		"GET /v1/sessions":                     h.sessions,
+		"DELETE /v1/sessions/{id}":             h.revokeSession,
+		"GET /v1/journal":                      h.entries,
+		"GET /v1/journal/head":                 h.head,
+		"POST /v1/journal/verify":              h.verify,
+	} {
+		h.mux.HandleFunc(pattern, h.adapt(answer))
+	}
+	return h
+}
+
+// ServeHTTP answers one command.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
+
+// adapt is the one place where an answer or an error becomes a response.
+func (h *Handler) adapt(answer func(*http.Request) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		body, err := answer(r)
+		status := http.StatusOK
+		if err != nil {
+			e := h.public(err, r)
+			status, body = e.Status, e
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		// A write error is the command's departure; there is nobody left to tell.
+		_ = json.NewEncoder(w).Encode(body)
+	}
+}
+
+// actorKey is the package's context key; its value is the auth.Actor on the other end.
+type actorKey struct{}
+
+func withActor(ctx context.Context, a auth.Actor) context.Context {
+	return context.WithValue(ctx, actorKey{}, a)
+}
+
+func actor(r *http.Request) (auth.Actor, error) {
+	a, ok := r.Context().Value(actorKey{}).(auth.Actor)
+	if !ok {
+		// Fails closed: an action that nobody is answerable for must not happen.
+		return auth.Actor{}, errors.New("the connection's user is not known")
+	}
+	return a, nil
+}
+
+// decode reads the request's JSON into v; an unknown key is refused, since it may be a restriction that
+// this version does not know.
+func decode(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			return &Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", maxBody)}
+		}
+		return badRequest("the request is not the JSON that is needed here")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return badRequest("the request holds more than one JSON value")
+	}
+	return nil
+}
+
+// done is the answer of an action that has nothing to tell.
+type done struct{}
+
+func (h *Handler) status(*http.Request) (any, error) {
+	return Status{Version: h.deps.Version, PID: os.Getpid()}, nil
+}
+
+func (h *Handler) reload(r *http.Request) (any, error) {
+	who, err := actor(r)
+	if err != nil {
+		return nil, err
+	}
+	if h.deps.Reload == nil {
+		return nil, &Error{Status: http.StatusConflict, Message: "nothing is running that could be reloaded"}
+	}
+	if err := h.deps.Reload(r.Context(), who); err != nil {
+		return nil, &Error{Status: http.StatusConflict, Message: "the configuration was not reloaded: " + err.Error(), Hint: "the one before stays in force"}
+	}
+	return done{}, nil
+}
+
+// number reads an optional query parameter between 0 and limit.
+func number(r *http.Request, name string, otherwise, limit int64) (int64, error) {
+	text := r.URL.Query().Get(name)
+	if text == "" {
+		return otherwise, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 0 || n > limit {
+		return 0, badRequest(fmt.Sprintf("%s must be a number from 0 to %d", name, limit))
+	}
+	return n, nil
+}

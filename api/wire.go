@@ -1,0 +1,61 @@
+package api
+
+import "time"
+
+// Principal is an account as commands see it.
+type Principal struct {
+	ID          string    `json:"id"`
+	Name        string    `json:"name"`
+	Email       string    `json:"email,omitempty"`
+	DisplayName string    `json:"display_name,omitempty"`
+	Roles       []string  `json:"roles"`
+	Disabled    bool      `json:"disabled"`
+	Created     time.Time `json:"created"`
+	Changed     time.Time `json:"changed"`
+}
+
+// NewPrincipal is the account that AddPrincipal makes.
+type NewPrincipal struct {
+	Name        string   `json:"name"`
+	Email       string   `json:"email"`
+	DisplayName string   `json:"display_name"`
+	Roles       []string `json:"roles"`
+	Password    string   `json:"password"`
+}
+
+// Session is a sign-in that has not ended.
+type Session struct {
+	ID       string    `json:"id"`
+	User     string    `json:"user"`
+	Realm    string    `json:"realm"`
+	Address  string    `json:"address"`
+	Agent    string    `json:"user_agent,omitempty"`
+	Host     string    `json:"host"`
+	Created  time.Time `json:"created"`
+	LastSeen time.Time `json:"last_seen"`
+	Expires  time.Time `json:"expires"`
+}
+
+// Entry is one line of the journal.
+type Entry struct {
+	Index  int64     `json:"index"`
+	Time   time.Time `json:"time"`
+	Actor  string    `json:"actor"`
+	Origin string    `json:"origin"`
+	Action string    `json:"action"`
+	Target string    `json:"target"`
+	Before string    `json:"before,omitempty"`
+	After  string    `json:"after,omitempty"`
+}
+
+// Report is what the verification of the journal found; no problem means intact.
+type Report struct {
+	Size     int64    `json:"size"`
+	Problems []string `json:"problems"`
+}
+
+// Status tells about the instance that answers.
+type Status struct {
+	Version string `json:"version"`
+	PID     int    `json:"pid"`
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/store"
+)
+
+// adminCommand gives c its --config flag and runs f with a client of the running doorward, or of the store
+// itself when none runs.
+func adminCommand(c *cobra.Command, s streams, f func(ctx context.Context, client *api.Client, args []string) error) *cobra.Command {
+	path := configFlag(c)
+	c.RunE = func(c *cobra.Command, args []string) error {
+		return withAdmin(c.Context(), s, *path, func(client *api.Client) error { return f(c.Context(), client, args) })
+	}
+	return c
+}
+
+func withAdmin(ctx context.Context, s streams, path string, f func(*api.Client) error) error {
+	cfg, err := loadConfig(path, config.LoadStore)
+	if err != nil {
+		return err
+	}
+	client, err := api.Dial(ctx, cfg.AdminSocket())
+	switch {
+	case err == nil:
+		return f(client)
+	case errors.Is(err, fs.ErrPermission):
+		return failure("run the command as root or as the user that runs doorward", "%w", err)
+	case !errors.Is(err, api.ErrNoDaemon):
+		return failure("", "%w", err)
+	}
+	return withStore(ctx, s, cfg, f)
+}
+
+// withStore runs f on the store itself. Root first becomes the store's owner for good, so that no file of
+// the daemon ever becomes root's (and so that hostile content of the store is never read as root).
+func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.Client) error) (err error) {
+	who := api.ActorOf(os.Getuid())
+	unix.Umask(0o077)
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return failure("run the command as root or as the user that runs doorward", "make data folder: %w", err)
+	}
+	if err := becomeOwner(cfg); err != nil {
+		return err
+	}
+	log := slog.New(cfg.Log.Handler(s.err))
+	db, err := store.Open(ctx, cfg.Store)
+	if err != nil {
+		return failure("run the command as root or as the user that runs doorward", "open store: %w", err)
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	events, err := event.Open(ctx, cfg.Events, db, log)
+	if err != nil {
+		return failure("", "open event log: %w", err)
+	}
+	defer func() { err = errors.Join(err, events.Close()) }()
+	j, err := journal.Open(ctx, db, filepath.Join(cfg.DataDir, "journal.key"))
+	if err != nil {
+		return failure("", "open journal: %w", err)
+	}
+	a, err := auth.New(cfg.Auth, db, j, events, log)
+	if err != nil {
+		return failure("", "open accounts: %w", err)
+	}
+	// The event log writes in the background; it must have written before the store closes.
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		if err := events.Run(writing); err != nil && !errors.Is(err, context.Canceled) {
+			log.Warn("write events", slog.Any("error", err))
+		}
+	})
+	defer writer.Wait()
+	defer stop()
+	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Log: log}), who))
+}
+
+// becomeOwner gives up root for the owner of the store, or of the data folder as long as there is no store.
+func becomeOwner(cfg *config.Config) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(cfg.Store.Path)
+	if cfg.Store.URLFile != "" || errors.Is(err, fs.ErrNotExist) {
+		info, err = os.Stat(cfg.DataDir)
+	}
+	if err != nil {
+		return fmt.Errorf("find the owner of the store: %w", err)
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || owner.Uid == 0 {
+		return nil
+	}
+	// The order matters: without root the groups could no longer be changed.
+	if err := syscall.Setgroups([]int{int(owner.Gid)}); err != nil {
+		return fmt.Errorf("give up root's groups: %w", err)
+	}
+	if err := syscall.Setgid(int(owner.Gid)); err != nil {
+		return fmt.Errorf("become the store's group %d: %w", owner.Gid, err)
+	}
+	if err := syscall.Setuid(int(owner.Uid)); err != nil {
+		return fmt.Errorf("become the store's owner %d: %w", owner.Uid, err)
+	}
+	return nil
+}

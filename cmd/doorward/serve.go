@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/app"
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/config"
+)
+
+func newServe(s streams) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Guard the sites of the configuration file",
+		Long: `Serve runs until SIGTERM or SIGINT and logs to standard error. SIGHUP reads the configuration file again: when
+it can be used as a whole it takes the place of the one in force, otherwise that one stays and the log says why.`,
+		Example: "  doorward serve --config /etc/doorward/doorward.yaml",
+		Args:    exactly(),
+	}
+	path := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error { return serve(c.Context(), s, *path) }
+	return c
+}
+
+func serve(ctx context.Context, s streams, path string) error {
+	// From here on SIGHUP means reload; before, during the start, it must not kill the process.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+
+	cfg, err := loadConfig(path, config.Load)
+	if err != nil {
+		return err
+	}
+	unix.Umask(0o077) // keys and the database are nobody else's business
+	log := slog.New(cfg.Log.Handler(s.err))
+	logWarnings(log, cfg)
+	if os.Geteuid() == 0 {
+		log.Warn("running as root; use a user of its own, as the systemd unit does")
+	}
+	name, _ := buildVersion()
+	load := func() (*config.Config, error) {
+		cfg, err := config.Load(path)
+		if err == nil {
+			logWarnings(log, cfg)
+		}
+		return cfg, err
+	}
+	a, err := app.New(ctx, cfg, app.Options{Log: log, Version: name, Load: load})
+	switch {
+	case errors.Is(err, api.ErrInUse):
+		return failure("stop it first, or give this one a data_dir of its own", "start: %w", err)
+	case errors.Is(err, syscall.EADDRINUSE):
+		return failure("stop the program that holds the port (ss -ltnp shows it), or choose another under listen", "start: %w", err)
+	case errors.Is(err, syscall.EACCES):
+		return failure("ports below 1024 need the systemd socket unit, or choose higher ones under listen; files must belong to the user that runs doorward", "start: %w", err)
+	case err != nil:
+		return failure("", "start: %w", err)
+	}
+	go reloadOn(ctx, hangups, a, log)
+	if err := a.Run(ctx); err != nil {
+		return failure("", "serve: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// reloadOn applies the configuration file anew at each SIGHUP until ctx ends.
+func reloadOn(ctx context.Context, hangups <-chan os.Signal, a *app.App, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		if err := a.ReloadFile(ctx, auth.Actor{Name: "signal:SIGHUP", Origin: "local"}); err != nil {
+			logRefusal(log, err)
+			continue
+		}
+		log.Info("configuration reloaded")
+	}
+}
+
+// logRefusal logs why a reload was refused, one line a problem.
+func logRefusal(log *slog.Logger, err error) {
+	var invalid *config.Errors
+	if errors.As(err, &invalid) {
+		for _, p := range invalid.Problems {
+			log.Error("configuration problem", slog.String("problem", p.String()))
+		}
+		log.Error("configuration not reloaded; the one before stays in force", slog.Int("problems", len(invalid.Problems)))
+		return
+	}
+	log.Error("configuration not reloaded; the one before stays in force", slog.Any("error", err))
+}
+
+func logWarnings(log *slog.Logger, cfg *config.Config) {
+	for _, p := range cfg.Warnings {
+		log.Warn("configuration doubt", slog.String("problem", p.String()))
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/doorward/doorward/api"
+)
+
+func newUser(s streams) *cobra.Command {
+	return group("user", "Add, list and change accounts",
+		newUserAdd(s), newUserList(s), newUserDisable(s), newUserEnable(s), newUserReset(s))
+}
+
+func newUserAdd(s streams) *cobra.Command {
+	var n api.NewPrincipal
+	c := &cobra.Command{
+		Use:   "add NAME",
+		Short: "Add an account",
+		Long: `Add makes an account that may sign in at the sites, and, as owner or admin, at the console. Roles: owner
+(everything), admin (administration of the applications), agent (the application's staff), user (everybody else).`,
+		Example: `  doorward user add maria --role owner --email maria@example.org
+  doorward user add joe --role agent --generate-password`,
+		Args: exactly("NAME"),
+	}
+	c.Flags().StringSliceVar(&n.Roles, "role", []string{"user"}, "owner, admin, agent or user; several with commas")
+	c.Flags().StringVar(&n.Email, "email", "", "e-mail address, which also serves to sign in")
+	c.Flags().StringVar(&n.DisplayName, "display-name", "", "the name that people see")
+	password, asJSON := addPasswordFlags(c), jsonFlag(c)
+	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
+		var generated bool
+		var err error
+		n.Name = args[0]
+		if n.Password, generated, err = password.read(ctx, s); err != nil {
+			return err
+		}
+		added, err := client.AddPrincipal(ctx, n)
+		if err != nil {
+			return err
+		}
+		shown := ""
+		if generated {
+			shown = n.Password
+		}
+		return showPassword(s, *asJSON, added.Name, "added "+added.Name+" as "+strings.Join(added.Roles, ", "), shown)
+	})
+}
+
+// showPassword writes what was done, and a generated password for the only time it is ever shown.
+func showPassword(s streams, asJSON bool, name, message, password string) error {
+	if asJSON {
+		return writeJSON(s.out, struct {
+			Name     string `json:"name"`
+			Password string `json:"password,omitempty"`
+		}{name, password})
+	}
+	fmt.Fprintln(s.err, oneLine(message))
+	if password != "" {
+		fmt.Fprintln(s.out, "password: "+password)
+	}
+	return nil
+}
+
+func newUserList(s streams) *cobra.Command {
+	c := &cobra.Command{Use: "list", Short: "List the accounts", Args: exactly()}
+	asJSON := jsonFlag(c)
+	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
+		all, err := client.Principals(ctx)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(s.out, all)
+		}
+		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, "NAME\tROLES\tSTATE\tEMAIL\tDISPLAY NAME\tCREATED")
+		for _, p := range all {
+			state := "enabled"
+			if p.Disabled {
+				state = "disabled"
+			}
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(p.Name), strings.Join(p.Roles, ","), state, cell(p.Email), cell(p.DisplayName), stamp(p.Created))
+		}
+		return t.Flush()
+	})
+}
+
+// cell is a value in a table: one line, no control characters, a dash when empty.
+func cell(s string) string {
+	if s = oneLine(s); s == "" {
+		return "-"
+	}
+	return s
+}
+
+// stamp is a time in the form that sorts.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+func newUserDisable(s streams) *cobra.Command {
+	c := &cobra.Command{Use: "disable NAME", Short: "Keep an account from signing in and end its sessions", Args: exactly("NAME")}
+	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
+		if err := client.SetDisabled(ctx, args[0], true); err != nil {
+			return err
+		}
+		fmt.Fprintln(s.err, oneLine("disabled "+args[0]+"; its sessions have ended"))
+		return nil
+	})
+}
+
+func newUserEnable(s streams) *cobra.Command {
+	c := &cobra.Command{Use: "enable NAME", Short: "Let a disabled account sign in again", Args: exactly("NAME")}
+	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
+		if err := client.SetDisabled(ctx, args[0], false); err != nil {
+			return err
+		}
+		fmt.Fprintln(s.err, oneLine("enabled "+args[0]))
+		return nil
+	})
+}
+
+func newUserReset(s streams) *cobra.Command {
+	c := &cobra.Command{Use: "reset NAME", Short: "Set a new password for an account and end its sessions", Args: exactly("NAME")}
+	password, asJSON := addPasswordFlags(c), jsonFlag(c)
+	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
+		text, generated, err := password.read(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := client.ResetPassword(ctx, args[0], text); err != nil {
+			return err
+		}
+		if !generated {
+			text = ""
+		}
+		return showPassword(s, *asJSON, args[0], "new password set for "+args[0]+"; its sessions have ended", text)
+	})
+}

@@ -1,0 +1,173 @@
+// Package config reads Doorward's one configuration file: it turns YAML into the packages' own Config
+// values, fills in their defaults and reports everything that is wrong, each at its line, all at once.
+//
+// It knows every package's Config and the rules between them. It must not build or start anything: that is
+// package app's work. A Config is immutable once Load has returned it.
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/store"
+)
+
+// DefaultPath is where commands look for the configuration file when none is named.
+const DefaultPath = "/etc/doorward/doorward.yaml"
+
+// Config is the whole configuration file. Relative paths in it are taken from the file's own folder.
+type Config struct {
+	// DataDir is the folder of the database, keys, certificates and events. Only Doorward's own user may be
+	// able to read it. Default: /var/lib/doorward.
+	DataDir string         `yaml:"data_dir"`
+	Store   store.Config   `yaml:"store"`
+	Log     LogConfig      `yaml:"log"`
+	Gateway gateway.Config `yaml:",inline"`
+	Auth    auth.Config    `yaml:",inline"`
+	Events  event.Config   `yaml:"events"`
+	Console console.Config `yaml:"console"`
+
+	// File is where the configuration was read from; SHA256 is the hash of its bytes, in hexadecimal.
+	File   string `yaml:"-"`
+	SHA256 string `yaml:"-"`
+	// Warnings are doubts that do not keep the configuration from being used.
+	Warnings []Problem `yaml:"-"`
+}
+
+// LogConfig says what Doorward tells whoever runs it, on standard error.
+type LogConfig struct {
+	// Level is debug, info, warn or error. Default: info.
+	Level string `yaml:"level"`
+	// Format is text for people or json for a log collector. Default: text.
+	Format string `yaml:"format"`
+}
+
+// Handler returns the log handler that the settings ask for, writing to w.
+func (l LogConfig) Handler(w io.Writer) slog.Handler {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		level = slog.LevelInfo // an empty Level: a configuration that never went through Load
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if l.Format == "json" {
+		return slog.NewJSONHandler(w, options)
+	}
+	return slog.NewTextHandler(w, options)
+}
+
+// AdminSocket is the path of the socket by which commands talk to the running Doorward.
+func (c *Config) AdminSocket() string { return filepath.Join(c.DataDir, "admin.sock") }
+
+// Load reads, completes and judges the file at path, including the files that it names. Its error is
+// *Errors when the file can be read but not used.
+func Load(path string) (*Config, error) {
+	text, err := readBounded(path, maxFileBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	cfg, problems, warnings := parse(path, text)
+	checkFiles(cfg, problems, warnings)
+	return finish(cfg, problems, warnings)
+}
+
+// LoadStore is Load for commands that work on accounts, sessions and the journal: problems that concern
+// neither the data folder nor the store do not stop them, so that a half-edited site cannot keep an
+// administrator from ending a session.
+func LoadStore(path string) (*Config, error) {
+	text, err := readBounded(path, maxFileBytes)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	cfg, problems, warnings := parse(path, text)
+	checkFiles(cfg, problems, warnings)
+	problems.problems = slices.DeleteFunc(problems.problems, func(p Problem) bool {
+		return p.Path != "" && !slices.ContainsFunc([]string{"data_dir", "store", "sessions", "sign_in", "password_hash", "events"},
+			func(section string) bool { return within(p.Path, section) })
+	})
+	return finish(cfg, problems, warnings)
+}
+
+// Parse is Load for a text that is already in memory; file names it in messages. It judges everything but
+// the files that the configuration names.
+func Parse(file string, text []byte) (*Config, error) {
+	return finish(parse(file, text))
+}
+
+func finish(cfg *Config, problems, warnings *problemList) (*Config, error) {
+	if len(problems.problems) > 0 {
+		return nil, &Errors{Problems: problems.sorted()}
+	}
+	cfg.Warnings = warnings.sorted()
+	return cfg, nil
+}
+
+// parse returns the configuration as far as it could be read, and what is wrong with it.
+func parse(file string, text []byte) (_ *Config, problems, warnings *problemList) {
+	sum := sha256.Sum256(text)
+	cfg := &Config{File: file, SHA256: hex.EncodeToString(sum[:])}
+	problems = &problemList{file: file, places: make(map[string]place)}
+	warnings = &problemList{file: file, places: problems.places}
+	tree := parseYAML(text, problems)
+	if len(problems.problems) > 0 {
+		problems.broken = true
+		return cfg, problems, warnings
+	}
+	reader{problems}.value(tree, reflect.ValueOf(cfg).Elem(), "")
+	problems.settle()
+	cfg.resolvePaths(filepath.Dir(file))
+	cfg.setDefaults()
+	cfg.validate(problems, warnings)
+	return cfg, problems, warnings
+}
+
+// setDefaults fills in what the file left out, down through every package.
+func (c *Config) setDefaults() {
+	if c.DataDir == "" {
+		c.DataDir = "/var/lib/doorward"
+	}
+	if c.Store.Path == "" {
+		c.Store.Path = filepath.Join(c.DataDir, "doorward.db")
+	}
+	if c.Log.Level == "" {
+		c.Log.Level = "info"
+	}
+	if c.Log.Format == "" {
+		c.Log.Format = "text"
+	}
+	c.Events.Dir = filepath.Join(c.DataDir, "events")
+	c.Gateway.DataDir = c.DataDir
+	c.Gateway.SetDefaults()
+	c.Auth.SetDefaults()
+	c.Events.SetDefaults()
+	c.Console.SetDefaults()
+}
+
+// readBounded reads a regular file of at most limit bytes, and one byte more, by which the caller sees that
+// it is longer. Anything else that has a path, a pipe or a device, could keep the reader waiting for ever.
+func readBounded(path string, limit int64) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, limit+1))
+}

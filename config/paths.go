@@ -1,0 +1,65 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// fileUse is one setting that names a file.
+type fileUse struct {
+	path   string  // of the setting
+	file   *string // its value
+	secret bool    // nobody but the owner (and group) may read it
+}
+
+// fileUses lists every setting that names a file to read.
+func (c *Config) fileUses() []fileUse {
+	uses := []fileUse{
+		{"store.url_file", &c.Store.URLFile, true},
+		{"tls.acme.ca_file", &c.Gateway.TLS.ACME.CAFile, false},
+		{"console.metrics_token_file", &c.Console.MetricsTokenFile, true},
+	}
+	for i := range c.Gateway.Sites {
+		s, path := &c.Gateway.Sites[i], fmt.Sprintf("sites[%d]", i)
+		uses = append(uses,
+			fileUse{path + ".tls.certificate", &s.TLS.Certificate, false},
+			fileUse{path + ".tls.key", &s.TLS.Key, true},
+			fileUse{path + ".upstream.ca_file", &s.Upstream.CAFile, false},
+			fileUse{path + ".identity.secret_file", &s.Identity.SecretFile, true},
+		)
+	}
+	return uses
+}
+
+// credentialPrefix marks a file that systemd hands to the service: LoadCredential=NAME:/path in the unit,
+// credential:NAME here.
+const credentialPrefix = "credential:"
+
+// resolvePaths makes relative paths relative to the configuration file's folder, whatever the working
+// directory of the process, and puts the credentials folder in place of credential:NAME.
+func (c *Config) resolvePaths(folder string) {
+	resolve := func(value *string) {
+		if *value != "" && !filepath.IsAbs(*value) {
+			*value = filepath.Join(folder, *value)
+		}
+	}
+	resolve(&c.DataDir)
+	resolve(&c.Store.Path)
+	for _, use := range c.fileUses() {
+		if name, ok := strings.CutPrefix(*use.file, credentialPrefix); ok {
+			if given := os.Getenv("CREDENTIALS_DIRECTORY"); given != "" {
+				*use.file = filepath.Join(given, filepath.Base(name))
+			}
+			continue
+		}
+		resolve(use.file)
+	}
+	for i := range c.Gateway.Sites {
+		// A name without a slash is one of Doorward's own application folders.
+		if app := &c.Gateway.Sites[i].App; strings.Contains(*app, "/") {
+			resolve(app)
+		}
+	}
+}

@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/doorward/doorward/auth"
+)
+
+func (s SiteConfig) validate(path string, report reporter) {
+	if len(s.Upstreams) == 0 {
+		report(path+".upstreams", "is missing; give the application's address, such as [http://127.0.0.1:8080]")
+	}
+	for i, raw := range s.Upstreams {
+		if message := upstreamProblem(raw); message != "" {
+			report(fmt.Sprintf("%s.upstreams[%d]", path, i), "%s", message)
+		}
+		if slices.Contains(s.Upstreams[:i], raw) {
+			report(fmt.Sprintf("%s.upstreams[%d]", path, i), "%s stands here twice; remove one", raw)
+		}
+	}
+	s.validateApp(path, report)
+	s.TLS.validate(path+".tls", s.Hosts, report)
+	s.Upstream.validate(path+".upstream", s.Upstreams, report)
+	for i, rule := range s.Access {
+		rule.validate(fmt.Sprintf("%s.access[%d]", path, i), report)
+	}
+	validateOrder(path, s.Access, report)
+	for i, allow := range s.Paths.Allow {
+		oneOf(report, fmt.Sprintf("%s.paths.allow[%d]", path, i), allow, "encoded-slash", "semicolon", "double-encoding", "backslash")
+	}
+	s.Headers.validate(path+".headers", report)
+	oneOf(report, path+".cookies.same_site", s.Cookies.SameSite, "lax", "strict", "off")
+	if s.Identity.Off && s.Identity.SecretFile != "" {
+		report(path+".identity", "off sends no secret, so secret_file has no use; remove one of them")
+	}
+}
+
+// validateHosts judges the names and finds those that two sites claim; seen maps canonical hosts to paths.
+func (s SiteConfig) validateHosts(path string, seen map[string]string, report reporter) {
+	if len(s.Hosts) == 0 {
+		report(path+".hosts", "is missing; give the names that people type into the browser, such as [helpdesk.example.org]")
+	}
+	for i, raw := range s.Hosts {
+		item := fmt.Sprintf("%s.hosts[%d]", path, i)
+		host, message := hostProblem(raw)
+		if message != "" {
+			report(item, "%s", message)
+			continue
+		}
+		if other, taken := seen[host]; taken {
+			report(item, "%s is already %s; one host belongs to one site", host, other)
+			continue
+		}
+		seen[host] = item
+	}
+}
+
+// hostProblem returns the canonical form of a configured host, or what is wrong with it.
+func hostProblem(raw string) (host, message string) {
+	example := "write the name alone, such as helpdesk.example.org"
+	switch {
+	case raw == "":
+		return "", "is empty; " + example
+	case strings.Contains(raw, "://"):
+		return "", fmt.Sprintf("%q has a scheme; %s", raw, example)
+	case strings.ContainsAny(raw, "/?#"):
+		return "", fmt.Sprintf("%q has a path; %s (paths are set under access)", raw, example)
+	case strings.Contains(raw, "*"):
+		return "", fmt.Sprintf("%q has a wildcard, which is not supported; list each name", raw)
+	case strings.Contains(raw, "@"):
+		return "", fmt.Sprintf("%q has a user name; %s", raw, example)
+	}
+	if name, _, err := net.SplitHostPort(raw); err == nil {
+		return "", fmt.Sprintf("%q has a port; write %s (ports are set under listen)", raw, name)
+	}
+	host, ok := canonicalHost(raw)
+	if !ok {
+		return "", fmt.Sprintf("%q is not a host name or an address; a name has letters, digits, dashes and dots (write others in their xn-- form)", raw)
+	}
+	return host, ""
+}
+
+// upstreamProblem says what is wrong with an upstream's address, or nothing.
+func upstreamProblem(raw string) string {
+	const forms = "write http://host:port, https://host:port or unix:/path/of/socket"
+	if file, ok := strings.CutPrefix(raw, "unix:"); ok {
+		if !strings.HasPrefix(file, "/") || strings.ContainsAny(file, "?#") {
+			return fmt.Sprintf("%q needs an absolute path after unix:, such as unix:/run/app.sock", raw)
+		}
+		return ""
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return fmt.Sprintf("%q is not an upstream's address; %s", raw, forms)
+	}
+	if u.User != nil {
+		return "has a user name or password, which would show up in logs; remove it"
+	}
+	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return fmt.Sprintf("%q has a path, but the path judged must be the path sent; %s", raw, forms)
+	}
+	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return fmt.Sprintf("port %q is not a number from 1 to 65535", port)
+		}
+	}
+	if _, ok := canonicalHost(u.Hostname()); !ok {
+		return fmt.Sprintf("%q is not a host name or an address", u.Hostname())
+	}
+	return ""
+}
+
+func (s SiteConfig) validateApp(path string, report reporter) {
+	if !strings.Contains(s.App, "/") && !slices.Contains(AppNames(), s.App) {
+		report(path+".app", "%q is not an application that Doorward knows%s; known: %s, or the path of a folder of your own",
+			s.App, didYouMean(s.App, AppNames()), strings.Join(AppNames(), ", "))
+		return
+	}
+	if strings.Contains(s.App, "/") {
+		if info, err := os.Stat(s.App); err != nil || !info.IsDir() {
+			report(path+".app", "%q is not a folder that can be read", s.App)
+			return
+		}
+	}
+	if _, err := LoadApp(s.App); err != nil {
+		report(path+".app", "%v", err)
+	}
+}
+
+// didYouMean proposes the candidate that shares the most with word: one contains the other, or they begin
+// with the same three letters.
+func didYouMean(word string, candidates []string) string {
+	squash := func(s string) string {
+		return strings.Map(func(r rune) rune {
+			if r == '-' || r == '_' || r == ' ' || r == '.' {
+				return -1
+			}
+			return r
+		}, strings.ToLower(s))
+	}
+	short := squash(word)
+	if short == "rt" || short == "rt5" {
+		return "; did you mean request-tracker?"
+	}
+	for _, c := range candidates {
+		if n := min(3, len(short)); n > 1 && strings.HasPrefix(squash(c), short[:n]) {
+			return "; did you mean " + c + "?"
+		}
+	}
+	return ""
+}
+
+func (t SiteTLSConfig) validate(path string, hosts []string, report reporter) {
+	oneOf(report, path+".source", t.Source, "acme", "files", "internal")
+	if (t.Certificate == "") != (t.Key == "") {
+		report(path, "certificate and key belong together; give both files")
+		return
+	}
+	if t.Source == "files" && t.Certificate == "" {
+		report(path, "source files needs certificate and key")
+	}
+	if t.Source != "files" && t.Certificate != "" {
+		report(path, "source %s does not use certificate and key; remove them, or set source to files", t.Source)
+	}
+	if t.Source != "acme" {
+		return
+	}
+	for _, host := range hosts {
+		if privateName(host) {
+			report(path+".source", "no public authority certifies %s; set source to internal, or move that host to a site of its own", host)
+			return
+		}
+	}
+}
+
+func (u UpstreamConfig) validate(path string, upstreams []string, report reporter) {
+	encrypted := slices.ContainsFunc(upstreams, func(raw string) bool { return strings.HasPrefix(raw, "https://") })
+	if u.CAFile != "" && !encrypted {
+		report(path+".ca_file", "no upstream of this site begins with https://, so nothing would be verified with it; remove it, or use https://")
+	}
+	if u.ServerName != "" {
+		if !encrypted {
+			report(path+".server_name", "no upstream of this site begins with https://, so nothing would be verified with it; remove it, or use https://")
+		} else if _, message := hostProblem(u.ServerName); message != "" {
+			report(path+".server_name", "%s", message)
+		}
+	}
+	if u.HealthPath != "" && (!strings.HasPrefix(u.HealthPath, "/") || strings.ContainsAny(u.HealthPath, " #\r\n")) {
+		report(path+".health_path", "%q is not a path; write one that begins with /, such as /health", u.HealthPath)
+	}
+	if u.MaxFails < 0 {
+		report(path+".max_fails", "%d is not a number of failures", u.MaxFails)
+	}
+}
+
+func (a AccessRule) validate(path string, report reporter) {
+	switch {
+	case a.Path == "":
+		report(path+".path", "is missing; give the prefix that the rule is for, such as /admin")
+	case !strings.HasPrefix(a.Path, "/"):
+		report(path+".path", "%q does not begin with /; write /%s", a.Path, a.Path)
+	case strings.ContainsAny(a.Path, "?#%\\;*") || strings.Contains(a.Path, "//") || strings.ContainsFunc(a.Path, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		report(path+".path", "%q is not a plain path; a rule is a prefix of whole segments as the browser shows them, without query, wildcard or %%-encoding", a.Path)
+	case slices.Contains(strings.Split(a.Path, "/"), "..") || slices.Contains(strings.Split(a.Path, "/"), "."):
+		report(path+".path", "%q has a dot segment, which no request that is let through has", a.Path)
+	}
+	switch {
+	case a.Public && a.Deny:
+		report(path, "public and deny contradict each other; keep one")
+	case a.Public && len(a.Roles) > 0:
+		report(path, "public lets everybody pass, so roles has no effect; remove one of them")
+	case a.Deny && (len(a.Roles) > 0 || len(a.Networks) > 0):
+		report(path, "deny refuses everybody, so roles and networks have no effect; to let only some pass, remove deny")
+	}
+	for i, role := range a.Roles {
+		item := fmt.Sprintf("%s.roles[%d]", path, i)
+		oneOf(report, item, role, string(auth.Owner), string(auth.Admin), string(auth.Agent), string(auth.User))
+		if slices.Contains(a.Roles[:i], role) {
+			report(item, "%s stands here twice; remove one", role)
+		}
+	}
+	for i, network := range a.Networks {
+		if network.IsValid() && network.Bits() == 0 && network.Addr() == (netip.Addr{}) {
+			report(fmt.Sprintf("%s.networks[%d]", path, i), "is not a network")
+		}
+	}
+}
+
+// validateOrder finds rules that are never reached, because the first match wins: a deny below a wider
+// public rule looks like protection and is none.
+func validateOrder(path string, rules []AccessRule, report reporter) {
+	for i, rule := range rules {
+		for j, earlier := range rules[:i] {
+			if rule.Path != "" && earlier.Path != "" && underPrefix(rule.Path, earlier.Path, !earlier.Public) {
+				report(fmt.Sprintf("%s.access[%d]", path, i), "%s is never reached, because access[%d] (%s) comes first and the first match decides; move this rule above it",
+					rule.Path, j, earlier.Path)
+				break
+			}
+		}
+	}
+}
+
+// underPrefix tells whether every path that begins with path's segments begins with prefix's too. Rules that
+// restrict match whatever the case, public ones only as written.
+func underPrefix(path, prefix string, fold bool) bool {
+	path, prefix = strings.TrimSuffix(path, "/"), strings.TrimSuffix(prefix, "/")
+	if fold {
+		path, prefix = strings.ToLower(path), strings.ToLower(prefix)
+	}
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+func (h HeaderConfig) validate(path string, report reporter) {
+	if strings.ContainsFunc(h.ContentSecurityPolicy, func(r rune) bool { return r < ' ' || r > '~' }) {
+		report(path+".content_security_policy", "holds a line break or a character outside ASCII; write it on one line")
+	}
+	oneOf(report, path+".frame_options", h.FrameOptions, "SAMEORIGIN", "DENY", "off")
+	oneOf(report, path+".referrer_policy", h.ReferrerPolicy, "strict-origin-when-cross-origin", "strict-origin", "same-origin",
+		"origin", "origin-when-cross-origin", "no-referrer", "no-referrer-when-downgrade")
+	if h.HSTS.Off && h.HSTS.ExcludeSubDomains {
+		report(path+".hsts", "off sends no header, so exclude_subdomains has no effect; remove one of them")
+	}
+}
