@@ -15,11 +15,22 @@ import (
 // readLimit bounds the look-up of a token that is not in memory, the wait for a place included.
 const readLimit = 500 * time.Millisecond
 
-// Session returns the session that the token opens at this host, in this realm. A session in memory costs one
-// hash and one map look-up; any other well-formed token costs one bounded read. The errors are ErrNoSession and
-// ErrUnavailable: the store is away, and either the session is not in memory, or it is an owner's or
-// administrator's, or the store has been away for more than 15 minutes.
+// Session returns the session that the token opens at this host, in this realm, and notes that it was
+// used. A session in memory costs one hash and one map look-up; any other well-formed token costs one bounded
+// read. The errors are ErrNoSession and ErrUnavailable: the store is away, and either the session is not in memory, or
+// it is an owner's or administrator's, or the store has been away for more than 15 minutes.
 func (a *Auth) Session(ctx context.Context, realm Realm, host, token string, now time.Time) (*Session, error) {
+	s, err := a.PollSession(ctx, realm, host, token, now)
+	if err != nil {
+		return nil, err
+	}
+	s.touch(a.stamp(now))
+	return s, nil
+}
+
+// PollSession is Session for a request that no person made, such as an open page's polling: it does not
+// count as use, so that a page left open does not keep its session alive.
+func (a *Auth) PollSession(ctx context.Context, realm Realm, host, token string, now time.Time) (*Session, error) {
 	hash, ok := hashToken(token)
 	if !ok {
 		return nil, ErrNoSession
@@ -42,7 +53,6 @@ func (a *Auth) Session(ctx context.Context, realm Realm, host, token string, now
 		a.sessions.forget(s)
 		return a.lookUp(ctx, realm, host, hash, now)
 	}
-	s.touch(at)
 	return s, nil
 }
 
@@ -69,7 +79,6 @@ func (a *Auth) lookUp(ctx context.Context, realm Realm, host string, hash [sha25
 		if s == nil || !s.alive(a.stamp(now), a.cfg.Load().Sessions) || a.sessions.isUnstored(s.ID) {
 			return nil, ErrNoSession
 		}
-		s.touch(a.stamp(now))
 		if held := a.sessions.add(s, generation); held != nil {
 			return held, nil
 		}

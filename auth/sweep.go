@@ -52,6 +52,17 @@ func (a *Auth) Run(ctx context.Context) error {
 	}
 }
 
+// Close writes what is only in memory. It is to be called after Run has ended and nobody signs in any more;
+// nothing else needs to be freed.
+func (a *Auth) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), storeLimit)
+	defer cancel()
+	if err := a.flush(ctx, time.Now(), true); err != nil {
+		return fmt.Errorf("store sessions and failures: %w", err)
+	}
+	return nil
+}
+
 // Sweep does one round of Run's work. It must not be called while Run runs.
 func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 	at := a.stamp(now)

@@ -1,0 +1,78 @@
+package pages
+
+import (
+	"net/url"
+	"path"
+	"strings"
+)
+
+const (
+	signInPath  = "/.doorward/sign-in"
+	signOutPath = "/.doorward/sign-out"
+	staticPath  = "/.doorward/static/"
+
+	// maxReturn bounds the address to return to; a longer one is dropped rather than cut.
+	maxReturn = 2048
+)
+
+// SignInURL is the sign-in page's path with the page to return to, which goes through SafeReturn.
+func SignInURL(returnTo string) string {
+	target := SafeReturn(returnTo)
+	if target == "/" {
+		return signInPath
+	}
+	return signInPath + "?return_to=" + url.QueryEscape(target)
+}
+
+// SafeReturn returns the path and query that a browser may be sent to after sign-in: raw itself, escaped,
+// if every browser reads it as a path on this host, and / if there is any doubt. It is never another host
+// (//, /\, a scheme, a tab that browsers drop), never a path that programs read in two ways (dot segments, empty
+// segments, encoded slashes), and never the sign-in or sign-out page, so that nobody goes round in circles.
+func SafeReturn(raw string) string {
+	const home = "/"
+	if len(raw) > maxReturn || !strings.HasPrefix(raw, "/") || strings.ContainsFunc(raw, ambiguous) {
+		return home
+	}
+	target, query, hasQuery := strings.Cut(raw, "?")
+	decoded, err := url.PathUnescape(target)
+	if err != nil || strings.ContainsFunc(decoded, ambiguous) {
+		return home
+	}
+	escaped := strings.ToLower(target)
+	if strings.Contains(escaped, "%2f") || strings.Contains(escaped, "%25") {
+		return home // encoded twice, or a slash that only some see
+	}
+	cleaned := path.Clean(decoded)
+	if cleaned != decoded && cleaned+"/" != decoded {
+		return home
+	}
+	if lower := strings.ToLower(cleaned); strings.HasPrefix(lower, "/.doorward/sign-") {
+		return home
+	}
+	safe := escapeNonASCII(target)
+	if hasQuery {
+		safe += "?" + escapeNonASCII(query)
+	}
+	if len(safe) > maxReturn {
+		return home
+	}
+	return safe
+}
+
+// ambiguous characters have no place in a local address: a browser drops tabs and line breaks and reads
+// a backslash as a slash; a fragment would end the query early.
+func ambiguous(r rune) bool { return r < 0x20 || r == 0x7f || r == '\\' || r == '#' }
+
+// escapeNonASCII percent-encodes what may not stand in a Location header as it is.
+func escapeNonASCII(s string) string {
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	for _, c := range []byte(s) {
+		if c > 0x20 && c < 0x7f && c != '"' && c != '<' && c != '>' {
+			b.WriteByte(c)
+			continue
+		}
+		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
+	}
+	return b.String()
+}
