@@ -195,7 +195,7 @@ func (g *Gateway) ownPages(next handler) handler {
 			return g.keys.serve(w, r)
 		}
 		ctx := pages.Visit(r.Context(), pages.Visitor{
-			Address: x.client, Host: x.host, Site: x.site.name, RequestID: x.id, Session: x.session,
+			Address: x.client, Host: x.host, Site: x.site.name, RequestID: x.id, Token: x.token, Session: x.session,
 		})
 		g.pages.ServeHTTP(w, r.WithContext(ctx))
 		return nil
