@@ -14,8 +14,8 @@ import (
 // client's first request is on its way by then.
 const connGrace = time.Second
 
-// writePause is how long one write to a client may wait until the client has taken it. Without it a client
-// that stops reading holds a request, its upstream connection and their buffers for ever.
+// writePause is how long one write to a client may wait where the server has set no deadline: on a
+// connection that became a websocket.
 const writePause = time.Minute
 
 // connState is what the gateway knows of one client connection.

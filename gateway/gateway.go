@@ -57,7 +57,7 @@ type Gateway struct {
 // is served before Run. On an error nothing stays open.
 func New(cfg Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, sockets: deps.Sockets,
-		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams()}
+		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits.BodyTimeout)}
 	var err error
 	if g.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
 		return nil, err
@@ -118,6 +118,7 @@ func (g *Gateway) Reload(ctx context.Context, cfg Config) error {
 	g.limiter.configure(cfg.Limits)
 	g.inFlight.configure(cfg.Limits.InFlight)
 	g.policy.Store(p)
+	g.streams.cut(func(x *exchange) bool { return p.siteFor(x.host) == nil })
 	if g.run != nil {
 		g.stop()
 		g.stop = g.run(p)

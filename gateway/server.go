@@ -61,7 +61,7 @@ func (s *server) httpServer(limits LimitsConfig, h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           s.arrive(h),
 		ReadHeaderTimeout: limits.HeaderTimeout,
-		WriteTimeout:      writePause,
+		WriteTimeout:      2 * limits.BodyTimeout,
 		IdleTimeout:       limits.IdleTimeout,
 		MaxHeaderBytes:    int(limits.HeaderBytes),
 		Protocols:         &protocols,
@@ -71,7 +71,7 @@ func (s *server) httpServer(limits LimitsConfig, h http.Handler) *http.Server {
 			MaxConcurrentStreams: 100,
 			SendPingTimeout:      30 * time.Second,
 			PingTimeout:          15 * time.Second,
-			WriteByteTimeout:     writePause,
+			WriteByteTimeout:     limits.BodyTimeout,
 		},
 		ConnContext: withConn,
 		ErrorLog:    slog.NewLogLogger(faultCounter{s.log.Handler(), &s.protocolFault}, slog.LevelDebug),
@@ -101,6 +101,7 @@ func (s *server) reload(ctx context.Context, cfg Config) error {
 	}
 	s.conns.setLimit(cfg.Limits.Connections)
 	s.bodyTimeout.Store(int64(cfg.Limits.BodyTimeout))
+	s.streams.configure(cfg.Limits.BodyTimeout)
 	return nil
 }
 

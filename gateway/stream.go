@@ -11,18 +11,13 @@ import (
 // sweepEvery is how often open streams are looked at: revocation takes effect within it.
 const sweepEvery = 250 * time.Millisecond
 
-// stallSweeps is after how many sweeps an answer that the client does not take is cut.
-const stallSweeps = int64(writePause / sweepEvery)
-
-// extendSweeps is how many sweeps lie between two extensions of the server's write deadline.
-const extendSweeps = stallSweeps / 3
-
 // streams knows every request that is with an application, so that it can be ended from outside: when its
 // session ends, when its site is gone after a reload, at shutdown, and when the client stops reading. One
 // sweep over all of them four times a second costs an ordinary request two list operations and no goroutine.
 type streams struct {
-	tick atomic.Int64 // sweeps since the start, counted from 1
-	cuts atomic.Uint64
+	tick  atomic.Int64 // sweeps since the start, counted from 1
+	pause atomic.Int64 // how many sweeps a client may take no byte of its answer
+	cuts  atomic.Uint64
 
 	mu          sync.Mutex
 	first, last *flight
@@ -30,11 +25,15 @@ type streams struct {
 	closing     bool
 }
 
-func newStreams() *streams {
+// newStreams lets a client pause for at most pause while it takes its answer.
+func newStreams(pause time.Duration) *streams {
 	s := &streams{}
 	s.tick.Store(1)
+	s.configure(pause)
 	return s
 }
+
+func (s *streams) configure(pause time.Duration) { s.pause.Store(max(1, int64(pause/sweepEvery))) }
 
 // Run sweeps until ctx ends.
 func (s *streams) Run(ctx context.Context) {
@@ -52,15 +51,15 @@ func (s *streams) Run(ctx context.Context) {
 
 // sweep cuts what lost its right to go on, and extends the write deadline of what is still making progress.
 func (s *streams) sweep() {
-	tick := s.tick.Add(1)
+	tick, pause := s.tick.Add(1), s.pause.Load()
 	var cut, extend []flightRef
 	s.mu.Lock()
 	for f := s.first; f != nil; f = f.next {
 		stalled := f.writing.Load()
 		switch {
-		case f.ended(), stalled != 0 && tick-stalled > stallSweeps:
+		case f.ended(), stalled != 0 && tick-stalled > pause:
 			cut = append(cut, flightRef{f, f.generation})
-		case (tick-f.joined)%extendSweeps == 0:
+		case (tick-f.joined)%max(1, pause/2) == 0:
 			extend = append(extend, flightRef{f, f.generation})
 		}
 	}
@@ -184,11 +183,9 @@ func (f *flight) cut() {
 
 // extend moves the server's write deadline on, for an answer that takes longer than one. f.mu is held.
 func (f *flight) extend() {
-	if f.hijacked.Load() {
-		return
-	}
-	if stalled := f.writing.Load(); stalled == 0 || f.streams.tick.Load()-stalled < extendSweeps {
-		_ = http.NewResponseController(f.x.w).SetWriteDeadline(time.Now().Add(writePause)) // as above
+	if !f.hijacked.Load() {
+		pause := time.Duration(f.streams.pause.Load()) * sweepEvery
+		_ = http.NewResponseController(f.x.w).SetWriteDeadline(time.Now().Add(2 * pause)) // as above
 	}
 }
 
