@@ -13,8 +13,8 @@ import (
 )
 
 // App is what the gateway knows of one application, read from its folder (docs/app-folders.md). Paths are plain decoded
-// prefixes of whole segments; the lists hold every spelling: the path itself, its own aliases, and each of them
-// below every prefix in Prefixes. It is immutable.
+// prefixes of whole segments; the lists that restrict hold every spelling: the path itself, its own aliases, and
+// each of them below every prefix in Prefixes. It is immutable.
 type App struct {
 	Name  string // as in the configuration: request-tracker, or the path of a folder
 	Title string // for people
@@ -39,8 +39,9 @@ type App struct {
 	WebSocketPaths     []string
 	PollPaths          []string // asked for by open pages on their own: no sign of a person at the keyboard
 
-	StripParams []StripParams
-	Paths       PathConfig // what the application needs in its paths (security.md 2)
+	StripParams  []StripParams
+	StripHeaders []string   // request headers that sign a client in or act for another; removed
+	Paths        PathConfig // what the application needs in its paths (security.md 2)
 
 	// Facts are all of the above as written, each with its source, those of an extended folder first.
 	Facts []AppFact
@@ -167,7 +168,11 @@ func (a *App) fill() {
 
 func (a *App) take(fact AppFact) {
 	if list := a.pathList(fact.Kind); list != nil {
-		*list = addUnique(*list, a.spellingsOf(fact)...)
+		paths := append([]string{fact.Value}, fact.Aliases...)
+		if restricts(fact.Kind) {
+			paths = a.belowPrefixes(paths)
+		}
+		*list = addUnique(*list, paths...)
 		return
 	}
 	switch fact.Kind {
@@ -179,10 +184,23 @@ func (a *App) take(fact AppFact) {
 		field, name, _ := strings.Cut(fact.Value, "=")
 		*a.Identity.field(field) = name
 	case kindRefusedParameters:
-		a.StripParams = append(a.StripParams, StripParams{Paths: a.spellingsOf(fact), Names: fact.Names})
+		paths := a.belowPrefixes(append([]string{fact.Value}, fact.Aliases...))
+		a.StripParams = append(a.StripParams, StripParams{Paths: paths, Names: fact.Names})
+	case kindRefusedHeaders:
+		a.StripHeaders = addUnique(a.StripHeaders, fact.Value)
 	case kindAllow:
 		a.Paths.Allow = addUnique(a.Paths.Allow, fact.Value)
 	}
+}
+
+// restricts tells whether paths of a kind narrow what a client may do. Those must hold in every spelling; what
+// loosens (public, Authorization, WebSocket) holds as written and nowhere else.
+func restricts(kind string) bool {
+	switch kind {
+	case kindAdminPaths, kindAgentPaths, kindAPIPaths, kindDataPaths, kindDenyPaths, kindPollPaths:
+		return true
+	}
+	return false
 }
 
 func (a *App) pathList(kind string) *[]string {
@@ -248,10 +266,6 @@ func (a *App) Spellings(path string) []string {
 		}
 	}
 	return a.belowPrefixes(all)
-}
-
-func (a *App) spellingsOf(fact AppFact) []string {
-	return a.belowPrefixes(append([]string{fact.Value}, fact.Aliases...))
 }
 
 func (a *App) belowPrefixes(paths []string) []string {

@@ -27,6 +27,7 @@ const (
 	kindRememberCookies    = "remember_cookies"
 	kindIdentity           = "identity"
 	kindRefusedParameters  = "refused_parameters"
+	kindRefusedHeaders     = "refused_headers"
 	kindAllow              = "allow"
 )
 
@@ -40,6 +41,8 @@ func itemKeys(kind string) []string {
 		return []string{"header", "field"}
 	case kindRefusedParameters:
 		return []string{"path", "aliases", "names"}
+	case kindRefusedHeaders:
+		return []string{"header"}
 	case kindAllow:
 		return []string{"form"}
 	case kindAdminPaths, kindAgentPaths, kindAPIPaths, kindDataPaths, kindDenyPaths, kindPublicPaths, kindPrefixes,
@@ -52,7 +55,7 @@ func itemKeys(kind string) []string {
 func appFileKeys() []string {
 	return []string{"title", "extends", kindAdminPaths, kindAgentPaths, kindAPIPaths, kindDataPaths, kindDenyPaths, kindPublicPaths,
 		kindPrefixes, kindAuthorizationPaths, kindWebSocketPaths, kindPollPaths, kindSessionCookies, kindRememberCookies,
-		kindIdentity, kindRefusedParameters, kindAllow}
+		kindIdentity, kindRefusedParameters, kindRefusedHeaders, kindAllow}
 }
 
 // appFile is a gateway.yaml as written.

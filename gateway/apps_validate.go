@@ -67,6 +67,10 @@ func (p *appParser) value(item appItem) {
 		}
 	case kindIdentity:
 		p.identity(item)
+	case kindRefusedHeaders:
+		if !plainHeader(item.value) || slices.Contains(reservedHeaders(), strings.ToLower(item.value)) {
+			p.at(item.line, "refused_headers: %q is not a plain header of the application's own", item.value)
+		}
 	case kindAllow:
 		if forms := []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}; !slices.Contains(forms, item.value) {
 			p.at(item.line, "allow: form %q is not one of %s", item.value, strings.Join(forms, ", "))
@@ -124,10 +128,7 @@ func (p *appParser) identity(item appItem) {
 	if !slices.Contains(fields, item.field) {
 		p.at(item.line, "identity: field %q is not one of %s", item.field, strings.Join(fields, ", "))
 	}
-	plain := item.value != "" && !strings.ContainsFunc(item.value, func(r rune) bool {
-		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
-	})
-	if !plain {
+	if !plainHeader(item.value) {
 		p.at(item.line, "identity: header %q is not a plain name of letters, digits and dashes", item.value)
 		return
 	}
@@ -140,9 +141,19 @@ func (p *appParser) identity(item appItem) {
 			}
 		}
 	}
-	reserved := []string{"host", "cookie", "authorization", "connection", "content-length", "content-type", "transfer-encoding",
-		"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "origin", "referer"}
-	if slices.Contains(reserved, strings.ToLower(item.value)) {
+	if slices.Contains(reservedHeaders(), strings.ToLower(item.value)) {
 		p.at(item.line, "identity: header %s already has a meaning of its own", item.value)
 	}
+}
+
+func plainHeader(name string) bool {
+	return name != "" && !strings.ContainsFunc(name, func(r rune) bool {
+		return r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	})
+}
+
+// reservedHeaders are the names whose meaning no application can change.
+func reservedHeaders() []string {
+	return []string{"host", "cookie", "authorization", "connection", "content-length", "content-type", "transfer-encoding",
+		"forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "origin", "referer"}
 }
