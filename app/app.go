@@ -152,6 +152,9 @@ func (a *App) Gateway() *gateway.Gateway { return a.gateway }
 // Auth is the accounts and sessions, for commands that run in the same process.
 func (a *App) Auth() *auth.Auth { return a.auth }
 
+// Journal is the log of administrative actions.
+func (a *App) Journal() *journal.Journal { return a.journal }
+
 // Console is the running console.
 func (a *App) Console() *console.Console { return a.console }
 

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"path/filepath"
 
 	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/auth"
@@ -27,14 +26,11 @@ func (a *App) newConsole(cfg *config.Config) error {
 	return err
 }
 
-// AdminSocket is where the command line reaches a running Doorward with this data folder.
-func AdminSocket(dataDir string) string { return filepath.Join(dataDir, "admin.sock") }
-
 // newAdmin opens the socket that the command line talks to.
 func (a *App) newAdmin(cfg *config.Config) error {
 	handler := api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Log: a.log, Version: a.opts.Version,
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) }})
 	var err error
-	a.admin, err = api.Listen(AdminSocket(cfg.DataDir), handler)
+	a.admin, err = api.Listen(cfg.AdminSocket(), handler)
 	return err
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
@@ -22,16 +21,23 @@ func (a *App) Reload(ctx context.Context, actor auth.Actor, cfg *config.Config) 
 	defer a.reloading()()
 	before := a.cfg
 	err := a.apply(ctx, cfg)
-	entry := journal.Entry{Time: time.Now(), Actor: actor.Name, Origin: actor.Origin, Action: "config.reload",
-		Target: cfg.File, Before: summary(before, nil), After: summary(cfg, err)}
+	a.journalReload(ctx, actor, before, summary{SHA256: cfg.SHA256, Sites: len(cfg.Gateway.Sites)}, err)
+	return err
+}
+
+// journalReload writes what was asked and whether it was done; the caller holds a.reload.
+func (a *App) journalReload(ctx context.Context, actor auth.Actor, before *config.Config, after summary, err error) {
+	entry := journal.Entry{Actor: actor.Name, Origin: actor.Origin, Action: "config.reload", Target: before.File,
+		Before: summary{SHA256: before.SHA256, Sites: len(before.Gateway.Sites)}.json()}
 	if err != nil {
 		entry.Action = "config.reload-refused"
+		after.Error = err.Error()
 	}
-	if journalErr := a.db.Write(ctx, func(tx *sql.Tx) error { return a.journal.Append(ctx, tx, entry) }); journalErr != nil {
+	entry.After = after.json()
+	if err := a.db.Write(ctx, func(tx *sql.Tx) error { return a.journal.Append(ctx, tx, entry) }); err != nil {
 		// The policy is in force already; refusing to say so would only hide it.
-		a.log.Error("journal reload", slog.Any("error", journalErr))
+		a.log.Error("journal reload", slog.Any("error", err))
 	}
-	return err
 }
 
 // apply swaps the parts in. What can fail comes first: the gateway's swap is the last of those.
@@ -55,7 +61,10 @@ func (a *App) ReloadFile(ctx context.Context, actor auth.Actor) error {
 	}
 	cfg, err := a.opts.Load()
 	if err != nil {
-		return fmt.Errorf("read configuration: %w", err)
+		a.reload.Lock()
+		defer a.reload.Unlock()
+		a.journalReload(ctx, actor, a.cfg, summary{}, err)
+		return err
 	}
 	return a.Reload(ctx, actor, cfg)
 }
@@ -78,15 +87,13 @@ func unchangeable(old, new *config.Config) error {
 }
 
 // summary is what the journal keeps of a configuration: enough to see which one it was, and no secret.
-func summary(cfg *config.Config, err error) string {
-	v := struct {
-		SHA256 string `json:"sha256"`
-		Sites  int    `json:"sites"`
-		Error  string `json:"error,omitempty"`
-	}{SHA256: cfg.SHA256, Sites: len(cfg.Gateway.Sites)}
-	if err != nil {
-		v.Error = err.Error()
-	}
-	text, _ := json.Marshal(v) // strings and numbers only: cannot fail
+type summary struct {
+	SHA256 string `json:"sha256,omitempty"`
+	Sites  int    `json:"sites"`
+	Error  string `json:"error,omitempty"`
+}
+
+func (s summary) json() string {
+	text, _ := json.Marshal(s) // strings and numbers only: cannot fail
 	return string(text)
 }
