@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -16,6 +17,22 @@ import (
 
 // openPostgreSQL connects to the database whose URL stands in cfg.URLFile and prepares its schema.
 func openPostgreSQL(ctx context.Context, cfg Config, prepare migration) (*pools, error) {
+	config, err := postgresConfig(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p := &pools{write: stdlib.OpenDB(*config), read: stdlib.OpenDB(*config)}
+	p.write.SetMaxOpenConns(1)
+	p.read.SetMaxOpenConns(readers)
+	p.read.SetMaxIdleConns(readers)
+	if err := prepare(ctx, p.write, PostgreSQL); err != nil {
+		return nil, errors.Join(fmt.Errorf("open PostgreSQL database %s: %w", config.Database, err), p.close())
+	}
+	return p, nil
+}
+
+// postgresConfig reads the URL and adds our defaults for what it does not say.
+func postgresConfig(cfg Config) (*pgx.ConnConfig, error) {
 	text, err := os.ReadFile(cfg.URLFile)
 	if err != nil {
 		return nil, fmt.Errorf("read PostgreSQL URL: %w", err)
@@ -32,14 +49,7 @@ func openPostgreSQL(ctx context.Context, cfg Config, prepare migration) (*pools,
 	setDefault(config.RuntimeParams, "timezone", "UTC")
 	// A process that stops in the middle of a transaction must not hold its locks against the others.
 	setDefault(config.RuntimeParams, "idle_in_transaction_session_timeout", "20000")
-	p := &pools{write: stdlib.OpenDB(*config), read: stdlib.OpenDB(*config)}
-	p.write.SetMaxOpenConns(1)
-	p.read.SetMaxOpenConns(readers)
-	p.read.SetMaxIdleConns(readers)
-	if err := prepare(ctx, p.write, PostgreSQL); err != nil {
-		return nil, errors.Join(fmt.Errorf("open PostgreSQL database %s: %w", config.Database, err), p.close())
-	}
-	return p, nil
+	return config, nil
 }
 
 func setDefault(params map[string]string, key, value string) {
@@ -71,4 +81,19 @@ func pause(ctx context.Context, try int) bool {
 	case <-timer.C:
 		return true
 	}
+}
+
+// SeparatePool opens a pool of up to conns connections of its own to the PostgreSQL database, for bulk work
+// that must neither wait for the state's writes nor hold them up. The caller closes it. SQLite has none.
+func (db *DB) SeparatePool(conns int) (*sql.DB, error) {
+	if db.dialect != PostgreSQL {
+		return nil, errors.New("open separate pool: the database is not PostgreSQL")
+	}
+	config, err := postgresConfig(db.cfg)
+	if err != nil {
+		return nil, err
+	}
+	pool := stdlib.OpenDB(*config)
+	pool.SetMaxOpenConns(conns)
+	return pool, nil
 }
