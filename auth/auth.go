@@ -65,7 +65,7 @@ type counters struct {
 	succeeded, wrong, waited, busy, unavailable atomic.Uint64
 }
 
-// New makes an Auth and reads from the store which addresses have to wait. cfg must be valid. events may
+// New makes an Auth and reads from the store which addresses have to wait, and which people have signed in from. cfg must be valid. events may
 // be nil, for a command that only administers.
 func New(cfg Config, db *store.DB, j *journal.Journal, events *event.Log, log *slog.Logger) (*Auth, error) {
 	cfg.SetDefaults()
@@ -79,6 +79,9 @@ func New(cfg Config, db *store.DB, j *journal.Journal, events *event.Log, log *s
 	defer cancel()
 	if err := a.restoreWaits(ctx, time.Now()); err != nil {
 		return nil, fmt.Errorf("read failed sign-ins: %w", err)
+	}
+	if err := a.restoreFamiliar(ctx); err != nil {
+		return nil, fmt.Errorf("read addresses of sign-ins: %w", err)
 	}
 	return a, nil
 }
@@ -105,7 +108,8 @@ type Stats struct {
 	Addresses          int    // with failures
 	AddressesDisplaced uint64 // forgotten to make room
 	Hashing, Queued    int    // passwords being checked, and waiting for it
-	Refused            uint64 // turned away by the queue
+	Hashed             uint64 // turns at checking a password so far
+	Refused            uint64 // turned away by the queue so far
 	StoreAway          bool
 }
 
@@ -117,7 +121,7 @@ func (a *Auth) Stats() Stats {
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
 	}
 	s.Addresses, s.AddressesDisplaced = a.waits.size()
-	s.Hashing, s.Queued, s.Refused = a.hasher.load()
+	s.Hashing, s.Queued, s.Hashed, s.Refused = a.hasher.load()
 	a.sessions.mu.Lock()
 	s.SessionsDisplaced = a.sessions.displaced
 	a.sessions.mu.Unlock()
@@ -214,6 +218,29 @@ func (a *Auth) restoreWaits(ctx context.Context, now time.Time) error {
 	slices.Reverse(list)
 	for _, f := range list {
 		a.waits.restore(f)
+	}
+	return rows.Err()
+}
+
+// restoreFamiliar reads which addresses people have signed in from.
+func (a *Auth) restoreFamiliar(ctx context.Context) error {
+	rows, err := a.db.QueryContext(ctx, sqlFamiliar, maxFamiliar)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	var keys []netip.Prefix
+	for rows.Next() {
+		var address string
+		if err := rows.Scan(&address); err != nil {
+			return err
+		}
+		if addr, err := netip.ParseAddr(address); err == nil {
+			keys = append(keys, addressKey(addr))
+		}
+	}
+	for _, key := range slices.Backward(keys) {
+		a.hasher.know(key)
 	}
 	return rows.Err()
 }

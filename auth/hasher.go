@@ -1,11 +1,22 @@
 package auth
 
 import (
+	"container/list"
 	"context"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
+)
+
+const (
+	// maxFamiliar is how many addresses are remembered as ones that people have signed in from.
+	maxFamiliar = 4096
+	// quiet is how long nothing must have been hashed before memory is given back, and quietEvery how often
+	// that is done at most: it costs a garbage collection.
+	quiet      = 3 * time.Second
+	quietEvery = 10 * time.Second
 )
 
 // hasher hands out the turns for computing password hashes. A hash takes 19 MiB and some 30 ms of a core, so
@@ -16,19 +27,31 @@ import (
 // a quarter of the queue. So a flood from one address costs others one turn, and the failures of an address are
 // counted before its next password is looked at: a hundred guesses sent at the same moment are no way
 // around the wait.
+//
+// Against a flood from many addresses, every second turn goes first to addresses that somebody has signed
+// in from before, and they are not turned away while strangers wait.
 type hasher struct {
-	mu      sync.Mutex
-	cfg     HashConfig
-	running map[netip.Prefix]bool
-	lines   []*line // keys with somebody waiting, the next one first
-	queued  int
-	refused uint64 // turned away because of a full queue or the time
+	mu       sync.Mutex
+	cfg      HashConfig
+	running  map[netip.Prefix]bool
+	lines    []*line // keys with somebody waiting, the next one first
+	queued   int
+	turns    uint64
+	refused  uint64 // turned away because of a full queue or the time
+	hashed   uint64 // turns that ended
+	lastDone time.Time
+	cleaned  time.Time // when memory was last given back
+	dirty    bool      // something was hashed since
+
+	familiar map[netip.Prefix]*list.Element // of netip.Prefix
+	recent   *list.List                     // the same, the last one used in front
 }
 
 // line is the queue of one key.
 type line struct {
-	key     netip.Prefix
-	waiting []*turn
+	key      netip.Prefix
+	familiar bool
+	waiting  []*turn
 }
 
 // turn is one sign-in's place in a line. Its channel is closed when the turn is granted or taken away.
@@ -38,7 +61,22 @@ type turn struct {
 }
 
 func newHasher(cfg HashConfig) *hasher {
-	return &hasher{cfg: cfg, running: make(map[netip.Prefix]bool)}
+	return &hasher{cfg: cfg, running: make(map[netip.Prefix]bool),
+		familiar: make(map[netip.Prefix]*list.Element), recent: list.New()}
+}
+
+// know remembers that somebody has signed in from the address.
+func (h *hasher) know(key netip.Prefix) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if e, ok := h.familiar[key]; ok {
+		h.recent.MoveToFront(e)
+		return
+	}
+	if h.recent.Len() >= maxFamiliar {
+		delete(h.familiar, h.recent.Remove(h.recent.Back()).(netip.Prefix))
+	}
+	h.familiar[key] = h.recent.PushFront(key)
 }
 
 // configure changes the limits; those who wait already keep their place.
@@ -89,38 +127,67 @@ func (h *hasher) release(key netip.Prefix) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.running, key)
+	h.lastDone, h.dirty = time.Now(), true
+	h.hashed++
 	h.dispatch()
 }
 
-// enqueue finds a place, or returns nil. If the queue is full, the newcomer takes the place of the last of
-// the longest line, as long as its own line stays shorter.
+// giveBack returns the memory of past hashes to the system once it is quiet. Each hash takes 19 MiB that
+// the collector sees as garbage only at its next round, which without further work may be two minutes away; until
+// then the process would look as large as in the flood.
+func (h *hasher) giveBack() {
+	h.mu.Lock()
+	idle := h.dirty && len(h.running) == 0 && time.Since(h.lastDone) > quiet && time.Since(h.cleaned) > quietEvery
+	if idle {
+		h.dirty, h.cleaned = false, time.Now()
+	}
+	h.mu.Unlock()
+	if idle {
+		debug.FreeOSMemory()
+	}
+}
+
+// enqueue finds a place, or returns nil.
 func (h *hasher) enqueue(key netip.Prefix) *turn {
 	own := h.lineOf(key)
-	length := 0
-	if own != nil {
-		length = len(own.waiting)
+	if own == nil {
+		own = &line{key: key, familiar: h.familiar[key] != nil}
 	}
-	free := len(h.running) < h.cfg.AtOnce && !h.running[key] && own == nil
-	if !free && length >= max(1, h.cfg.Queue/4) {
+	free := len(h.running) < h.cfg.AtOnce && !h.running[key] && len(own.waiting) == 0
+	if !free && len(own.waiting) >= max(1, h.cfg.Queue/4) {
 		return nil
 	}
-	if !free && h.queued >= h.cfg.Queue {
-		longest := slices.MaxFunc(h.lines, func(a, b *line) int { return len(a.waiting) - len(b.waiting) })
-		if len(longest.waiting) <= length+1 {
-			return nil
-		}
-		last := longest.waiting[len(longest.waiting)-1]
-		h.remove(longest.key, last)
-		close(last.decided)
+	if !free && h.queued >= h.cfg.Queue && !h.displaceFor(own) {
+		return nil
 	}
 	t := &turn{decided: make(chan struct{})}
-	if own == nil {
-		own = &line{key: key}
+	if len(own.waiting) == 0 {
 		h.lines = append(h.lines, own)
 	}
 	own.waiting = append(own.waiting, t)
 	h.queued++
 	return t
+}
+
+// displaceFor makes room in a full queue at the cost of the longest line, strangers' lines first: of one that
+// stays at least as long as the newcomer's will be, or of a stranger's for a familiar newcomer.
+func (h *hasher) displaceFor(own *line) bool {
+	longest := slices.MaxFunc(h.lines, func(a, b *line) int {
+		if a.familiar != b.familiar {
+			if b.familiar {
+				return 1
+			}
+			return -1
+		}
+		return len(a.waiting) - len(b.waiting)
+	})
+	if (longest.familiar || !own.familiar) && len(longest.waiting) <= len(own.waiting)+1 {
+		return false
+	}
+	last := longest.waiting[len(longest.waiting)-1]
+	h.remove(longest.key, last)
+	close(last.decided)
+	return true
 }
 
 func (h *hasher) lineOf(key netip.Prefix) *line {
@@ -149,13 +216,21 @@ func (h *hasher) remove(key netip.Prefix, t *turn) {
 	}
 }
 
-// dispatch grants turns while there is room: each key in its order, behind the others once it had one.
+// dispatch grants turns while there is room: each key in its order, behind the others once it had one,
+// every second time the familiar ones first.
 func (h *hasher) dispatch() {
 	for len(h.running) < h.cfg.AtOnce {
-		i := slices.IndexFunc(h.lines, func(l *line) bool { return !h.running[l.key] })
+		i := -1
+		if h.turns%2 == 0 {
+			i = slices.IndexFunc(h.lines, func(l *line) bool { return l.familiar && !h.running[l.key] })
+		}
+		if i < 0 {
+			i = slices.IndexFunc(h.lines, func(l *line) bool { return !h.running[l.key] })
+		}
 		if i < 0 {
 			return
 		}
+		h.turns++
 		l := h.lines[i]
 		t := l.waiting[0]
 		l.waiting = l.waiting[1:]
@@ -170,9 +245,9 @@ func (h *hasher) dispatch() {
 	}
 }
 
-// load returns how many hashes run, how many wait, and how many were refused so far.
-func (h *hasher) load() (running, queued int, refused uint64) {
+// load returns how many hashes run and how many wait, and how many were computed and refused so far.
+func (h *hasher) load() (running, queued int, hashed, refused uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.running), h.queued, h.refused
+	return len(h.running), h.queued, h.hashed, h.refused
 }

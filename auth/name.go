@@ -31,7 +31,7 @@ func fold(s string) string {
 // characters that a person cannot see (control, format, unassigned, line separators). PostgreSQL refuses NUL and
 // invalid UTF-8 where SQLite stores them, and a name with a line break would forge lines in every log it reaches.
 func usable(s string) bool {
-	if s == "" || len(s) > 4*maxInput || !utf8.ValidString(s) || utf8.RuneCountInString(s) > maxInput {
+	if s == "" || !short(s) || !utf8.ValidString(s) {
 		return false
 	}
 	for _, r := range s {
@@ -42,12 +42,17 @@ func usable(s string) bool {
 	return true
 }
 
+// short tells whether the input has no more characters than allowed. Bytes that are not UTF-8 count as one each.
+func short(s string) bool { return len(s) <= utf8.UTFMax*maxInput && utf8.RuneCountInString(s) <= maxInput }
+
 // loginKey reads what was typed into the name field. It is looked up as an e-mail address if it contains an
 // @, else as a name; ok is false for what can be neither. Two @ are never an e-mail address: where one
 // program reads the part after the first and another the part after the last, one person becomes another.
 func loginKey(login string) (key string, email, ok bool) {
-	login = strings.TrimSpace(login)
-	if !usable(login) {
+	if !short(login) {
+		return "", false, false
+	}
+	if login = strings.TrimSpace(login); !usable(login) {
 		return "", false, false
 	}
 	key = fold(login)
@@ -61,7 +66,7 @@ func loginKey(login string) (key string, email, ok bool) {
 // with a letter or digit. No @, so that a name is never mistaken for an e-mail address; no space, colon
 // or quote, because names travel in headers, log lines and command lines.
 func validName(name string) bool {
-	if !usable(name) || utf8.RuneCountInString(fold(name)) > maxInput {
+	if !usable(name) || !short(fold(name)) {
 		return false
 	}
 	for i, r := range fold(name) {
@@ -93,8 +98,7 @@ func validEmail(address string) bool {
 // keyboard or system is the same (NIST SP 800-63B 3.1.1.2). ok is false for what cannot be a password here:
 // empty, longer than 256 characters, not UTF-8.
 func preparePassword(password string) (prepared []byte, ok bool) {
-	if password == "" || len(password) > 4*maxInput || !utf8.ValidString(password) ||
-		utf8.RuneCountInString(password) > maxInput {
+	if password == "" || !short(password) || !utf8.ValidString(password) {
 		return nil, false
 	}
 	return norm.NFKC.Bytes([]byte(password)), true

@@ -13,11 +13,11 @@ import (
 // recordSignIn counts a sign-in and leaves its event: who, from where, at which host, how it ended and
 // why. The password is never in it.
 func (a *Auth) recordSignIn(at Attempt, who verdict, s *Session, err error, now time.Time) {
-	outcome := event.Failure
+	outcome, severity := event.Failure, event.Low
 	var wait *WaitError
 	switch {
 	case err == nil:
-		outcome = event.Success
+		outcome, severity = event.Success, event.Informational
 		a.counted.succeeded.Add(1)
 	case errors.Is(err, ErrWrong):
 		a.counted.wrong.Add(1)
@@ -39,7 +39,7 @@ func (a *Auth) recordSignIn(at Attempt, who verdict, s *Session, err error, now 
 	}
 	e := event.Event{
 		Time: now, Class: event.Authentication, Action: "sign-in", Outcome: outcome,
-		Source: at.Address.Unmap(), User: user, Site: at.Site,
+		Source: at.Address.Unmap(), User: user, Site: at.Site, Severity: severity,
 		Fields: []event.Field{
 			{Key: "realm", Value: string(at.Realm)},
 			{Key: "host", Value: at.Host},
@@ -59,7 +59,7 @@ func (a *Auth) recordSignIn(at Attempt, who verdict, s *Session, err error, now 
 func (a *Auth) recordSignOut(s *Session, now time.Time) {
 	a.append(event.Event{
 		Time: now, Class: event.Authentication, Action: "sign-out", Outcome: event.Success,
-		Source: s.Address, User: s.Principal.Name,
+		Source: s.Address, User: s.Principal.Name, Severity: event.Informational,
 		Fields: []event.Field{
 			{Key: "realm", Value: string(s.Realm)},
 			{Key: "host", Value: s.Host},

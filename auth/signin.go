@@ -86,6 +86,7 @@ func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, 
 		return who, "", nil, err
 	}
 	a.waits.succeeded(key, s.Principal.ID)
+	a.hasher.know(key)
 	return who, token, s, nil
 }
 

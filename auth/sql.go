@@ -108,6 +108,8 @@ wait_until = excluded.wait_until, updated_at = excluded.updated_at`
 
 	sqlDeleteOldFailures = `DELETE FROM sign_in_failure WHERE updated_at < $1`
 
+	sqlFamiliar = `SELECT address FROM sign_in GROUP BY address ORDER BY MAX(created_at) DESC LIMIT $1`
+
 	sqlFailures = `SELECT key, accounts, wait_until, updated_at FROM sign_in_failure
 WHERE updated_at >= $1 ORDER BY updated_at DESC LIMIT $2`
 )

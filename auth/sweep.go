@@ -73,6 +73,7 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 		return gone || !s.alive(at, cfg)
 	})
 	a.waits.sweep(now)
+	a.hasher.giveBack()
 	if since != nil || due(&a.sweeper.pinged, now, pingEvery) {
 		if !a.checkStore(now) {
 			return
