@@ -1,0 +1,237 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/doorward/doorward/auth"
+)
+
+// decision is what the access policy says; its zero value refuses.
+type decision int
+
+const (
+	deny   decision = iota
+	signIn          // nobody is signed in, and somebody must be
+	allow
+)
+
+// verdict is a decision with what the rest of the chain wants to know of it. A refusal has a reason:
+// path-denied, network or role.
+type verdict struct {
+	decision decision
+	reason   string
+	public   bool // let through because the path is declared public
+}
+
+// accessPolicy decides who may use which path of a site. In order: the application folder's denied and data
+// paths, the site's rules (first match), the folder's admin, agent and public paths, and then anybody who is
+// signed in. A site's rule lifts the folder's admin and agent rules only where it names their path or one
+// below, and says who may: "path: /" with roles does not open /admin. It is immutable.
+type accessPolicy struct {
+	// bySegment holds, for each first segment that a rule names, the rules that can match below it, in order.
+	bySegment map[string][]*accessRule
+	anywhere  []*accessRule // the rules that match below every first segment
+}
+
+type accessRule struct {
+	prefix   string // without a final slash; folded, except for public rules
+	public   bool
+	deny     bool
+	roles    []auth.Role // empty: any
+	networks []netip.Prefix
+	narrow   []*accessRule // the folder's role rules that hold besides this one
+}
+
+// newAccessPolicy compiles the site's rules and the application folder's. An error names the rule.
+func newAccessPolicy(rules []AccessRule, app *App) (*accessPolicy, error) {
+	admin, agent := []auth.Role{auth.Owner, auth.Admin}, []auth.Role{auth.Owner, auth.Admin, auth.Agent}
+	var compiled, roleRules []*accessRule
+	add := func(list []*accessRule, paths []string, rule accessRule) ([]*accessRule, error) {
+		for _, path := range paths {
+			r := rule
+			if err := r.setPrefix(path); err != nil {
+				return nil, fmt.Errorf("application folder: %w", err)
+			}
+			list = append(list, &r)
+		}
+		return list, nil
+	}
+	var errs [4]error
+	compiled, errs[0] = add(compiled, app.DenyPaths, accessRule{deny: true})
+	compiled, errs[1] = add(compiled, app.DataPaths, accessRule{deny: true})
+	roleRules, errs[2] = add(roleRules, app.AdminPaths, accessRule{roles: admin})
+	roleRules, errs[3] = add(roleRules, app.AgentPaths, accessRule{roles: agent})
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	for i, rule := range rules {
+		r, err := compileRule(rule)
+		if err != nil {
+			return nil, fmt.Errorf("access[%d]: %w", i, err)
+		}
+		r.addNarrow(roleRules)
+		compiled = append(compiled, r)
+	}
+	compiled = append(compiled, roleRules...)
+	compiled, err := add(compiled, app.PublicPaths, accessRule{public: true})
+	if err != nil {
+		return nil, err
+	}
+	return indexRules(compiled), nil
+}
+
+func compileRule(rule AccessRule) (*accessRule, error) {
+	r := &accessRule{public: rule.Public, deny: rule.Deny, networks: rule.Networks}
+	if rule.Public && rule.Deny {
+		return nil, fmt.Errorf("path %q is both public and denied", rule.Path)
+	}
+	if len(rule.Roles) > 0 && (rule.Public || rule.Deny) {
+		return nil, fmt.Errorf("path %q: roles have no meaning on a public or denied path", rule.Path)
+	}
+	for _, name := range rule.Roles {
+		role, err := auth.ParseRole(name)
+		if err != nil {
+			return nil, fmt.Errorf("path %q: %w", rule.Path, err)
+		}
+		r.roles = append(r.roles, role)
+	}
+	return r, r.setPrefix(rule.Path)
+}
+
+// setPrefix brings a rule's path into the form that requests' paths have.
+func (r *accessRule) setPrefix(path string) error {
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || badReading(path) != "" {
+		return fmt.Errorf("path %q: write it as the browser shows it, from the first slash on", path)
+	}
+	if !r.public {
+		path = foldPath(path)
+	}
+	r.prefix = strings.TrimSuffix(path, "/")
+	return nil
+}
+
+// addNarrow notes which of the folder's role rules hold besides r: all of them when r does not say who, else
+// those for paths below r's own.
+func (r *accessRule) addNarrow(roleRules []*accessRule) {
+	if r.deny {
+		return
+	}
+	own := foldPath(r.prefix)
+	for _, role := range roleRules {
+		if !r.public && len(r.roles) == 0 || strings.HasPrefix(role.prefix, own+"/") {
+			r.narrow = append(r.narrow, role)
+		}
+	}
+}
+
+// indexRules sorts the rules by first segment, so that a folder with hundreds of paths costs one look-up.
+func indexRules(rules []*accessRule) *accessPolicy {
+	p := &accessPolicy{bySegment: make(map[string][]*accessRule)}
+	for _, r := range rules {
+		if segment := firstSegment(foldPath(r.prefix)); segment != "" {
+			p.bySegment[segment] = nil
+		}
+	}
+	for _, r := range rules {
+		segment := firstSegment(foldPath(r.prefix))
+		if segment == "" {
+			p.anywhere = append(p.anywhere, r)
+		}
+		for other := range p.bySegment {
+			if segment == "" || segment == other {
+				p.bySegment[other] = append(p.bySegment[other], r)
+			}
+		}
+	}
+	return p
+}
+
+func firstSegment(path string) string {
+	if len(path) < 2 {
+		return ""
+	}
+	if end := strings.IndexByte(path[1:], '/'); end >= 0 {
+		return path[1 : 1+end]
+	}
+	return path[1:]
+}
+
+// judge decides about a path by every reading of it: the strictest verdict holds. s is nil while nobody is
+// signed in.
+func (p *accessPolicy) judge(path canonicalPath, s *auth.Session, client netip.Addr) verdict {
+	v := p.judgeReading(path.decoded, path.folded, s, client)
+	for _, other := range path.others {
+		v = stricter(v, p.judgeReading(other.decoded, other.folded, s, client))
+	}
+	return v
+}
+
+func stricter(a, b verdict) verdict {
+	if b.decision < a.decision {
+		a, b = b, a
+	}
+	a.public = a.public && b.public
+	return a
+}
+
+func (p *accessPolicy) judgeReading(decoded, folded string, s *auth.Session, client netip.Addr) verdict {
+	rules, found := p.bySegment[firstSegment(folded)]
+	if !found {
+		rules = p.anywhere
+	}
+	for _, rule := range rules {
+		if !rule.matches(decoded, folded) {
+			continue
+		}
+		v := rule.judge(s, client)
+		for _, role := range rule.narrow {
+			if role.matches(decoded, folded) {
+				return stricter(v, role.judge(s, client))
+			}
+		}
+		return v
+	}
+	return (&accessRule{}).judge(s, client)
+}
+
+// matches compares whole segments. Public rules compare the path as written, so that no spelling makes more
+// public than was said; all others compare the folded path, so that no spelling escapes them.
+func (r *accessRule) matches(decoded, folded string) bool {
+	path := folded
+	if r.public {
+		path = decoded
+	}
+	return strings.HasPrefix(path, r.prefix) && (len(path) == len(r.prefix) || path[len(r.prefix)] == '/')
+}
+
+// judge applies the rule to a request that it matches.
+func (r *accessRule) judge(s *auth.Session, client netip.Addr) verdict {
+	if r.deny {
+		return verdict{decision: deny, reason: "path-denied"}
+	}
+	if len(r.networks) > 0 && !containsAddress(r.networks, client) {
+		return verdict{decision: deny, reason: "network"}
+	}
+	switch {
+	case r.public:
+		return verdict{decision: allow, public: true}
+	case s == nil:
+		return verdict{decision: signIn}
+	case len(r.roles) > 0 && !s.HasRole(r.roles...):
+		return verdict{decision: deny, reason: "role"}
+	default:
+		return verdict{decision: allow}
+	}
+}
+
+func containsAddress(networks []netip.Prefix, address netip.Addr) bool {
+	for _, network := range networks {
+		if network.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
