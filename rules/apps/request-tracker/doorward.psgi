@@ -40,9 +40,10 @@ sub from_doorward {
     return $right;
 }
 
-sub refuse {
-    my $text = "403 $_[0]\n";
-    return [ 403, [ 'Content-Type' => 'text/plain; charset=utf-8', 'Content-Length' => length $text ], [$text] ];
+sub answer {
+    my ( $status, $why ) = @_;
+    my $text = "$status $why\n";
+    return [ $status, [ 'Content-Type' => 'text/plain; charset=utf-8', 'Content-Length' => length $text ], [$text] ];
 }
 
 # The person's name for RT, or why RT must not have it. RT takes a name of digits for the number of an account,
@@ -111,16 +112,21 @@ for my $build (qw(BuildMainNav BuildSelfServiceNav)) {
 
 return sub {
     my ($env) = @_;
-    my $from_doorward = from_doorward( delete $env->{HTTP_X_DOORWARD_SECRET} );
+    my $sent = delete $env->{HTTP_X_DOORWARD_SECRET};    # before anything can fail and show it
+    my $from_doorward = eval { from_doorward($sent) };
+    if ( !defined $from_doorward ) {
+        $env->{'psgi.errors'}->print($@);
+        return answer( 503, 'The secret that this Request Tracker shares with Doorward cannot be read.' );
+    }
     delete @{$env}{qw(REMOTE_USER AUTH_TYPE HTTP_AUTHORIZATION)};
     if ( !$from_doorward ) {
         delete @{$env}{ grep { /\AHTTP_(?:X_DOORWARD_|X_FORWARDED|FORWARDED|COOKIE)/ } keys %$env };
         # Mail comes in from rt-mailgate on this host, which knows no person. Doorward lets nobody reach this from outside.
         return $rt->($env) if $env->{PATH_INFO} eq '/REST/1.0/NoAuth/mail-gateway';
-        return refuse('This Request Tracker is reached through Doorward only.');
+        return answer( 403, 'This Request Tracker is reached through Doorward only.' );
     }
     my ( $name, $why_not ) = person($env);
-    return refuse($why_not) unless defined $name;
+    return answer( 403, $why_not ) unless defined $name;
     $env->{REMOTE_USER} = $name;
     $env->{AUTH_TYPE}   = 'Doorward';
     $env->{REMOTE_ADDR} = $1 if ( $env->{HTTP_X_FORWARDED_FOR} // '' ) =~ /\A([0-9a-fA-F.:]+)\z/;

@@ -1,0 +1,156 @@
+// Package real holds what the tests with real components share: which programs must be there, how they are started
+// and stopped, Doorward itself as a user runs it, and a browser. It knows nothing of what is tested.
+package real
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Require skips the test, with what to install, unless every program is there: a name in PATH or an absolute path.
+// With DOORWARD_REQUIRE_REAL=1 it fails instead.
+func Require(t testing.TB, programs ...string) {
+	t.Helper()
+	var missing []string
+	for _, program := range programs {
+		var err error
+		if filepath.IsAbs(program) {
+			_, err = os.Stat(program)
+		} else {
+			_, err = exec.LookPath(program)
+		}
+		if err != nil {
+			missing = append(missing, program)
+		}
+	}
+	if len(missing) > 0 {
+		Missing(t, "not on this machine: %s; scripts/packages.txt lists the Debian packages", strings.Join(missing, ", "))
+	}
+}
+
+// Missing skips the test with the reason, or fails with DOORWARD_REQUIRE_REAL=1.
+func Missing(t testing.TB, format string, args ...any) {
+	t.Helper()
+	if os.Getenv("DOORWARD_REQUIRE_REAL") == "1" {
+		t.Fatalf(format, args...)
+	}
+	t.Skipf(format, args...)
+}
+
+// Repository is the root of the main module's source.
+func Repository(t testing.TB) string {
+	t.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		t.Fatal("find this source file: no caller")
+	}
+	root := filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
+		t.Fatalf("find the repository: %v", err)
+	}
+	return root
+}
+
+// build makes the doorward program once for each test process, in a folder that the system's own cleaning removes.
+var build = sync.OnceValues(func() (string, error) {
+	_, file, _, _ := runtime.Caller(0)
+	dir, err := os.MkdirTemp("", "doorward-real-")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "doorward")
+	cmd := exec.Command("go", "build", "-o", program, "./cmd/doorward")
+	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", errors.Join(fmt.Errorf("build doorward: %w\n%s", err, out), os.RemoveAll(dir))
+	}
+	// Servers that run as another user must be able to reach what lies beside it.
+	return program, os.Chmod(dir, 0o755)
+})
+
+// Program is the path of the doorward program, built from the source that the tests belong to.
+func Program(t testing.TB) string {
+	t.Helper()
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// RemoveProgram deletes what Program built. A package's TestMain calls it last.
+func RemoveProgram() {
+	if program, err := build(); err == nil {
+		_ = os.RemoveAll(filepath.Dir(program)) // left behind it costs disk space, not the tests' result
+	}
+}
+
+// Folder is a new folder below the system's temporary one that every user may pass through, deleted at the end of the
+// test. t.TempDir's parents are closed to the users as whom servers run.
+func Folder(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "doorward-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Errorf("delete the test's folder: %v", err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// FreePort is a TCP port of 127.0.0.1 that nothing uses now.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// Write puts text into dir/name with mode and returns the file's path.
+func Write(t testing.TB, dir, name, text string, mode os.FileMode) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil { // the umask took its part
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Eventually calls ok every 50 ms until it is true, for at most limit; what names the thing waited for.
+func Eventually(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	for !ok() {
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waited %s for %s", limit, what)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
