@@ -37,13 +37,13 @@ type running struct {
 func start(t *testing.T, db store.Config, extra string) *running {
 	t.Helper()
 	helpdesk := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "hello %s", r.Header.Get("X-Remote-User"))
+		fmt.Fprintf(w, "hello %s", r.Header.Get("X-Doorward-User"))
 	}))
 	t.Cleanup(helpdesk.Close)
 	dir := t.TempDir()
 	r := &running{t: t, file: filepath.Join(dir, "doorward.yaml")}
 	text := fmt.Sprintf("data_dir: %s\nlisten:\n  https: [\"127.0.0.1:0\"]\n  http: [\"127.0.0.1:0\"]\nconsole:\n  listen: [\"127.0.0.1:0\"]\n"+
-		"password_hash:\n  memory_kib: 8\n  time: 1\n", filepath.Join(dir, "data"))
+		"password_hash:\n  memory_kib: 64\n  time: 1\n", filepath.Join(dir, "data"))
 	if db.URLFile != "" {
 		text += "store:\n  url_file: " + db.URLFile + "\n"
 	}

@@ -29,9 +29,15 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	if len(c.Sites) == 0 {
 		report("sites", "no site is configured; add one with hosts, upstreams and app, or let `doorward init` write it")
 	}
-	seen := make(map[string]string)
+	seen, apps := make(map[string]string), make(map[string]string)
 	for i, s := range c.Sites {
 		path := fmt.Sprintf("sites[%d]", i)
+		if _, judged := apps[s.App]; !judged {
+			apps[s.App] = appProblem(s.App) // once an application, not once a site
+		}
+		if message := apps[s.App]; message != "" {
+			report(path+".app", "%s", message)
+		}
 		s.validate(path, report)
 		s.validateHosts(path, seen, report)
 	}
@@ -56,7 +62,7 @@ func (l ListenConfig) validate(report reporter) {
 	}{{"listen.https", l.HTTPS}, {"listen.http", l.HTTP}, {"listen.plain", l.Plain}} {
 		for i, address := range kind.addresses {
 			path := fmt.Sprintf("%s[%d]", kind.key, i)
-			if other, twice := seen[address]; twice {
+			if other, twice := seen[address]; twice && !strings.HasSuffix(address, ":0") { // port 0 is a new one each time
 				report(path, "%s is already %s; remove one", address, other)
 				continue
 			}
@@ -74,8 +80,10 @@ func validateListen(path, address string, plain bool, report reporter) {
 		}
 		return
 	}
-	if file, ok := strings.CutPrefix(address, "unix:"); ok && plain {
-		if !strings.HasPrefix(file, "/") {
+	if file, ok := strings.CutPrefix(address, "unix:"); ok {
+		if !plain {
+			report(path, "%q: a unix socket can only be a plain address", address)
+		} else if !strings.HasPrefix(file, "/") {
 			report(path, "%q needs an absolute path, such as unix:/run/doorward/plain.sock", address)
 		}
 		return
