@@ -30,7 +30,7 @@ func checkFiles(c *Config, problems, warnings *problemList) {
 	readable := make(map[string][]byte) // by setting
 	for _, use := range c.fileUses() {
 		switch {
-		case *use.file == "":
+		case *use.file == "" || problems.has(use.path):
 		case strings.HasPrefix(*use.file, credentialPrefix):
 			warnings.report(use.path, "%s is only there while systemd runs the service, so it was not looked at", *use.file)
 		default:
@@ -123,10 +123,13 @@ func checkCertificate(path string, hosts []string, certificate, key []byte, now 
 	}
 	pair, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
-		if strings.Contains(err.Error(), "does not match") {
+		switch text := err.Error(); {
+		case strings.Contains(text, "does not match"):
 			report(path+".tls.key", "the key does not belong to the certificate; give the key that the certificate was requested with")
-		} else {
-			report(path+".tls.key", "certificate and key cannot be used: %s", strings.TrimPrefix(err.Error(), "tls: "))
+		case strings.Contains(text, "switched"):
+			report(path+".tls", "certificate and key are the wrong way round; exchange the two files")
+		default:
+			report(path+".tls.key", "certificate and key cannot be used: %s", strings.TrimPrefix(text, "tls: "))
 		}
 		return
 	}

@@ -16,15 +16,16 @@ import (
 // file must not be able to make it eat the machine.
 const (
 	maxFileBytes = 1 << 20
-	maxDepth     = 32  // of nested lists and mappings
-	maxIndent    = 256 // characters before the first word of a line
+	maxTokens    = 50_000 // keys, values and signs, enough for hundreds of sites; the parser's time grows with their square
+	maxDepth     = 32     // of nested lists and mappings
+	maxIndent    = 256    // characters before the first word of a line
 )
 
 // parseYAML turns text into the tree of its only document. A problem in the list means the tree must not be
 // used; a nil tree without a problem is an empty file.
 func parseYAML(text []byte, list *problemList) ast.Node {
 	if len(text) > maxFileBytes {
-		list.at(place{1, 1}, "", fmt.Sprintf("the file has %d bytes; a configuration file may have at most %d", len(text), maxFileBytes))
+		list.at(place{1, 1}, "", fmt.Sprintf("the file has more than %d bytes", maxFileBytes))
 		return nil
 	}
 	tokens := lexer.Tokenize(string(text))
@@ -69,9 +70,15 @@ func syntaxProblem(err error) (place, string) {
 // refuseTokens finds what a configuration never needs and a parser can be hurt with: anchors and aliases
 // (a few lines of them stand for gigabytes), tags, directives, and nesting that would exhaust the stack.
 func refuseTokens(tokens token.Tokens) (place, string) {
-	flow, dashes, line := 0, 0, 0
+	flow, dashes, line, count := 0, 0, 0, 0
 	for _, tk := range tokens {
 		where := place{tk.Position.Line, tk.Position.Column}
+		if tk.Type != token.CommentType {
+			count++
+		}
+		if count > maxTokens {
+			return where, fmt.Sprintf("the file has more than %d keys, values and signs up to here; a configuration has far fewer", maxTokens)
+		}
 		if tk.Position.Line != line {
 			line, dashes = tk.Position.Line, 0
 			if flow == 0 && tk.Position.Column > maxIndent {
@@ -86,6 +93,9 @@ func refuseTokens(tokens token.Tokens) (place, string) {
 		case token.MappingKeyType:
 			return where, "keys that begin with ? are not used here; write key: value"
 		case token.InvalidType:
+			if strings.Contains(tk.Error, "\t") {
+				return where, "the line is indented with a tab; use spaces"
+			}
 			return where, "this is not valid YAML: " + tk.Error
 		case token.SequenceStartType, token.MappingStartType:
 			flow++

@@ -60,6 +60,9 @@ func (c *Config) resolvePaths(folder string) {
 		// A name without a slash is one of Doorward's own application folders.
 		if app := &c.Gateway.Sites[i].App; strings.Contains(*app, "/") {
 			resolve(app)
+			if !strings.Contains(*app, "/") {
+				*app = "./" + *app // what filepath.Join took away is what tells a folder from a name
+			}
 		}
 	}
 }

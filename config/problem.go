@@ -66,14 +66,17 @@ func (l *problemList) at(where place, path, message string) {
 // report adds a problem at the place of path, or of the nearest part of path that stands in the file: a
 // value that is missing is reported where it should have been.
 func (l *problemList) report(path, format string, args ...any) {
-	if slices.ContainsFunc(l.unread, func(u string) bool { return within(u, path) || within(path, u) }) {
+	if slices.ContainsFunc(l.unread, func(u string) bool { return path != "" && within(u, path) || within(path, u) }) {
 		return
 	}
 	l.at(l.place(path), path, fmt.Sprintf(format, args...))
 }
 
-// within tells whether path is parent or stands below it.
+// within tells whether path is parent or stands below it; everything stands below the file's root, "".
 func within(path, parent string) bool {
+	if parent == "" {
+		return true
+	}
 	rest, found := strings.CutPrefix(path, parent)
 	return found && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
@@ -83,6 +86,11 @@ func (l *problemList) settle() {
 	for _, p := range l.problems {
 		l.unread = append(l.unread, p.Path)
 	}
+}
+
+// has tells whether something is wrong with path already.
+func (l *problemList) has(path string) bool {
+	return slices.ContainsFunc(l.problems, func(p Problem) bool { return p.Path == path })
 }
 
 func (l *problemList) place(path string) place {

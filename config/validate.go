@@ -21,10 +21,14 @@ func (c *Config) validate(problems, warnings *problemList) {
 	c.Gateway.Validate(report)
 	c.Auth.Validate(report)
 	c.Events.Validate(func(path, format string, args ...any) { report(join("events", path), format, args...) })
-	c.Console.Validate(func(path, format string, args ...any) { report(join("console", path), format, args...) })
+	c.Console.Validate(func(path, format string, args ...any) {
+		if path != "metrics_token_file" || !strings.HasPrefix(c.Console.MetricsTokenFile, credentialPrefix) {
+			report(join("console", path), format, args...)
+		}
+	})
 	listeners := c.listeners()
 	reportSharedPorts(listeners, report)
-	c.reportLoops(listeners, report, warnings.report)
+	c.reportLoops(listeners, problems, warnings.report)
 }
 
 // listener is one address of ours, from any part of the file.
@@ -79,13 +83,16 @@ func reportSharedPorts(listeners []listener, report func(string, string, ...any)
 
 // reportLoops finds upstreams that lead back to ourselves: every request would run in circles until the
 // connections are used up.
-func (c *Config) reportLoops(listeners []listener, report, warn func(string, string, ...any)) {
+func (c *Config) reportLoops(listeners []listener, problems *problemList, warn func(string, string, ...any)) {
 	for i, s := range c.Gateway.Sites {
 		for j, raw := range s.Upstreams {
 			path := "sites[" + strconv.Itoa(i) + "].upstreams[" + strconv.Itoa(j) + "]"
+			if problems.has(path) {
+				continue
+			}
 			for _, l := range listeners {
 				if leadsTo(raw, l) {
-					report(path, "%s is Doorward's own listener %s, so requests would run in circles; give the address of the application itself", raw, l.path)
+					problems.report(path, "%s is Doorward's own listener %s, so requests would run in circles; give the address of the application itself", raw, l.path)
 					break
 				}
 				if host, named := c.ownName(raw, l); named {

@@ -11,8 +11,10 @@ import (
 // Config is the gateway's part of the configuration file. The zero value of every field means its default,
 // which SetDefaults fills in. It is immutable once it was given to New or Reload.
 type Config struct {
-	Listen         ListenConfig   `yaml:"listen"`
-	TLS            TLSConfig      `yaml:"tls"`
+	Listen ListenConfig `yaml:"listen"`
+	TLS    TLSConfig    `yaml:"tls"`
+	// TrustedProxies are the networks of the proxies in front of Doorward whose X-Forwarded-For and Forwarded headers
+	// are believed. Default: none.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	Limits         LimitsConfig   `yaml:"limits"`
 	Sites          []SiteConfig   `yaml:"sites"`
@@ -24,9 +26,10 @@ type Config struct {
 // ListenConfig says where the gateway listens. An address is host:port, or fd:NAME for a socket that
 // systemd passed under that name.
 type ListenConfig struct {
-	// HTTPS addresses serve the sites. Default: :443.
+	// HTTPS addresses serve the sites. Default: :443 as long as no address at all is given.
 	HTTPS []string `yaml:"https"`
-	// HTTP addresses only redirect to HTTPS and answer ACME challenges (F-45). Default: :80.
+	// HTTP addresses only redirect to https and answer ACME challenges (F-45). Default: :80 as long as no address at
+	// all is given.
 	HTTP []string `yaml:"http"`
 	// Plain addresses serve the sites without TLS, behind something on this host that ends TLS: a loopback
 	// address or unix:PATH, anything else is refused.
@@ -56,7 +59,7 @@ type LimitsConfig struct {
 	BodyTimeout       time.Duration `yaml:"body_timeout"`        // longest pause inside a body; default 30s
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`        // kept-alive connection at rest; default 2m
 	RequestsPerSecond float64       `yaml:"requests_per_second"` // per session or address; default 200
-	Burst             int           `yaml:"burst"`               // default 400
+	Burst             int           `yaml:"burst"`               // requests that may come at once above that rate; default 400
 	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters
 }
 
@@ -94,11 +97,11 @@ type SiteTLSConfig struct {
 type UpstreamConfig struct {
 	CAFile         string        `yaml:"ca_file"`         // PEM roots for https upstreams; default: the system's
 	ServerName     string        `yaml:"server_name"`     // name to verify in the upstream's certificate; default: its host
-	ConnectTimeout time.Duration `yaml:"connect_timeout"` // default 5s
+	ConnectTimeout time.Duration `yaml:"connect_timeout"` // until the connection stands; default 5s
 	// ResponseTimeout bounds the wait for an answer's headers. Default 60s.
 	ResponseTimeout time.Duration `yaml:"response_timeout"`
 	HealthPath      string        `yaml:"health_path"`     // GET by the health check; default: connect only
-	HealthInterval  time.Duration `yaml:"health_interval"` // default 10s
+	HealthInterval  time.Duration `yaml:"health_interval"` // between two health checks; default 10s
 	MaxFails        int           `yaml:"max_fails"`       // failures in a row until an upstream rests; default 3
 	RestFor         time.Duration `yaml:"rest_for"`        // how long it rests; default 10s
 }
@@ -118,7 +121,7 @@ type AccessRule struct {
 	Networks []netip.Prefix `yaml:"networks"`
 }
 
-// PathConfig loosens the canonical path for applications that need it (security.md 2).
+// PathConfig loosens the canonical path for applications that need it.
 type PathConfig struct {
 	// Allow holds: encoded-slash, semicolon, double-encoding, backslash. Everything else stays refused.
 	Allow []string `yaml:"allow"`
@@ -141,9 +144,9 @@ type HeaderConfig struct {
 // HSTS is the Strict-Transport-Security header (I-49, RFC 6797). The default is the guide's: 15768000
 // seconds with includeSubDomains.
 type HSTS struct {
-	Off               bool          `yaml:"off"`
-	MaxAge            time.Duration `yaml:"max_age"`
-	ExcludeSubDomains bool          `yaml:"exclude_subdomains"`
+	Off               bool          `yaml:"off"`                // sends no such header
+	MaxAge            time.Duration `yaml:"max_age"`            // how long browsers insist on TLS
+	ExcludeSubDomains bool          `yaml:"exclude_subdomains"` // leaves names below the host alone
 }
 
 // CookieConfig repairs the application's cookies.

@@ -25,7 +25,6 @@ func (s SiteConfig) validate(path string, report reporter) {
 			report(fmt.Sprintf("%s.upstreams[%d]", path, i), "%s stands here twice; remove one", raw)
 		}
 	}
-	s.validateApp(path, report)
 	s.TLS.validate(path+".tls", s.Hosts, report)
 	s.Upstream.validate(path+".upstream", s.Upstreams, report)
 	for i, rule := range s.Access {
@@ -106,7 +105,10 @@ func upstreamProblem(raw string) string {
 	if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
 		return fmt.Sprintf("%q has a path, but the path judged must be the path sent; %s", raw, forms)
 	}
-	if port := u.Port(); port != "" || strings.HasSuffix(u.Host, ":") {
+	if strings.HasSuffix(u.Host, ":") {
+		return fmt.Sprintf("%q ends with a colon; %s", raw, forms)
+	}
+	if port := u.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 			return fmt.Sprintf("port %q is not a number from 1 to 65535", port)
 		}
@@ -117,21 +119,20 @@ func upstreamProblem(raw string) string {
 	return ""
 }
 
-func (s SiteConfig) validateApp(path string, report reporter) {
-	if !strings.Contains(s.App, "/") && !slices.Contains(AppNames(), s.App) {
-		report(path+".app", "%q is not an application that Doorward knows%s; known: %s, or the path of a folder of your own",
-			s.App, didYouMean(s.App, AppNames()), strings.Join(AppNames(), ", "))
-		return
-	}
-	if strings.Contains(s.App, "/") {
-		if info, err := os.Stat(s.App); err != nil || !info.IsDir() {
-			report(path+".app", "%q is not a folder that can be read", s.App)
-			return
+// appProblem says why an application's folder cannot be used, or nothing.
+func appProblem(app string) string {
+	if !strings.Contains(app, "/") {
+		if names := AppNames(); !slices.Contains(names, app) {
+			return fmt.Sprintf("%q is not an application that Doorward knows%s; known: %s, or the path of a folder of your own",
+				app, didYouMean(app, names), strings.Join(names, ", "))
 		}
+	} else if info, err := os.Stat(app); err != nil || !info.IsDir() {
+		return fmt.Sprintf("%q is not a folder that can be read", app)
 	}
-	if _, err := LoadApp(s.App); err != nil {
-		report(path+".app", "%v", err)
+	if _, err := LoadApp(app); err != nil {
+		return err.Error()
 	}
+	return ""
 }
 
 // didYouMean proposes the candidate that shares the most with word: one contains the other, or they begin
@@ -147,11 +148,11 @@ func didYouMean(word string, candidates []string) string {
 	}
 	short := squash(word)
 	if short == "rt" || short == "rt5" {
-		return "; did you mean request-tracker?"
+		return " (did you mean request-tracker?)"
 	}
 	for _, c := range candidates {
 		if n := min(3, len(short)); n > 1 && strings.HasPrefix(squash(c), short[:n]) {
-			return "; did you mean " + c + "?"
+			return " (did you mean " + c + "?)"
 		}
 	}
 	return ""
@@ -189,7 +190,7 @@ func (u UpstreamConfig) validate(path string, upstreams []string, report reporte
 		if !encrypted {
 			report(path+".server_name", "no upstream of this site begins with https://, so nothing would be verified with it; remove it, or use https://")
 		} else if _, message := hostProblem(u.ServerName); message != "" {
-			report(path+".server_name", "%s", message)
+			report(path+".server_name", "%q is not a name as a certificate holds it; write it without scheme and port", u.ServerName)
 		}
 	}
 	if u.HealthPath != "" && (!strings.HasPrefix(u.HealthPath, "/") || strings.ContainsAny(u.HealthPath, " #\r\n")) {

@@ -1,0 +1,174 @@
+package config_test
+
+import (
+	"net/netip"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/store"
+)
+
+func parseFixture(t *testing.T, name string) *config.Config {
+	t.Helper()
+	text, err := os.ReadFile("testdata/good/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Parse("/etc/doorward/"+name, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// comparable options: prefixes compare by value, and where nothing was written and an empty list are the same.
+var same = cmp.Options{cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty()}
+
+func TestThreeLinesAreEnough(t *testing.T) {
+	got := parseFixture(t, "smallest.yaml")
+	site := gateway.SiteConfig{
+		Hosts: []string{"helpdesk.example.org"}, Upstreams: []string{"http://127.0.0.1:8080"}, App: "request-tracker",
+		TLS: gateway.SiteTLSConfig{Source: "acme"},
+		Upstream: gateway.UpstreamConfig{ConnectTimeout: 5 * time.Second, ResponseTimeout: time.Minute, HealthInterval: 10 * time.Second,
+			MaxFails: 3, RestFor: 10 * time.Second},
+		Headers: gateway.HeaderConfig{
+			ContentSecurityPolicy: "frame-ancestors 'self'; base-uri 'self'; object-src 'none'", FrameOptions: "SAMEORIGIN",
+			ReferrerPolicy: "strict-origin-when-cross-origin", HSTS: gateway.HSTS{MaxAge: 15768000 * time.Second},
+		},
+		Cookies: gateway.CookieConfig{SameSite: "lax"},
+		MaxBody: 64 << 20,
+	}
+	want := gateway.Config{
+		Listen: gateway.ListenConfig{HTTPS: []string{":443"}, HTTP: []string{":80"}},
+		TLS:    gateway.TLSConfig{ACME: gateway.ACMEConfig{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
+		Limits: gateway.LimitsConfig{Connections: 8000, HeaderBytes: 32 << 10, HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second,
+			IdleTimeout: 2 * time.Minute, RequestsPerSecond: 200, Burst: 400, InFlight: 2000},
+		Sites:   []gateway.SiteConfig{site},
+		DataDir: "/var/lib/doorward",
+	}
+	if diff := cmp.Diff(want, got.Gateway, same); diff != "" {
+		t.Errorf("gateway (-want +got):\n%s", diff)
+	}
+	if got, want := got.Store, (store.Config{Path: "/var/lib/doorward/doorward.db"}); got != want {
+		t.Errorf("store is %+v, want %+v", got, want)
+	}
+	if got, want := got.Events.Dir, "/var/lib/doorward/events"; got != want {
+		t.Errorf("events are in %s, want %s", got, want)
+	}
+	if got, want := got.AdminSocket(), "/var/lib/doorward/admin.sock"; got != want {
+		t.Errorf("admin socket is %s, want %s", got, want)
+	}
+	if got, want := got.Auth.Sessions, (auth.SessionsConfig{Idle: time.Hour, Absolute: 12 * time.Hour}); got != want {
+		t.Errorf("sessions are %+v, want %+v", got, want)
+	}
+	if got, want := got.Log, (config.LogConfig{Level: "info", Format: "text"}); got != want {
+		t.Errorf("log is %+v, want %+v", got, want)
+	}
+}
+
+func TestEverySettingIsRead(t *testing.T) {
+	got := parseFixture(t, "full.yaml")
+	first := gateway.SiteConfig{
+		Hosts:     []string{"helpdesk.example.org", "helpdesk.example.net", "192.0.2.7", "2001:db8::7"},
+		Upstreams: []string{"https://app1.internal:8443", "https://app2.internal:8443/", "unix:/run/helpdesk.sock"},
+		App:       "request-tracker",
+		TLS:       gateway.SiteTLSConfig{Source: "internal"},
+		Upstream: gateway.UpstreamConfig{CAFile: "/etc/doorward/upstream.pem", ServerName: "app.internal", ConnectTimeout: time.Second,
+			ResponseTimeout: 90 * time.Second, HealthPath: "/health?deep=1", HealthInterval: 5 * time.Second, MaxFails: 5, RestFor: 90 * time.Second},
+		Access: []gateway.AccessRule{
+			{Path: "/announcements", Public: true},
+			{Path: "/setup", Roles: []string{"owner"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"),
+				netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.9/32")}},
+			{Path: "/internal/", Deny: true},
+			{Path: "/reports", Roles: []string{"admin", "agent"}},
+		},
+		Paths: gateway.PathConfig{Allow: []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}},
+		Headers: gateway.HeaderConfig{ContentSecurityPolicy: "frame-ancestors 'none'; object-src 'none'", FrameOptions: "DENY",
+			ReferrerPolicy: "same-origin", XSSProtection: true, HSTS: gateway.HSTS{MaxAge: 5 * time.Minute, ExcludeSubDomains: true}},
+		Cookies:  gateway.CookieConfig{SameSite: "strict", RememberMe: true},
+		Identity: gateway.IdentityConfig{SecretFile: "/etc/doorward/helpdesk.secret"},
+		MaxBody:  1 << 30,
+	}
+	if diff := cmp.Diff(first, got.Gateway.Sites[0], same); diff != "" {
+		t.Errorf("first site (-want +got):\n%s", diff)
+	}
+	if got, want := got.Gateway.Sites[1].TLS, (gateway.SiteTLSConfig{Source: "files", Certificate: "/etc/doorward/cmdb.pem", Key: "/etc/doorward/cmdb.key"}); got != want {
+		t.Errorf("second site's TLS is %+v, want %+v", got, want)
+	}
+	if !got.Gateway.Sites[1].Identity.Off {
+		t.Error("identity.off was not read")
+	}
+	got.Gateway.Sites = nil
+	want := gateway.Config{
+		Listen: gateway.ListenConfig{HTTPS: []string{"192.0.2.1:443", "[::1]:8443", "fd:https"}, HTTP: []string{":80"},
+			Plain: []string{"127.0.0.1:8080", "unix:/run/doorward/plain.sock", "localhost:8088"}},
+		TLS:            gateway.TLSConfig{ACME: gateway.ACMEConfig{Email: "admin@example.org", Directory: "https://acme.internal/dir", CAFile: "/etc/doorward/acme.pem"}},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fd00::/8")},
+		Limits: gateway.LimitsConfig{Connections: 16000, HeaderBytes: 64 << 10, HeaderTimeout: 5 * time.Second, BodyTimeout: time.Minute,
+			IdleTimeout: 30 * time.Second, RequestsPerSecond: 12.5, Burst: 50, InFlight: 500},
+		DataDir: "/etc/doorward/data",
+	}
+	if diff := cmp.Diff(want, got.Gateway, same); diff != "" {
+		t.Errorf("gateway (-want +got):\n%s", diff)
+	}
+	wantAuth := auth.Config{
+		Sessions:     auth.SessionsConfig{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
+		SignIn:       auth.SignInConfig{Failures: 5, Wait: 20 * time.Second},
+		PasswordHash: auth.HashConfig{MemoryKiB: 65536, Time: 3, Parallelism: 2, AtOnce: 4, Queue: 100, QueueWait: 5 * time.Second},
+	}
+	if diff := cmp.Diff(wantAuth, got.Auth); diff != "" {
+		t.Errorf("auth (-want +got):\n%s", diff)
+	}
+	if got, want := got.Store, (store.Config{Path: "/etc/doorward/state.db", URLFile: "/etc/doorward/postgresql.url"}); got != want {
+		t.Errorf("store is %+v, want %+v", got, want)
+	}
+	if got.Events.RetentionDays != 90 || got.Events.Queue != 1024 {
+		t.Errorf("events are %+v, want 90 days and a queue of 1024", got.Events)
+	}
+	wantConsole := console.Config{Listen: []string{"127.0.0.1:9444", "[::1]:9444"}, Hosts: []string{"localhost", "console.example.org"}}
+	if diff := cmp.Diff(wantConsole, got.Console); diff != "" {
+		t.Errorf("console (-want +got):\n%s", diff)
+	}
+	if got, want := got.Log, (config.LogConfig{Level: "debug", Format: "json"}); got != want {
+		t.Errorf("log is %+v, want %+v", got, want)
+	}
+}
+
+func TestEmptySectionsAreAbsentAndEmptyListsAreNot(t *testing.T) {
+	got := parseFixture(t, "empty-sections.yaml").Gateway
+	if got.Limits.Connections != 8000 {
+		t.Errorf("connections are %d, want the default", got.Limits.Connections)
+	}
+	if len(got.Listen.HTTP) != 0 {
+		t.Errorf("listen.http is %v, want none: the file says so", got.Listen.HTTP)
+	}
+}
+
+func TestChosenHTTPSPortOpensNoOther(t *testing.T) {
+	cfg, err := config.Parse("c.yaml", []byte("listen: {https: [':8443']}\nsites: [{hosts: [a.example.org], upstreams: ['http://127.0.0.1:1']}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Gateway.Listen.HTTP) != 0 {
+		t.Errorf("listen.http is %v, want none", cfg.Gateway.Listen.HTTP)
+	}
+}
+
+func TestCredentialsComeFromSystemd(t *testing.T) {
+	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials/doorward.service")
+	got := parseFixture(t, "credential.yaml")
+	if want := "/run/credentials/doorward.service/postgresql"; got.Store.URLFile != want {
+		t.Errorf("url_file is %s, want %s", got.Store.URLFile, want)
+	}
+	if want := "/run/credentials/doorward.service/helpdesk"; got.Gateway.Sites[0].Identity.SecretFile != want {
+		t.Errorf("secret_file is %s, want %s", got.Gateway.Sites[0].Identity.SecretFile, want)
+	}
+}
