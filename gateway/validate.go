@@ -33,7 +33,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	for i, s := range c.Sites {
 		path := fmt.Sprintf("sites[%d]", i)
 		if _, judged := apps[s.App]; !judged {
-			apps[s.App] = appProblem(s.App) // once an application, not once a site
+			apps[s.App] = unusableApp(s.App) // once an application, not once a site
 		}
 		if message := apps[s.App]; message != "" {
 			report(path+".app", "%s", message)

@@ -119,8 +119,8 @@ func upstreamProblem(raw string) string {
 	return ""
 }
 
-// appProblem says why an application's folder cannot be used, or nothing.
-func appProblem(app string) string {
+// unusableApp says why an application's folder cannot be used, or nothing.
+func unusableApp(app string) string {
 	if !strings.Contains(app, "/") {
 		if names := AppNames(); !slices.Contains(names, app) {
 			return fmt.Sprintf("%q is not an application that Doorward knows%s; known: %s, or the path of a folder of your own",
