@@ -3,7 +3,6 @@ package event
 import (
 	"context"
 	"database/sql"
-	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,9 +19,6 @@ const (
 	filePrefix, fileSuffix = "events-", ".db"
 	// openFiles is how many day files stay open for writing: today's, and yesterday's around midnight.
 	openFiles = 2
-	// rowsPerInsert is the number of rows of one INSERT. The driver looks for each value among all that are
-	// given, so that long statements cost more; 8 is where the cost for a row is lowest.
-	rowsPerInsert = 8
 )
 
 // dayFiles keeps the events of each day in a SQLite file of its own.
@@ -162,150 +158,4 @@ func (a *dayFiles) read(ctx context.Context, d day, f filter, use func(*row) boo
 		}
 	}
 	return rows.Err()
-}
-
-// dayFile is one file open for writing, with its statements prepared on its one connection.
-type dayFile struct {
-	day  day
-	info fs.FileInfo
-	db   *sql.DB
-	conn *sql.Conn
-	many driver.Stmt // inserts rowsPerInsert rows
-	one  driver.Stmt
-	args []driver.NamedValue
-}
-
-func openDayFile(ctx context.Context, path string, d day) (*dayFile, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if err == nil {
-		err = file.Close()
-	}
-	if err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
-	}
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	// NORMAL does not wait for the disk at each commit: a power cut may lose the last seconds of events, a
-	// crash of this process loses none.
-	connector, err := store.SQLiteConnector(path, url.Values{
-		"mode": {"rw"}, "_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
-	})
-	if err != nil {
-		return nil, err
-	}
-	f := &dayFile{day: d, info: info, db: sql.OpenDB(connector)}
-	if err := f.prepare(ctx); err != nil {
-		return nil, errors.Join(err, f.db.Close())
-	}
-	return f, nil
-}
-
-func (f *dayFile) prepare(ctx context.Context) (err error) {
-	f.db.SetMaxOpenConns(1)
-	if f.conn, err = f.db.Conn(ctx); err != nil {
-		return err
-	}
-	if _, err := f.conn.ExecContext(ctx, fmt.Sprintf(sqlFileSchema, f.day.start(), orderBits)); err != nil {
-		return err
-	}
-	return f.conn.Raw(func(raw any) error {
-		conn, ok := raw.(driver.ConnPrepareContext)
-		if !ok {
-			return errors.New("the SQLite driver cannot prepare statements")
-		}
-		if f.many, err = conn.PrepareContext(ctx, insertRows(rowsPerInsert)); err != nil {
-			return err
-		}
-		f.one, err = conn.PrepareContext(ctx, insertRows(1))
-		return err
-	})
-}
-
-// insertRows is the INSERT of count rows. Its placeholders are plain question marks, because the driver
-// compares each numbered one with every value as text.
-func insertRows(count int) string {
-	return sqlFileInsert + strings.TrimSuffix(strings.Repeat(sqlFileValues+", ", count), ", ")
-}
-
-// write stores rows in one transaction.
-func (f *dayFile) write(ctx context.Context, rows []row) error {
-	return f.conn.Raw(func(raw any) (err error) {
-		conn, ok := raw.(driver.ConnBeginTx)
-		if !ok {
-			return errors.New("the SQLite driver cannot begin transactions")
-		}
-		tx, err := conn.BeginTx(ctx, driver.TxOptions{})
-		if err != nil {
-			return fmt.Errorf("begin transaction: %w", err)
-		}
-		if err := f.insert(rows); err != nil {
-			return errors.Join(fmt.Errorf("insert events: %w", err), tx.Rollback())
-		}
-		if err := tx.Commit(); err != nil {
-			return fmt.Errorf("commit events: %w", err)
-		}
-		return nil
-	})
-}
-
-// insert runs without the caller's context: with one, the driver starts a goroutine for every statement.
-func (f *dayFile) insert(rows []row) error {
-	last := int64(-1)
-	for len(rows) > 0 {
-		stmt, n := f.one, 1
-		if len(rows) >= rowsPerInsert {
-			stmt, n = f.many, rowsPerInsert
-		}
-		f.args = f.args[:0]
-		for i := range rows[:n] {
-			last = f.bind(&rows[i], last)
-		}
-		exec, ok := stmt.(driver.StmtExecContext)
-		if !ok {
-			return errors.New("the SQLite driver cannot run prepared statements")
-		}
-		if _, err := exec.ExecContext(context.Background(), f.args); err != nil {
-			return err
-		}
-		rows = rows[n:]
-	}
-	return nil
-}
-
-// bind adds the values of r to the arguments. The rowid is the time in the day and the low bits of the
-// tail, so that the table itself stands in the order of time; last is the rowid before.
-func (f *dayFile) bind(r *row, last int64) int64 {
-	id := (r.at-f.day.start())<<orderBits | r.tail&orderMask
-	if id <= last { // two events of one microsecond, or its count has begun anew
-		id = last + 1
-		r.at = f.day.start() + id>>orderBits
-		r.tail = r.tail&^orderMask | id&orderMask
-	}
-	f.arg(id)
-	f.arg(r.tail)
-	f.arg(r.kind)
-	f.text(r.action)
-	f.text(r.source)
-	f.text(r.user)
-	f.text(r.site)
-	if len(r.extra) == 0 {
-		f.arg(nil)
-	} else {
-		f.arg(r.extra)
-	}
-	return id
-}
-
-func (f *dayFile) text(s string) {
-	if s == "" {
-		f.arg(nil)
-		return
-	}
-	f.arg(s)
-}
-
-func (f *dayFile) arg(v driver.Value) {
-	f.args = append(f.args, driver.NamedValue{Ordinal: len(f.args) + 1, Value: v})
 }

@@ -32,7 +32,7 @@ func start(t *testing.T, db *store.DB, cfg event.Config) *event.Log {
 }
 
 // run runs l until the test ends, and then closes it.
-func run(t *testing.T, l *event.Log) {
+func run(t testing.TB, l *event.Log) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -48,7 +48,7 @@ func run(t *testing.T, l *event.Log) {
 	})
 }
 
-func flush(t *testing.T, l *event.Log) {
+func flush(t testing.TB, l *event.Log) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()

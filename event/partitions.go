@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/doorward/doorward/store"
@@ -18,8 +19,11 @@ const partitionPrefix = "event_"
 // partitions keeps the events of each day in a partition of the table event. It has connections of its own:
 // a batch must not wait for a write of the state, nor that for a batch.
 type partitions struct {
-	db   *sql.DB
-	made map[day]bool // partitions that this process has made or found; only the writer uses it
+	db *sql.DB
+	// Only the writer uses these. made are the partitions that are known to be there; doubt is set after a
+	// copy whose answer did not arrive, so that its rows may be stored or not.
+	made  map[day]bool
+	doubt bool
 }
 
 func openPartitions(ctx context.Context, db *store.DB) (*partitions, error) {
@@ -83,8 +87,20 @@ func (p *partitions) write(ctx context.Context, d day, rows []row) error {
 		}
 		p.made[d] = true
 	}
+	if p.doubt {
+		// A copy is stored whole or not at all, and the writer repeats it as it was: one row tells.
+		var count int
+		if err := p.db.QueryRowContext(ctx, fmt.Sprintf(sqlIsThere, p.name(d)), rows[0].at, rows[0].tail).Scan(&count); err != nil {
+			return fmt.Errorf("look for events of the last try: %w", err)
+		}
+		if p.doubt = false; count > 0 {
+			return nil
+		}
+	}
 	if err := p.copy(ctx, d, rows); err != nil {
-		delete(p.made, d) // it may have been dropped meanwhile: make sure of it at the next try
+		clear(p.made) // a partition may have been dropped meanwhile: make sure of it at the next try
+		var refused *pgconn.PgError
+		p.doubt = !errors.As(err, &refused)
 		return fmt.Errorf("copy events: %w", err)
 	}
 	return nil

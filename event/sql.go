@@ -13,6 +13,7 @@ const (
 			FROM event`
 	sqlFileInsert = `INSERT INTO event (id, tail, kind, action, source, user_name, site, extra) VALUES `
 	sqlFileValues = `(?, ?, ?, ?, ?, ?, ?, ?)`
+	sqlFileTail   = `SELECT tail FROM event WHERE id = $1`
 	sqlFileQuery  = `SELECT id, tail, kind, action, source, user_name, site, extra FROM event
 		WHERE id >= $1 AND id < $2%s ORDER BY id DESC LIMIT $3`
 
@@ -21,6 +22,7 @@ const (
 		at BIGINT NOT NULL, tail BIGINT NOT NULL, kind INTEGER NOT NULL,
 		action TEXT, source TEXT, user_name TEXT, site TEXT, extra BYTEA) PARTITION BY RANGE (at)`
 	sqlPartition = `CREATE TABLE IF NOT EXISTS %s PARTITION OF event FOR VALUES FROM (%d) TO (%d)`
+	sqlIsThere   = `SELECT COUNT(*) FROM %s WHERE at = $1 AND tail = $2`
 	sqlDrop      = `DROP TABLE IF EXISTS %s`
 	sqlDays      = `SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
 		WHERE i.inhparent = to_regclass('event')`

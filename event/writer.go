@@ -43,10 +43,7 @@ func (l *Log) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastLimit)
-			defer cancel()
-			w.retryAt = time.Time{}
-			w.drain(last)
+			w.finish(context.WithoutCancel(ctx))
 			return nil
 		case <-sweeps.C:
 			l.sweep(ctx, time.Now())
@@ -67,6 +64,17 @@ type writer struct {
 	rows    int       // rows of the batch that are already stored: the days before the one that failed
 	pause   time.Duration
 	retryAt time.Time
+}
+
+// finish writes what is left when Run ends, and says what could not be written.
+func (w *writer) finish(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastLimit)
+	defer cancel()
+	w.retryAt = time.Time{}
+	w.drain(ctx)
+	if _, _, queued := w.log.queue.stats(); queued > 0 {
+		w.log.log.Error("events are lost: the event store was away at the end", slog.Int("events", queued))
+	}
 }
 
 // drain writes batches until the queue is empty or the store fails.
@@ -102,10 +110,15 @@ func (w *writer) prepare(now time.Time) {
 			w.encoder.add(&chunk[i])
 		}
 	}
-	slices.SortStableFunc(w.encoder.rows, func(a, b row) int { return cmp.Compare(a.at, b.at) })
+	slices.SortStableFunc(w.encoder.rows, compareRows)
 	w.log.cleaned.Store(w.cleaner.cleaned)
 	w.log.truncated.Store(w.cleaner.truncated)
 	w.log.retimed.Store(w.cleaner.retimed)
+}
+
+// compareRows orders rows as they stand in the store.
+func compareRows(a, b row) int {
+	return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.tail&orderMask, b.tail&orderMask))
 }
 
 // write stores the rows of the batch that are left, day by day; false when the store is away.
@@ -123,7 +136,9 @@ func (w *writer) write(ctx context.Context) bool {
 		}
 		cancel()
 		if err != nil {
-			w.failed(err)
+			if ctx.Err() == nil { // else it is us who stop, and finish tries once more
+				w.failed(err)
+			}
 			return false
 		}
 		w.rows += n

@@ -5,8 +5,10 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"io/fs"
 	"net"
+	"strings"
 	"syscall"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,14 +19,19 @@ import (
 // Unavailable tells whether err means that the database cannot serve now but may later: it is gone,
 // read-only, full, refuses connections, does not answer in time, or is shutting down. A caller that guards
 // something then fails closed and says so; a caller that only records keeps what it has and tries again.
-// It is false for nil, for sql.ErrNoRows and for statements that are wrong in themselves.
+// It is false for nil, for sql.ErrNoRows, for a call that its own caller cancelled and for statements that
+// are wrong in themselves.
 func Unavailable(err error) bool {
-	if err == nil || errors.Is(err, sql.ErrNoRows) {
+	if err == nil || errors.Is(err, sql.ErrNoRows) || errors.Is(err, context.Canceled) {
 		return false
+	}
+	// database/sql keeps this error to itself.
+	if strings.HasSuffix(err.Error(), "sql: database is closed") {
+		return true
 	}
 	for _, target := range []error{
 		errGone, errReplaced, context.DeadlineExceeded, driver.ErrBadConn, sql.ErrConnDone, fs.ErrPermission,
-		syscall.ENOSPC, syscall.EROFS, syscall.EDQUOT, syscall.EIO,
+		syscall.ENOSPC, syscall.EROFS, syscall.EDQUOT, syscall.EIO, io.EOF, io.ErrUnexpectedEOF,
 	} {
 		if errors.Is(err, target) {
 			return true
@@ -40,7 +47,8 @@ func Unavailable(err error) bool {
 	}
 	var connect *pgconn.ConnectError
 	var network net.Error
-	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.Timeout(err)
+	// SafeToRetry is true of a connection that was found closed before anything was sent.
+	return errors.As(err, &connect) || errors.As(err, &network) || pgconn.Timeout(err) || pgconn.SafeToRetry(err)
 }
 
 // sqliteUnavailable judges the primary result code (https://www.sqlite.org/rescode.html).

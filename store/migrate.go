@@ -9,7 +9,6 @@ import (
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/database"
-	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed migrations/*.sql
@@ -78,17 +77,10 @@ func withProvider(db *sql.DB, dialect Dialect, f func(*goose.Provider) error) er
 		return fmt.Errorf("read migrations: %w", err)
 	}
 	kind := database.DialectSQLite3
-	options := []goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}
 	if dialect == PostgreSQL {
 		kind = database.DialectPostgres
-		// Gateways that share the database may start at once.
-		locker, err := lock.NewPostgresSessionLocker()
-		if err != nil {
-			return fmt.Errorf("make migration lock: %w", err)
-		}
-		options = append(options, goose.WithSessionLocker(locker))
 	}
-	p, err := goose.NewProvider(kind, db, files, options...)
+	p, err := goose.NewProvider(kind, db, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

@@ -25,10 +25,30 @@ func openPostgreSQL(ctx context.Context, cfg Config, prepare migration) (*pools,
 	p.write.SetMaxOpenConns(1)
 	p.read.SetMaxOpenConns(readers)
 	p.read.SetMaxIdleConns(readers)
-	if err := prepare(ctx, p.write, PostgreSQL); err != nil {
+	if err := prepareShared(ctx, p, prepare); err != nil {
 		return nil, errors.Join(fmt.Errorf("open PostgreSQL database %s: %w", config.Database, err), p.close())
 	}
 	return p, nil
+}
+
+// prepareShared prepares the schema while no other gateway that starts on the same database does. The lock
+// belongs to a connection, so that it ends with the process whatever happens.
+func prepareShared(ctx context.Context, p *pools, prepare migration) (err error) {
+	conn, err := p.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if _, err := conn.ExecContext(ctx, sqlLockSchema); err != nil {
+		return fmt.Errorf("lock the schema: %w", err)
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), connectLimit)
+		defer cancel()
+		_, e := conn.ExecContext(ctx, sqlUnlockSchema)
+		err = errors.Join(err, e)
+	}()
+	return prepare(ctx, p.write, PostgreSQL)
 }
 
 // postgresConfig reads the URL and adds our defaults for what it does not say.

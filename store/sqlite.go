@@ -16,30 +16,6 @@ import (
 	"modernc.org/sqlite"
 )
 
-// Reasons why a SQLite file that was open cannot be used any more. Both are Unavailable.
-var (
-	errGone     = errors.New("the database file is gone")
-	errReplaced = errors.New("the database file was replaced")
-)
-
-// fileID remembers which file was opened, because SQLite goes on writing to a file that was deleted. The
-// zero fileID is no file (PostgreSQL) and always passes.
-type fileID struct{ info fs.FileInfo }
-
-func (f fileID) check(path string) error {
-	if f.info == nil {
-		return nil
-	}
-	now, err := os.Stat(path)
-	if err != nil {
-		return fmt.Errorf("%w: %w", errGone, err)
-	}
-	if !os.SameFile(f.info, now) {
-		return fmt.Errorf("%w: %s", errReplaced, path)
-	}
-	return nil
-}
-
 // openSQLite opens the file of cfg and prepares its schema.
 func openSQLite(ctx context.Context, cfg Config, prepare migration) (*pools, error) {
 	if cfg.Path == "" {
@@ -161,16 +137,3 @@ func SQLiteConnector(path string, params url.Values) (driver.Connector, error) {
 	dsn := url.URL{Scheme: "file", Path: abs, RawQuery: query.Encode()}
 	return sqlite.NewConnector(dsn.String())
 }
-
-// failedRow makes a row whose Scan returns err: database/sql has no other door to one.
-func failedRow(ctx context.Context, err error) *sql.Row {
-	broken := sql.OpenDB(brokenConnector{err})
-	defer broken.Close()
-	return broken.QueryRowContext(ctx, "")
-}
-
-// brokenConnector connects to nothing, for a reason.
-type brokenConnector struct{ err error }
-
-func (b brokenConnector) Connect(context.Context) (driver.Conn, error) { return nil, b.err }
-func (b brokenConnector) Driver() driver.Driver                        { return nil }

@@ -47,6 +47,7 @@ type pools struct {
 	write *sql.DB // exactly one connection: writers queue here and not at the database's lock
 	read  *sql.DB
 	file  fileID // SQLite: the file that was opened
+	left  bool   // closed because another file stands where this one was
 }
 
 func (p *pools) close() error {
@@ -177,7 +178,17 @@ func (db *DB) Close() error {
 	}
 	db.reopen.Lock()
 	defer db.reopen.Unlock()
-	if err := db.pools.Load().close(); err != nil {
+	p := db.pools.Load()
+	if p.left {
+		return nil
+	}
+	var err error
+	if errors.Is(p.file.check(db.cfg.Path), errReplaced) {
+		err = p.leave(context.Background())
+	} else {
+		err = p.close()
+	}
+	if err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return nil
@@ -187,39 +198,13 @@ func (db *DB) Close() error {
 // opened: a file taken away is an error, a file put in its place is opened.
 func (db *DB) current(ctx context.Context) (*pools, error) {
 	p := db.pools.Load()
-	if db.dialect == PostgreSQL {
+	if db.dialect == PostgreSQL || db.closed.Load() {
 		return p, nil
 	}
-	err := p.file.check(db.cfg.Path)
-	if err == nil || db.closed.Load() {
-		return p, nil
-	}
-	if !errors.Is(err, errReplaced) {
-		return nil, err
+	if !p.left {
+		if err := p.file.check(db.cfg.Path); !errors.Is(err, errReplaced) {
+			return p, err
+		}
 	}
 	return db.openAgain(ctx)
-}
-
-// openAgain opens the SQLite file that now stands where ours was: somebody has restored a backup. It must
-// have our schema version already; an empty file in its place would otherwise become a fresh
-// installation without anybody's accounts.
-func (db *DB) openAgain(ctx context.Context) (*pools, error) {
-	db.reopen.Lock()
-	defer db.reopen.Unlock()
-	old := db.pools.Load()
-	if db.closed.Load() {
-		return old, nil
-	}
-	if err := old.file.check(db.cfg.Path); !errors.Is(err, errReplaced) {
-		return old, err // another caller was here first, or the file is gone again
-	}
-	fresh, err := openSQLite(ctx, db.cfg, migrateNothing)
-	if err != nil {
-		return nil, fmt.Errorf("%w: open the file put in its place: %w", errReplaced, err)
-	}
-	db.pools.Store(fresh)
-	if err := old.close(); err != nil {
-		return nil, fmt.Errorf("close the file that was replaced: %w", err)
-	}
-	return fresh, nil
 }
