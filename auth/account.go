@@ -375,9 +375,12 @@ func (a *Auth) storeError(err error) error {
 	if errors.As(err, &input) {
 		return err
 	}
-	if !store.Unavailable(err) {
+	if errors.Is(err, context.Canceled) {
 		return err
 	}
-	a.suspect(err, time.Now())
+	// Drivers word a lost connection in many ways; whether the store is away shows when it is asked.
+	if away := !a.checkStore(time.Now()); !away && !store.Unavailable(err) {
+		return err
+	}
 	return unavailable(err)
 }

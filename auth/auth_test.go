@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/store"
 )
@@ -32,6 +33,7 @@ type fixture struct {
 	t       testing.TB
 	db      *store.DB
 	journal *journal.Journal
+	events  *event.Log // nil unless a test sets it before restart
 	cfg     auth.Config
 	now     time.Time
 }
@@ -66,7 +68,7 @@ func (f *fixture) restart() {
 // another is a second process on the same store.
 func (f *fixture) another() *auth.Auth {
 	f.t.Helper()
-	a, err := auth.New(f.cfg, f.db, f.journal, nil, slog.New(slog.DiscardHandler))
+	a, err := auth.New(f.cfg, f.db, f.journal, f.events, slog.New(slog.DiscardHandler))
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -152,3 +154,6 @@ func row[T any](f *fixture, query string, args ...any) (v T) {
 	}
 	return v
 }
+
+// step lets a second pass.
+func (f *fixture) step() { f.now = f.now.Add(time.Second) }
