@@ -34,6 +34,7 @@ type running struct {
 	dir    string
 	log    *logBuffer
 	cfg    gateway.Config
+	deps   gateway.Deps
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -101,7 +102,8 @@ func start(t *testing.T, cfg gateway.Config, sites ...gateway.SiteConfig) *runni
 	}
 	cfg.SetDefaults()
 	r.cfg = cfg
-	r.Gateway, err = gateway.New(cfg, gateway.Deps{Auth: r.auth, Events: events, Log: log})
+	r.deps = gateway.Deps{Auth: r.auth, Events: events, Log: log}
+	r.Gateway, err = gateway.New(cfg, r.deps)
 	must(t, err)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup

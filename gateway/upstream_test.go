@@ -62,6 +62,7 @@ func rawApplication(t *testing.T, serve func(conn net.Conn, request *http.Reques
 }
 
 func TestUpstreamDown(t *testing.T) {
+	t.Parallel()
 	site := publicSite(t, unusedAddress(t))
 	r := start(t, gateway.Config{}, site)
 	status, body := r.get("/")
@@ -85,6 +86,7 @@ func TestUpstreamDown(t *testing.T) {
 }
 
 func TestUpstreamComesBack(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
 	address := l.Addr().String()
@@ -110,6 +112,7 @@ func TestUpstreamComesBack(t *testing.T) {
 }
 
 func TestUpstreamSlow(t *testing.T) {
+	t.Parallel()
 	release := make(chan struct{})
 	var asked atomic.Int64
 	up := application(t, func(w http.ResponseWriter, r *http.Request) {
@@ -137,6 +140,7 @@ func TestUpstreamSlow(t *testing.T) {
 
 // TestAnswerCut: what breaks off at the application must not look whole to the client.
 func TestAnswerCut(t *testing.T) {
+	t.Parallel()
 	for name, head := range map[string]string{
 		"length":  "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat("x", 50000),
 		"chunked": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nC350\r\n" + strings.Repeat("x", 50000) + "\r\n",
@@ -160,6 +164,7 @@ func TestAnswerCut(t *testing.T) {
 }
 
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	var good atomic.Int64
 	up := application(t, func(w http.ResponseWriter, r *http.Request) {
 		good.Add(1)
@@ -188,6 +193,7 @@ func TestFailover(t *testing.T) {
 }
 
 func TestRoundRobin(t *testing.T) {
+	t.Parallel()
 	var urls []string
 	for _, name := range []string{"a", "b", "c"} {
 		urls = append(urls, application(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name) }).URL)
@@ -206,6 +212,7 @@ func TestRoundRobin(t *testing.T) {
 // TestNeverTwice: a request that an application may have begun to carry out is not sent again, unless it is
 // a reading one.
 func TestNeverTwice(t *testing.T) {
+	t.Parallel()
 	var posts, gets atomic.Int64
 	hangUp := func(_ net.Conn, r *http.Request) {
 		if r.Method == http.MethodPost {
@@ -229,6 +236,7 @@ func TestNeverTwice(t *testing.T) {
 }
 
 func TestUpstreamRestsAfterFailures(t *testing.T) {
+	t.Parallel()
 	var bad atomic.Int64
 	broken, _ := rawApplication(t, func(net.Conn, *http.Request) { bad.Add(1) })
 	up := application(t, func(w http.ResponseWriter, r *http.Request) {})
@@ -253,6 +261,7 @@ func TestUpstreamRestsAfterFailures(t *testing.T) {
 }
 
 func TestHealthPath(t *testing.T) {
+	t.Parallel()
 	var sick atomic.Bool
 	sick.Store(true)
 	up := application(t, func(w http.ResponseWriter, r *http.Request) {
@@ -274,6 +283,7 @@ func TestHealthPath(t *testing.T) {
 }
 
 func TestUpstreamUnixSocket(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "app.sock")
 	l, err := net.Listen("unix", path)
 	must(t, err)
@@ -288,6 +298,7 @@ func TestUpstreamUnixSocket(t *testing.T) {
 }
 
 func TestUpstreamTLS(t *testing.T) {
+	t.Parallel()
 	up := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "secure") }))
 	t.Cleanup(up.Close)
 	up.Config.ErrorLog = nil

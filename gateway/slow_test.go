@@ -1,0 +1,234 @@
+package gateway_test
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/gateway"
+)
+
+// waitForEnd reads conn to its end and returns what came, and how long it took.
+func waitForEnd(t *testing.T, conn net.Conn) (string, time.Duration) {
+	t.Helper()
+	begin := time.Now()
+	must(t, conn.SetReadDeadline(begin.Add(10*time.Second)))
+	got, err := io.ReadAll(conn)
+	if timeout, ok := err.(net.Error); ok && timeout.Timeout() {
+		t.Fatalf("the connection is still open after 10 s; got %q", got)
+	}
+	return string(got), time.Since(begin)
+}
+
+func TestSlowHeaders(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {})
+	r := start(t, gateway.Config{Limits: gateway.LimitsConfig{HeaderTimeout: 400 * time.Millisecond}}, publicSite(t, up.URL))
+	t.Run("silent", func(t *testing.T) {
+		if got, took := waitForEnd(t, r.raw()); got != "" || took > 3*time.Second {
+			t.Errorf("got %q after %v, want the end", got, took)
+		}
+	})
+	t.Run("drip", func(t *testing.T) {
+		conn := r.raw()
+		_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n")
+		must(t, err)
+		go func() {
+			for range 100 { // the deadline is for all headers: single bytes must not move it
+				time.Sleep(50 * time.Millisecond)
+				if _, err := io.WriteString(conn, "X"); err != nil {
+					return
+				}
+			}
+		}()
+		if got, took := waitForEnd(t, conn); strings.Contains(got, "200") || took > 3*time.Second {
+			t.Errorf("got %q after %v, want the end", got, took)
+		}
+	})
+	t.Run("silent before TLS", func(t *testing.T) {
+		conn, err := net.Dial("tcp", r.address("https"))
+		must(t, err)
+		defer conn.Close()
+		if _, took := waitForEnd(t, conn); took > 3*time.Second {
+			t.Errorf("closed after %v", took)
+		}
+	})
+	t.Run("silent after TLS", func(t *testing.T) {
+		for _, protocol := range []string{"http/1.1", "h2"} {
+			conn, err := tls.Dial("tcp", r.address("https"), &tls.Config{RootCAs: r.roots, ServerName: "localhost", NextProtos: []string{protocol}})
+			must(t, err)
+			defer conn.Close()
+			// HTTP/2 waits 10 s of its own for the client's preface, and then for the idle timeout.
+			if protocol == "h2" {
+				continue
+			}
+			if _, took := waitForEnd(t, conn); took > 3*time.Second {
+				t.Errorf("%s: closed after %v", protocol, took)
+			}
+		}
+	})
+}
+
+func TestIdleConnectionIsClosed(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {})
+	r := start(t, gateway.Config{Limits: gateway.LimitsConfig{IdleTimeout: 300 * time.Millisecond}}, publicSite(t, up.URL))
+	conn := r.raw()
+	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	must(t, err)
+	if got, took := waitForEnd(t, conn); !strings.HasPrefix(got, "HTTP/1.1 200") || took > 3*time.Second {
+		t.Errorf("got %q after %v, want an answer and then the end", got, took)
+	}
+}
+
+func TestLargeHeaders(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {})
+	r := start(t, gateway.Config{Limits: gateway.LimitsConfig{HeaderBytes: 16 << 10}}, publicSite(t, up.URL))
+	for _, c := range []struct {
+		kind   string
+		size   int
+		status int
+	}{
+		{"plain", 8 << 10, 200}, {"plain", 24 << 10, 431}, {"plain", 1 << 20, 431},
+		// net/http ends an HTTP/2 connection whose headers go on much further than that.
+		{"https", 8 << 10, 200}, {"https", 17 << 10, 431},
+	} {
+		req, err := http.NewRequest(http.MethodGet, r.url(c.kind, "/"), nil)
+		must(t, err)
+		for i := range 8 {
+			req.Header.Set(fmt.Sprint("X-Large-", i), strings.Repeat("x", c.size/8))
+		}
+		res, err := r.client().Do(req)
+		must(t, err)
+		res.Body.Close()
+		if res.StatusCode != c.status {
+			t.Errorf("%s, %d bytes of headers: got %d, want %d", res.Proto, c.size, res.StatusCode, c.status)
+		}
+	}
+}
+
+func TestSlowBody(t *testing.T) {
+	t.Parallel()
+	received := make(chan error, 10)
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		received <- err
+	})
+	r := start(t, gateway.Config{Limits: gateway.LimitsConfig{BodyTimeout: 400 * time.Millisecond}}, publicSite(t, up.URL))
+	t.Run("pause", func(t *testing.T) {
+		conn := r.raw()
+		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nhalf of it")
+		must(t, err)
+		got, took := waitForEnd(t, conn)
+		if !strings.HasPrefix(got, "HTTP/1.1 408 ") || !strings.Contains(got, "Connection: close") || took > 3*time.Second {
+			t.Errorf("got %q after %v, want 408 and the end", got, took)
+		}
+		if err := <-received; err == nil {
+			t.Error("the application took half a body for a whole one")
+		}
+	})
+	t.Run("drip", func(t *testing.T) {
+		conn := r.raw()
+		_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n")
+		must(t, err)
+		go func() {
+			for range 100 { // each within the pause, but it would take a minute
+				time.Sleep(100 * time.Millisecond)
+				if _, err := io.WriteString(conn, "x"); err != nil {
+					return
+				}
+			}
+		}()
+		if got, took := waitForEnd(t, conn); !strings.HasPrefix(got, "HTTP/1.1 408 ") || took > 5*time.Second {
+			t.Errorf("got %q after %v, want 408", got, took)
+		}
+		<-received
+	})
+	t.Run("HTTP/2", func(t *testing.T) {
+		body, feed := io.Pipe()
+		go func() { _, _ = io.WriteString(feed, "half of it") }()
+		defer feed.Close()
+		res, err := r.client().Post(r.url("https", "/"), "text/plain", body)
+		if err == nil {
+			res.Body.Close()
+			if res.StatusCode != http.StatusRequestTimeout {
+				t.Errorf("got %d, want 408", res.StatusCode)
+			}
+		}
+		<-received
+	})
+	t.Run("steady", func(t *testing.T) {
+		const blocks, block = 20, 4 << 10
+		body, feed := io.Pipe()
+		go func() {
+			for range blocks {
+				time.Sleep(100 * time.Millisecond)
+				_, _ = feed.Write(bytes.Repeat([]byte("x"), block))
+			}
+			feed.Close()
+		}()
+		res, err := r.client().Post(r.url("plain", "/"), "text/plain", body)
+		must(t, err)
+		res.Body.Close()
+		if err := <-received; res.StatusCode != http.StatusOK || err != nil {
+			t.Errorf("got %d, and the application %v; a slow but steady body must pass", res.StatusCode, err)
+		}
+	})
+}
+
+// TestSlowApplicationAfterBody: the body's clock stops with the body.
+func TestSlowApplicationAfterBody(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		time.Sleep(1500 * time.Millisecond)
+		fmt.Fprintf(w, "got %d", len(body))
+	})
+	r := start(t, gateway.Config{Limits: gateway.LimitsConfig{BodyTimeout: 400 * time.Millisecond}}, publicSite(t, up.URL))
+	for _, kind := range []string{"plain", "https"} {
+		res, err := r.client().Post(r.url(kind, "/"), "text/plain", strings.NewReader("0123456789"))
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		body, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || string(body) != "got 10" {
+			t.Errorf("%s: got %q, %v, want the answer", res.Proto, body, err)
+		}
+	}
+}
+
+// TestExpectContinue: the client is asked for its body only when the application is there.
+func TestExpectContinue(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%q %q", r.Header.Get("Expect"), body)
+	})
+	r := start(t, gateway.Config{}, publicSite(t, up.URL))
+	conn := r.raw()
+	_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n")
+	must(t, err)
+	must(t, conn.SetReadDeadline(time.Now().Add(5*time.Second)))
+	in := bufio.NewReader(conn)
+	if line, err := in.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+		t.Fatalf("got %q, %v, want 100", line, err)
+	}
+	_, _ = in.ReadString('\n')
+	_, err = io.WriteString(conn, "body")
+	must(t, err)
+	res, err := http.ReadResponse(in, nil)
+	must(t, err)
+	if body, _ := io.ReadAll(res.Body); string(body) != `"" "body"` {
+		t.Errorf("the application saw %s, want the body and no Expect", body)
+	}
+}
