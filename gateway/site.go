@@ -24,6 +24,7 @@ type site struct {
 	access   *accessPolicy
 	paths    pathAllow
 	identity *identity
+	answers  *answerRules
 	pool     *pool
 	proxy    *proxy
 }
@@ -74,6 +75,7 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig) (*site, error) {
 	if s.paths, err = newPathAllow(sc.Paths, s.app); err != nil {
 		return nil, err
 	}
+	s.answers = newAnswerRules(sc, s.app)
 	if s.access, err = newAccessPolicy(sc.Access, s.app); err != nil {
 		return nil, err
 	}
