@@ -43,7 +43,7 @@ func SafeReturn(raw string) string {
 		return home // encoded twice, or a slash that only some see
 	}
 	cleaned := path.Clean(decoded)
-	if cleaned != decoded && cleaned+"/" != decoded {
+	if cleaned != decoded && (cleaned == "/" || cleaned+"/" != decoded) {
 		return home
 	}
 	if lower := strings.ToLower(cleaned); strings.HasPrefix(lower, "/.doorward/sign-") {

@@ -24,6 +24,7 @@ func TestSafeReturn(t *testing.T) {
 		"":                                "/",
 		"ticket":                          "/",
 		"https://evil.example/":           "/",
+		"//":                              "/",
 		"//evil.example/":                 "/",
 		"///evil.example/":                "/",
 		`/\evil.example/`:                 "/",
