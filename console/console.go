@@ -1,0 +1,213 @@
+package console
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway"
+	"golang.org/x/net/netutil"
+)
+
+// CookieName is the console's session cookie. It differs from the sites', because cookies ignore ports
+// (security.md 1).
+const CookieName = "__Host-doorward-console"
+
+// Caps on what peers can make the console hold.
+const (
+	maxConnections = 256
+	maxHeaderBytes = 32 << 10
+	maxBodyBytes   = 64 << 10
+	stopWithin     = 3 * time.Second
+)
+
+// Deps is what the console shows and works with. All are required.
+type Deps struct {
+	Auth    *auth.Auth
+	Events  *event.Log
+	Log     *slog.Logger
+	TLS     *tls.Config // certificates for the names in Config.Hosts
+	Version string
+	Started time.Time
+
+	// Store tells whether the store can be read and written now.
+	Store func(context.Context) error
+	// Serving is closed once the gateway's listeners accept.
+	Serving <-chan struct{}
+	// Sites tells the sites and the health of their upstreams.
+	Sites func() []gateway.SiteStatus
+	// Traffic reads the gateway's counters.
+	Traffic func() gateway.Stats
+}
+
+// Console is the operators' listener. Make one with New, start it with Run.
+type Console struct {
+	deps      Deps
+	settings  atomic.Pointer[settings]
+	listeners []net.Listener
+	handler   http.Handler
+	pages     *pages.Pages
+	overview  *template.Template
+	refusal   *template.Template
+	counters  counters
+	storeSeen storeCheck
+	ready     chan struct{}
+}
+
+// settings is what a reload may change.
+type settings struct {
+	hosts map[string]bool
+	token string // empty: none
+}
+
+// New builds the pages and opens the listeners; nothing is served before Run. On an error nothing stays
+// open. The error of a port in use wraps syscall.EADDRINUSE and names the address.
+func New(cfg Config, deps Deps) (*Console, error) {
+	c := &Console{deps: deps, ready: make(chan struct{})}
+	s, err := newSettings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.settings.Store(s)
+	c.pages, err = pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: CookieName, Title: "Doorward console"},
+		deps.Auth, deps.Log)
+	if err != nil {
+		return nil, fmt.Errorf("build sign-in pages: %w", err)
+	}
+	if err := c.parsePages(); err != nil {
+		return nil, err
+	}
+	if c.handler, err = c.routes(); err != nil {
+		return nil, err
+	}
+	for _, address := range cfg.Listen {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen on %s: %w", address, err), c.Close())
+		}
+		c.listeners = append(c.listeners, listener)
+	}
+	return c, nil
+}
+
+func newSettings(cfg Config) (*settings, error) {
+	s := &settings{hosts: make(map[string]bool)}
+	for _, host := range cfg.Hosts {
+		clean, ok := canonicalHost(strings.Trim(host, "[]"))
+		if !ok {
+			return nil, fmt.Errorf("console host %q is not a host name or an address", host)
+		}
+		s.hosts[clean] = true
+	}
+	if cfg.MetricsTokenFile != "" {
+		token, err := readToken(cfg.MetricsTokenFile)
+		if err != nil {
+			return nil, err
+		}
+		s.token = token
+	}
+	return s, nil
+}
+
+// minToken keeps a token from being guessed over the network.
+const minToken = 16 // characters
+
+func readToken(path string) (string, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", fmt.Errorf("read metrics token: %w", err)
+	}
+	token, _, _ := strings.Cut(string(text), "\n")
+	token = strings.TrimSpace(token)
+	if len(token) < minToken {
+		return "", fmt.Errorf("metrics token in %s: the first line must have at least %d characters", path, minToken)
+	}
+	return token, nil
+}
+
+// Reload takes over hosts and token. The listen addresses stay: they can change only with a restart. On an
+// error, which is logged, the old settings stay in force.
+func (c *Console) Reload(cfg Config) {
+	s, err := newSettings(cfg)
+	if err != nil {
+		c.deps.Log.Error("reload console", slog.Any("error", err))
+		return
+	}
+	c.settings.Store(s)
+}
+
+// Run serves until ctx ends, then gives requests three seconds to finish. It may be called once.
+func (c *Console) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           c,
+		TLSConfig:         c.deps.TLS.Clone(),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(c.deps.Log.Handler(), slog.LevelDebug),
+	}
+	failed := make(chan error, len(c.listeners))
+	var serving sync.WaitGroup
+	for _, listener := range c.listeners {
+		serving.Go(func() {
+			err := server.ServeTLS(netutil.LimitListener(listener, maxConnections), "", "")
+			if !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("serve %s: %w", listener.Addr(), err)
+			}
+		})
+	}
+	close(c.ready)
+	var err error
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+	}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+	defer cancel()
+	if stopErr := server.Shutdown(limit); stopErr != nil {
+		err = errors.Join(err, server.Close())
+	}
+	serving.Wait()
+	return err
+}
+
+// ServeHTTP answers one request as the listeners do; the peer is r.RemoteAddr.
+func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.handler.ServeHTTP(w, r) }
+
+// Ready is closed once every listener accepts connections.
+func (c *Console) Ready() <-chan struct{} { return c.ready }
+
+// Addresses are the addresses that the console listens on, with the ports that the system chose for :0.
+func (c *Console) Addresses() []net.Addr {
+	addresses := make([]net.Addr, 0, len(c.listeners))
+	for _, listener := range c.listeners {
+		addresses = append(addresses, listener.Addr())
+	}
+	return addresses
+}
+
+// Close frees the listeners of a console that was never run; after Run it does nothing.
+func (c *Console) Close() error {
+	var errs []error
+	for _, listener := range c.listeners {
+		if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,515 @@
+package console_test
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/store"
+)
+
+const password = "correct horse battery staple"
+
+// running is a console on a real listener over a real store.
+type running struct {
+	url     string
+	port    string
+	events  *event.Log
+	console *console.Console
+	client  *http.Client
+
+	storeErr atomic.Pointer[error]
+	serving  chan struct{}
+	sites    atomic.Pointer[[]gateway.SiteStatus]
+	stop     func() error
+	// stopRecording ends the event log's writer.
+	stopRecording func()
+	eventDir      string
+}
+
+// start runs a console with one account a role; change may adapt its configuration.
+func start(t *testing.T, change func(*console.Config)) *running {
+	t.Helper()
+	log := slog.New(slog.DiscardHandler)
+	r := &running{serving: make(chan struct{})}
+	dir := t.TempDir()
+	db, err := store.Open(t.Context(), store.Config{Path: filepath.Join(dir, "doorward.db")})
+	must(t, err)
+	t.Cleanup(func() { db.Close() })
+	eventConfig := event.Config{Dir: filepath.Join(dir, "events")}
+	eventConfig.SetDefaults()
+	r.eventDir = eventConfig.Dir
+	r.events, err = event.Open(t.Context(), eventConfig, db, log)
+	must(t, err)
+	j, err := journal.Open(t.Context(), db, filepath.Join(dir, "journal.key"))
+	must(t, err)
+	authConfig := auth.Config{PasswordHash: auth.HashConfig{MemoryKiB: 8 << 10, Time: 1}}
+	authConfig.SetDefaults()
+	accounts, err := auth.New(authConfig, db, j, r.events, log)
+	must(t, err)
+	for _, role := range []auth.Role{auth.Owner, auth.Admin, auth.Agent, auth.User} {
+		_, err := accounts.AddPrincipal(t.Context(), auth.Actor{Name: "test", Origin: "local"},
+			auth.NewPrincipal{Name: "the-" + string(role), Roles: []auth.Role{role}, Password: password})
+		must(t, err)
+	}
+	r.sites.Store(&[]gateway.SiteStatus{{Name: "desk.example", Hosts: []string{"desk.example", "help.example"}, App: "generic",
+		Upstreams: []gateway.UpstreamStatus{{Address: "http://127.0.0.1:9", Healthy: true, Requests: 7}}}})
+
+	lender := httptest.NewUnstartedServer(nil) // for its certificate
+	lender.StartTLS()
+	defer lender.Close()
+	config := console.Config{Listen: []string{"127.0.0.1:0"}}
+	if change != nil {
+		change(&config)
+	}
+	config.SetDefaults()
+	r.console, err = console.New(config, console.Deps{
+		Auth: accounts, Events: r.events, Log: log, TLS: &tls.Config{Certificates: lender.TLS.Certificates}, Version: "v1.2.3-test",
+		Started: time.Now().Add(-90 * time.Minute),
+		Store: func(ctx context.Context) error {
+			if broken := r.storeErr.Load(); broken != nil {
+				return *broken
+			}
+			return db.Ping(ctx)
+		},
+		Serving: r.serving,
+		Sites:   func() []gateway.SiteStatus { return *r.sites.Load() },
+		Traffic: func() gateway.Stats {
+			return gateway.Stats{Requests: 1234567, ByStatusClass: [6]uint64{2: 1234000, 4: 560, 5: 7}, ConnectionsOpen: 12,
+				Refused: map[string]uint64{"role": 5, "rate": 40}}
+		},
+	})
+	must(t, err)
+	_, r.port, _ = net.SplitHostPort(r.console.Addresses()[0].String())
+	r.url = "https://127.0.0.1:" + r.port
+	r.client = newClient(lender)
+	r.run(t)
+	return r
+}
+
+func (r *running) run(t *testing.T) {
+	serving, stopServing := context.WithCancel(context.Background())
+	recording, stopRecording := context.WithCancel(context.Background())
+	done, recorded := make(chan error, 1), make(chan struct{})
+	go func() {
+		defer close(recorded)
+		_ = r.events.Run(recording) // ends with its context; package event tests what else it says
+	}()
+	go func() { done <- r.console.Run(serving) }()
+	<-r.console.Ready()
+	r.stopRecording = func() {
+		stopRecording()
+		<-recorded
+	}
+	r.stop = sync.OnceValue(func() error {
+		stopServing()
+		err := <-done
+		r.stopRecording()
+		return err
+	})
+	t.Cleanup(func() {
+		r.client.CloseIdleConnections()
+		if err := r.stop(); err != nil {
+			t.Errorf("stop console: %v", err)
+		}
+		r.events.Close()
+	})
+}
+
+// newClient keeps cookies nowhere and follows nothing: each test says what it sends.
+func newClient(lender *httptest.Server) *http.Client {
+	client := lender.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return client
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// send sends a request and returns the answer with its body read.
+func (r *running) send(t *testing.T, method, path string, form url.Values, headers ...string) (*http.Response, string) {
+	t.Helper()
+	var body io.Reader
+	if form != nil {
+		body = strings.NewReader(form.Encode())
+	}
+	request, err := http.NewRequestWithContext(t.Context(), method, r.url+path, body)
+	must(t, err)
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+		}
+	}
+	answer, err := r.client.Do(request)
+	must(t, err)
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	must(t, err)
+	return answer, string(text)
+}
+
+// signIn returns the session cookie of an account, as a Cookie header.
+func (r *running) signIn(t *testing.T, name string) string {
+	t.Helper()
+	answer, text := r.send(t, http.MethodPost, "/.doorward/sign-in", url.Values{"username": {name}, "password": {password}})
+	if answer.StatusCode != http.StatusSeeOther {
+		t.Fatalf("sign in as %s: got %d, want 303\n%s", name, answer.StatusCode, text)
+	}
+	for _, cookie := range answer.Cookies() {
+		if cookie.Name == console.CookieName {
+			if !cookie.Secure || !cookie.HttpOnly || cookie.Path != "/" || cookie.Domain != "" {
+				t.Errorf("the session cookie is not fit for its __Host- name: %v", cookie)
+			}
+			return cookie.Name + "=" + cookie.Value
+		}
+	}
+	t.Fatalf("sign in as %s set no %s", name, console.CookieName)
+	return ""
+}
+
+func TestHealthzSaysAlive(t *testing.T) {
+	r := start(t, nil)
+	broken := errors.New("disk on fire")
+	r.storeErr.Store(&broken) // alive is not ready: nothing else is looked at
+	answer, text := r.send(t, http.MethodGet, "/healthz", nil)
+	if answer.StatusCode != http.StatusOK || text != "ok\n" {
+		t.Errorf("got %d %q, want 200 ok", answer.StatusCode, text)
+	}
+}
+
+func TestReadyzNamesThePartThatIsMissing(t *testing.T) {
+	r := start(t, nil)
+	type check struct {
+		Name   string
+		OK     bool
+		Detail string
+	}
+	expect := func(status int, wantMissing string) {
+		t.Helper()
+		answer, text := r.send(t, http.MethodGet, "/readyz", nil)
+		var got struct {
+			Ready  bool
+			Checks []check
+		}
+		if err := json.Unmarshal([]byte(text), &got); err != nil {
+			t.Fatalf("answer %q: %v", text, err)
+		}
+		var missing []string
+		for _, c := range got.Checks {
+			if !c.OK {
+				missing = append(missing, c.Name+": "+c.Detail)
+			}
+		}
+		if answer.StatusCode != status || strings.Join(missing, "; ") != wantMissing || got.Ready != (status == 200) {
+			t.Errorf("got %d, missing %q, ready %v; want %d, missing %q", answer.StatusCode, missing, got.Ready, status, wantMissing)
+		}
+	}
+	expect(503, "listeners: not accepting yet")
+	close(r.serving)
+	expect(200, "")
+	good := *r.sites.Load()
+	r.sites.Store(&[]gateway.SiteStatus{good[0], {Name: "down.example", Upstreams: []gateway.UpstreamStatus{{Address: "a"}, {Address: "b"}}}})
+	expect(503, "upstreams of down.example: none is healthy")
+	r.sites.Store(&[]gateway.SiteStatus{{Name: "half.example", Upstreams: []gateway.UpstreamStatus{{Address: "a"}, {Address: "b", Healthy: true}}}})
+	expect(200, "")
+	broken := errors.New("disk on fire at /secret/path")
+	r.storeErr.Store(&broken)
+	time.Sleep(1100 * time.Millisecond) // the last look at the store counts for a second
+	expect(503, "store: cannot be read and written")
+}
+
+func TestMetricsShowEveryPart(t *testing.T) {
+	r := start(t, nil)
+	r.signIn(t, "the-owner")
+	r.send(t, http.MethodPost, "/.doorward/sign-in", url.Values{"username": {"the-owner"}, "password": {"wrong"}})
+	_, text := r.send(t, http.MethodGet, "/metrics", nil)
+	for _, want := range []string{
+		`doorward_build_info{version="v1.2.3-test"} 1`,
+		`doorward_http_requests_total{class="2xx"} 1.234e+06`,
+		`doorward_http_requests_total{class="5xx"} 7`,
+		`doorward_http_refused_total{reason="rate"} 40`,
+		`doorward_connections_open 12`,
+		`doorward_upstream_healthy{site="desk.example",upstream="http://127.0.0.1:9"} 1`,
+		`doorward_upstream_requests_total{site="desk.example",upstream="http://127.0.0.1:9"} 7`,
+		`doorward_sign_in_total{outcome="success"} 1`,
+		`doorward_sign_in_total{outcome="wrong"} 1`,
+		`doorward_sessions 1`,
+		`doorward_events_dropped_total 0`,
+		`doorward_console_requests_total{class="3xx"} 1`,
+		`doorward_console_requests_total{class="4xx"} 1`,
+		`process_open_fds`, `go_goroutines`,
+	} {
+		if !strings.Contains(text, "\n"+want) {
+			t.Errorf("metrics lack %s", want)
+		}
+	}
+}
+
+func TestOnlyItsOwnHostsAreServed(t *testing.T) {
+	r := start(t, nil)
+	for host, want := range map[string]int{
+		"localhost": 200, "LOCALHOST:" + r.port: 200, "localhost.": 200, "127.0.0.1:" + r.port: 200, "[::1]:8444": 200, "[::1]": 200,
+		"rebound.example": 421, "127.0.0.1.nip.example": 421, "localhost.example": 421, "127.0.0.2": 421, "[::2]:8444": 421, "localhost:x y": 421,
+	} {
+		for _, path := range []string{"/healthz", "/metrics"} {
+			answer, text := r.send(t, http.MethodGet, path, nil, "Host", host)
+			if answer.StatusCode != want {
+				t.Errorf("Host %q: GET %s: got %d, want %d\n%.200s", host, path, answer.StatusCode, want, text)
+			}
+		}
+	}
+	r.console.Reload(console.Config{Hosts: []string{"console.example"}})
+	if answer, _ := r.send(t, http.MethodGet, "/healthz", nil, "Host", "console.example"); answer.StatusCode != 200 {
+		t.Errorf("a host after a reload: got %d, want 200", answer.StatusCode)
+	}
+	if answer, _ := r.send(t, http.MethodGet, "/healthz", nil, "Host", "localhost"); answer.StatusCode != 421 {
+		t.Errorf("a host that the reload took away: got %d, want 421", answer.StatusCode)
+	}
+}
+
+func TestStrangersAreSentToSignIn(t *testing.T) {
+	r := start(t, nil)
+	answer, _ := r.send(t, http.MethodGet, "/?show=refused", nil, "Accept", "text/html")
+	if got, want := answer.Header.Get("Location"), "/.doorward/sign-in?return_to=%2F%3Fshow%3Drefused"; answer.StatusCode != 303 || got != want {
+		t.Errorf("a person: got %d to %q, want 303 to %q", answer.StatusCode, got, want)
+	}
+	for _, path := range []string{"/", "/no-such-page"} {
+		answer, _ := r.send(t, http.MethodGet, path, nil)
+		if answer.StatusCode != 401 || answer.Header.Get("Www-Authenticate") == "" {
+			t.Errorf("a program at %s: got %d, challenge %q, want 401 with one", path, answer.StatusCode, answer.Header.Get("Www-Authenticate"))
+		}
+	}
+	cookie := console.CookieName + "=no-such-session"
+	if answer, _ := r.send(t, http.MethodGet, "/", nil, "Cookie", cookie); answer.StatusCode != 401 {
+		t.Errorf("an unknown session: got %d, want 401", answer.StatusCode)
+	}
+}
+
+func TestOnlyOwnersAndAdminsGetIn(t *testing.T) {
+	r := start(t, nil)
+	for role, want := range map[string]int{"owner": 200, "admin": 200, "agent": 403, "user": 403} {
+		cookie := r.signIn(t, "the-"+role)
+		answer, text := r.send(t, http.MethodGet, "/", nil, "Cookie", cookie, "Accept", "text/html")
+		if answer.StatusCode != want {
+			t.Errorf("%s: got %d, want %d", role, answer.StatusCode, want)
+		}
+		if want == 403 && (answer.Header.Get("X-Request-Id") == "" || !strings.Contains(text, answer.Header.Get("X-Request-Id"))) {
+			t.Errorf("%s: the refusal shows no request id:\n%s", role, text)
+		}
+		if policy := answer.Header.Get("Content-Security-Policy"); !strings.HasPrefix(policy, "default-src 'none'") || strings.Contains(policy, "unsafe") {
+			t.Errorf("%s: content policy %q is not strict", role, policy)
+		}
+		if answer, _ := r.send(t, http.MethodGet, "/no-such-page", nil, "Cookie", cookie); want == 200 && answer.StatusCode != 404 {
+			t.Errorf("%s: an unknown page: got %d, want 404", role, answer.StatusCode)
+		}
+	}
+}
+
+func TestASessionOfASiteIsNoneHere(t *testing.T) {
+	r := start(t, nil)
+	cookie := r.signIn(t, "the-owner")
+	asSite := strings.Replace(cookie, console.CookieName, gateway.CookieName, 1)
+	if answer, _ := r.send(t, http.MethodGet, "/", nil, "Cookie", asSite); answer.StatusCode != 401 {
+		t.Errorf("the token under the sites' cookie name: got %d, want 401", answer.StatusCode)
+	}
+	if answer, _ := r.send(t, http.MethodGet, "/", nil, "Cookie", cookie, "Host", "localhost"); answer.StatusCode != 401 {
+		t.Errorf("the token at another host: got %d, want 401", answer.StatusCode)
+	}
+}
+
+func TestOverviewShowsStateAndEscapesWhatStrangersSent(t *testing.T) {
+	r := start(t, nil)
+	close(r.serving)
+	r.events.Append(event.Event{Time: time.Now(), Class: event.HTTP, Action: "GET", Outcome: event.Refused, Severity: event.Low,
+		Source: netip.MustParseAddr("203.0.113.9"), User: "<b>mallory</b>", Site: "desk.example", Fields: []event.Field{
+			{Key: "target", Value: `/<script>alert(1)</script>`}, {Key: "status", Value: "403"}, {Key: "reason", Value: "role"}, {Key: "request_id", Value: "QID7"}}})
+	cookie := r.signIn(t, "the-admin")
+	answer, text := r.send(t, http.MethodGet, "/", nil, "Cookie", cookie)
+	if answer.StatusCode != 200 {
+		t.Fatalf("got %d, want 200", answer.StatusCode)
+	}
+	for _, want := range []string{`<b id="who">the-admin</b>`, "v1.2.3-test", "1 h 30 min", "desk.example, help.example", "http://127.0.0.1:9",
+		"healthy", "1\u202f234\u202f567", "203.0.113.9", "&lt;script&gt;alert(1)&lt;/script&gt;", "&lt;b&gt;mallory&lt;/b&gt;", "QID7"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(text, "<script") || strings.Contains(text, "<b>mallory") {
+		t.Error("what a stranger sent is markup on the page")
+	}
+	if !strings.Contains(text, "POST /.doorward/sign-in") {
+		t.Error("the sign-in to the console is not among the events")
+	}
+	_, text = r.send(t, http.MethodGet, "/?show=refused", nil, "Cookie", cookie)
+	if !strings.Contains(text, "203.0.113.9") || strings.Contains(text, "<code>POST /.doorward/sign-in</code>") {
+		t.Error("the list of refused requests does not hold exactly those")
+	}
+}
+
+func TestOverviewShowsAtMostAHundredEvents(t *testing.T) {
+	r := start(t, nil)
+	for range 150 {
+		r.events.Append(event.Event{Time: time.Now(), Class: event.HTTP, Action: "GET", Outcome: event.Success,
+			Source: netip.MustParseAddr("203.0.113.9"), Site: "desk.example", Fields: []event.Field{{Key: "target", Value: "/many"}}})
+	}
+	_, text := r.send(t, http.MethodGet, "/", nil, "Cookie", r.signIn(t, "the-owner"))
+	if got := strings.Count(text, "<tr class="); got != 100 {
+		t.Errorf("got %d events, want 100", got)
+	}
+}
+
+func TestOverviewComesWithoutEventsWhenTheyCannotBeRead(t *testing.T) {
+	r := start(t, nil)
+	cookie := r.signIn(t, "the-owner")
+	r.send(t, http.MethodGet, "/", nil, "Cookie", cookie)
+	r.stopRecording()
+	must(t, r.events.Close())
+	days, err := filepath.Glob(filepath.Join(r.eventDir, "*"))
+	must(t, err)
+	for _, day := range days {
+		must(t, os.WriteFile(day, []byte(strings.Repeat("no database ", 1000)), 0o600))
+	}
+	answer, text := r.send(t, http.MethodGet, "/", nil, "Cookie", cookie)
+	if answer.StatusCode != 200 || !strings.Contains(text, "event store cannot be read") {
+		t.Errorf("got %d, want 200 and a word about the event store", answer.StatusCode)
+	}
+}
+
+func TestAccessIsRecorded(t *testing.T) {
+	r := start(t, nil)
+	cookie := r.signIn(t, "the-user")
+	r.send(t, http.MethodGet, "/", nil, "Cookie", cookie)
+	r.send(t, http.MethodGet, "/healthz", nil)
+	r.send(t, http.MethodGet, "/metrics", nil)
+	r.send(t, http.MethodGet, "/healthz", nil, "Host", "rebound.example")
+	must(t, r.events.Flush(t.Context()))
+	events, err := r.events.Query(t.Context(), event.Query{Site: "console", Class: event.HTTP, Limit: 10})
+	must(t, err)
+	var got []string
+	for _, e := range events {
+		line := string(e.Outcome) + " " + e.User
+		for _, f := range e.Fields {
+			if f.Key == "target" || f.Key == "status" || f.Key == "reason" {
+				line += " " + f.Value
+			}
+		}
+		got = append(got, line)
+	}
+	want := []string{"refused  /healthz 421 host-unknown", "refused the-user / 403 role", "success  /.doorward/sign-in 303"}
+	if strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("got events\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestAnotherSiteCannotActHere(t *testing.T) {
+	r := start(t, nil)
+	answer, _ := r.send(t, http.MethodPost, "/.doorward/sign-in", url.Values{"username": {"the-owner"}, "password": {password}},
+		"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site")
+	if answer.StatusCode != 403 {
+		t.Errorf("got %d, want 403", answer.StatusCode)
+	}
+}
+
+func TestAPortInUseIsNamedAndNothingStaysOpen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer taken.Close()
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	freeAddress := free.Addr().String()
+	free.Close()
+	r := start(t, nil) // for its parts; the console below must not start
+	_, err = console.New(console.Config{Listen: []string{freeAddress, taken.Addr().String()}}, console.Deps{Log: slog.New(slog.DiscardHandler),
+		Events: r.events, Sites: func() []gateway.SiteStatus { return nil }, Traffic: func() gateway.Stats { return gateway.Stats{} }})
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
+		t.Errorf("got %v, want an error that names %s", err, taken.Addr())
+	}
+	again, err := net.Listen("tcp", freeAddress)
+	if err != nil {
+		t.Fatalf("the first address stayed open: %v", err)
+	}
+	again.Close()
+}
+
+func TestStopLeavesNothingListening(t *testing.T) {
+	r := start(t, nil)
+	r.send(t, http.MethodGet, "/healthz", nil)
+	began := time.Now()
+	must(t, r.stop())
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("the stop took %v", took)
+	}
+	if conn, err := net.Dial("tcp", "127.0.0.1:"+r.port); err == nil {
+		conn.Close()
+		t.Error("the port still accepts")
+	}
+}
+
+func TestMetricsTokenIsForPeersElsewhere(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	must(t, os.WriteFile(file, []byte("the-token-of-prometheus\n"), 0o600))
+	r := start(t, func(c *console.Config) { c.MetricsTokenFile = file })
+	ask := func(peer, authorization string) int {
+		request := httptest.NewRequest(http.MethodGet, "https://localhost/metrics", nil)
+		request.RemoteAddr = peer
+		if authorization != "" {
+			request.Header.Set("Authorization", authorization)
+		}
+		w := httptest.NewRecorder()
+		r.console.ServeHTTP(w, request)
+		return w.Code
+	}
+	for _, test := range []struct {
+		peer, authorization string
+		want                int
+	}{
+		{"127.0.0.1:5000", "", 200},
+		{"127.8.8.8:5000", "", 200},
+		{"[::1]:5000", "", 200},
+		{"[::ffff:127.0.0.1]:5000", "", 200},
+		{"192.0.2.7:5000", "", 403},
+		{"192.0.2.7:5000", "Bearer the-token-of-prometheus", 200},
+		{"192.0.2.7:5000", "bearer the-token-of-prometheus", 200},
+		{"192.0.2.7:5000", "Bearer the-token-of-prometheu", 403},
+		{"192.0.2.7:5000", "Bearer ", 403},
+		{"192.0.2.7:5000", "the-token-of-prometheus", 403},
+		{"not an address", "", 403},
+	} {
+		if got := ask(test.peer, test.authorization); got != test.want {
+			t.Errorf("peer %s, Authorization %q: got %d, want %d", test.peer, test.authorization, got, test.want)
+		}
+	}
+	r.console.Reload(console.Config{Hosts: []string{"localhost"}})
+	if got := ask("192.0.2.7:5000", "Bearer "); got != 403 {
+		t.Errorf("an empty token when none is set: got %d, want 403", got)
+	}
+}

@@ -1,0 +1,178 @@
+package console
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// newMetrics registers everything that /metrics shows in a registry of the console's own.
+func (c *Console) newMetrics() (http.Handler, error) {
+	registry := prometheus.NewRegistry()
+	for _, collector := range []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newCollector(c),
+	} {
+		if err := registry.Register(collector); err != nil {
+			return nil, err
+		}
+	}
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}), nil
+}
+
+// metrics lets peers on this machine read the numbers, and those elsewhere that bring the token.
+func (c *Console) metrics(x *exchange, r *http.Request, next http.Handler) error {
+	x.quiet = true
+	if !x.peer.IsLoopback() && !c.hasToken(r) {
+		return &refusal{http.StatusForbidden, "metrics-token", "Metrics need a peer on this machine or the token."}
+	}
+	next.ServeHTTP(x, r)
+	return nil
+}
+
+// hasToken compares in constant time, over hashes, so that not even the length is told.
+func (c *Console) hasToken(r *http.Request) bool {
+	want := c.settings.Load().token
+	scheme, given, found := strings.Cut(r.Header.Get("Authorization"), " ")
+	if want == "" || !found || !strings.EqualFold(scheme, "Bearer") {
+		return false
+	}
+	a, b := sha256.Sum256([]byte(want)), sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
+}
+
+// collector turns the parts' own counters into metrics at the moment they are asked for.
+type collector struct {
+	console *Console
+
+	build, requests, refused, panics, headersDropped       *prometheus.Desc
+	connectionsOpen, connectionsRefused, connectionsClosed *prometheus.Desc
+	appended, written, dropped, failed, queued             *prometheus.Desc
+	sessions, signIns, signInQueue, storeAway              *prometheus.Desc
+	upstreamHealthy, upstreamRequests, upstreamFailures    *prometheus.Desc
+	consoleRequests                                        *prometheus.Desc
+}
+
+func newCollector(c *Console) *collector {
+	name := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("doorward_"+name, help, labels, nil)
+	}
+	return &collector{
+		console:            c,
+		build:              name("build_info", "Always 1; the label carries the version.", "version"),
+		requests:           name("http_requests_total", "Requests answered by the gateway, by class of status; 0xx counts answers that were cut.", "class"),
+		refused:            name("http_refused_total", "Requests that the gateway did not pass on, by reason.", "reason"),
+		panics:             name("http_panics_total", "Requests that met a defect of the gateway."),
+		headersDropped:     name("http_headers_dropped_total", "Request headers that were removed before the application could see them."),
+		connectionsOpen:    name("connections_open", "Connections open at the gateway."),
+		connectionsRefused: name("connections_refused_total", "Connections that were refused because the limit was reached."),
+		connectionsClosed:  name("connections_evicted_total", "Connections that never finished a request and were closed for newcomers at the limit."),
+		appended:           name("events_appended_total", "Events taken into the event log's queue."),
+		written:            name("events_written_total", "Events written to the event store."),
+		dropped:            name("events_dropped_total", "Events lost because the queue was full."),
+		failed:             name("events_failed_total", "Events that the store refused and that are lost."),
+		queued:             name("events_queued", "Events waiting to be written."),
+		sessions:           name("sessions", "Sessions held in memory, of sites and console together."),
+		signInQueue:        name("sign_in_queue", "Sign-ins that wait for their password to be checked."),
+		storeAway:          name("store_away", "1 while accounts and sessions cannot be read from the store, else 0."),
+		upstreamRequests:   name("upstream_requests_total", "Requests sent to the upstream since the last reload.", "site", "upstream"),
+		upstreamFailures:   name("upstream_failures_total", "Requests that the upstream did not answer since the last reload.", "site", "upstream"),
+		signIns:            name("sign_in_total", "Sign-in attempts, by outcome.", "outcome"),
+		upstreamHealthy:    name("upstream_healthy", "1 while the upstream takes requests, else 0.", "site", "upstream"),
+		consoleRequests:    name("console_requests_total", "Requests answered by the console, by class of status.", "class"),
+	}
+}
+
+// Describe sends what Collect may send.
+func (m *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.build, m.requests, m.refused, m.panics, m.headersDropped, m.connectionsOpen,
+		m.connectionsRefused, m.connectionsClosed, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
+		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests} {
+		to <- d
+	}
+}
+
+// Collect reads the counters.
+func (m *collector) Collect(to chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(m.build, 1, m.console.deps.Version)
+	m.collectTraffic(counter, gauge)
+	m.collectEvents(counter, gauge)
+	m.collectSignIns(counter, gauge)
+	for _, site := range m.console.deps.Sites() {
+		for _, u := range site.Upstreams {
+			gauge(m.upstreamHealthy, oneIf(u.Healthy), site.Name, u.Address)
+			counter(m.upstreamRequests, u.Requests, site.Name, u.Address)
+			counter(m.upstreamFailures, u.Failures, site.Name, u.Address)
+		}
+	}
+	for class := range m.console.counters.byClass {
+		counter(m.consoleRequests, m.console.counters.byClass[class].Load(), statusClass(class))
+	}
+}
+
+type (
+	sendCounter func(d *prometheus.Desc, value uint64, labels ...string)
+	sendGauge   func(d *prometheus.Desc, value float64, labels ...string)
+)
+
+func (m *collector) collectTraffic(counter sendCounter, gauge sendGauge) {
+	traffic := m.console.deps.Traffic()
+	for class, n := range traffic.ByStatusClass {
+		counter(m.requests, n, statusClass(class))
+	}
+	for reason, n := range traffic.Refused {
+		counter(m.refused, n, reason)
+	}
+	counter(m.panics, traffic.Panics)
+	counter(m.headersDropped, traffic.DroppedHeaders)
+	gauge(m.connectionsOpen, float64(traffic.ConnectionsOpen))
+	counter(m.connectionsRefused, traffic.ConnectionsRefused)
+	counter(m.connectionsClosed, traffic.ConnectionsEvicted)
+}
+
+func (m *collector) collectEvents(counter sendCounter, gauge sendGauge) {
+	events := m.console.deps.Events.Stats()
+	counter(m.appended, events.Appended)
+	counter(m.written, events.Written)
+	counter(m.dropped, events.Dropped)
+	counter(m.failed, events.Failed)
+	gauge(m.queued, float64(events.Queued))
+}
+
+func (m *collector) collectSignIns(counter sendCounter, gauge sendGauge) {
+	accounts := m.console.deps.Auth.Stats()
+	gauge(m.sessions, float64(accounts.Sessions))
+	gauge(m.signInQueue, float64(accounts.Queued))
+	gauge(m.storeAway, oneIf(accounts.StoreAway))
+	for _, outcome := range []struct {
+		name  string
+		count uint64
+	}{
+		{"success", accounts.Succeeded}, {"wrong", accounts.Wrong}, {"waiting", accounts.Waited},
+		{"busy", accounts.Busy}, {"unavailable", accounts.Unavailable},
+	} {
+		counter(m.signIns, outcome.count, outcome.name)
+	}
+}
+
+func oneIf(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
+}
+
+func statusClass(class int) string { return strconv.Itoa(class) + "xx" }
