@@ -93,17 +93,17 @@ func cleanConnection(h http.Header) error {
 	if lines != nil {
 		delete(h, "Connection")
 	}
-	if protocols, ok := h["Upgrade"]; ok {
-		if len(protocols) != 1 || !strings.EqualFold(protocols[0], "websocket") {
-			return ambiguous("upgrade")
-		}
-		if !upgrade {
-			delete(h, "Upgrade") // without Connection: upgrade it asks for nothing
-		}
+	protocols, ok := h["Upgrade"]
+	if !ok {
+		return nil
 	}
-	if upgrade && h["Upgrade"] != nil {
-		h["Connection"] = []string{"Upgrade"}
+	// A server may ignore an offer to change protocols (RFC 9110 7.8), and some clients make one with every
+	// request (h2c, TLS). Only one is taken up here, and what it may open is the proxy's to say.
+	if !upgrade || len(protocols) != 1 || !strings.EqualFold(protocols[0], "websocket") {
+		delete(h, "Upgrade")
+		return nil
 	}
+	h["Connection"] = []string{"Upgrade"}
 	return nil
 }
 
@@ -126,7 +126,7 @@ func plainHeaderName(name string) bool {
 func isSingle(name string) bool {
 	switch name {
 	case "Authorization", "Content-Encoding", "Content-Type", "Date", "Host", "If-Modified-Since", "If-Unmodified-Since",
-		"Origin", "Range", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "Upgrade", "User-Agent":
+		"Origin", "Range", "Referer", "Sec-Fetch-Dest", "Sec-Fetch-Mode", "Sec-Fetch-Site", "User-Agent":
 		return true
 	default:
 		return false
