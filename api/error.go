@@ -41,6 +41,8 @@ func (h *Handler) public(err error, r *http.Request) *Error {
 		return &Error{Status: http.StatusConflict, Message: "the name or e-mail address belongs to another account", Hint: "doorward user list shows the accounts"}
 	case errors.Is(err, auth.ErrLastOwner):
 		return &Error{Status: http.StatusConflict, Message: "this is the last enabled owner", Hint: "make another owner first: doorward user add NAME --role owner"}
+	case errors.Is(err, auth.ErrBusy):
+		return &Error{Status: http.StatusServiceUnavailable, Message: "too many passwords are being checked", Hint: "try again in a moment"}
 	case errors.Is(err, auth.ErrUnavailable):
 		h.deps.Log.Error("answer command", slog.String("path", r.URL.Path), slog.Any("error", err))
 		return &Error{Status: http.StatusServiceUnavailable, Message: "the store does not answer", Hint: "doorward's log says why"}

@@ -45,7 +45,7 @@ func (h *Handler) verify(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := Report{Size: report.Size, Problems: report.Problems}
+	out := Report{Size: report.Size, KeptSize: report.KeptSize, Problems: report.Problems, Limits: report.Limits()}
 	if out.Problems == nil {
 		out.Problems = []string{}
 	}

@@ -50,8 +50,10 @@ type Entry struct {
 
 // Report is what the verification of the journal found; no problem means intact.
 type Report struct {
-	Size     int64    `json:"size"`
+	Size     int64    `json:"size"`      // entries that the signed head covers
+	KeptSize int64    `json:"kept_size"` // entries that the kept head covers; -1 without one
 	Problems []string `json:"problems"`
+	Limits   string   `json:"limits,omitempty"` // what could not be seen without a newer kept head
 }
 
 // Status tells about the instance that answers.

@@ -112,6 +112,9 @@ The exit code is 0 when the journal is intact and 1 when it is not.`,
 		}
 		if !*asJSON {
 			fmt.Fprintf(s.out, "intact: %d entries\n", report.Size)
+			if report.Limits != "" {
+				fmt.Fprintln(s.err, "note: "+report.Limits)
+			}
 		}
 		return nil
 	})
