@@ -106,7 +106,7 @@ http {
 `
 
 func (b *bench) startNginx(ctx context.Context) error {
-	page := "<!doctype html><title>ticket</title><p>" + strings.Repeat("A line of a ticket, as a helpdesk shows it.\n", 230) + "</p>"
+	page := "<!doctype html><title>ticket</title><p>" + strings.Repeat("A line of a ticket, as a helpdesk shows it.\n", 240) + "</p>"
 	if err := os.Mkdir(b.file("www"), 0o755); err != nil {
 		return err
 	}
