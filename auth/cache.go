@@ -221,10 +221,12 @@ func (c *cache) unstoredEndings() map[string]ending {
 	return copied
 }
 
-// storedEndings forgets what the store was told.
+// storedEndings forgets what the store was told. That counts as an ending: who has read one of these sessions
+// just before the store was told must read again.
 func (c *cache) storedEndings(told map[string]ending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.ended++
 	for id := range told {
 		delete(c.unstored, id)
 	}

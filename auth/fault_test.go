@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"context"
+	"database/sql"
 	"os"
 	"path/filepath"
 	"testing"
@@ -160,4 +161,68 @@ func TestCancelledRequestIsNoFault(t *testing.T) {
 		t.Errorf("store away %t, the owner's session ended %t; want neither", f.Stats().StoreAway, ended(s))
 	}
 	f.wantSession(token, nil, "the owner")
+}
+
+// A database that can be read but not written is no place to sign in, or to be an administrator: neither a
+// session nor its revocation could be kept.
+func TestStoreReadOnly(t *testing.T) {
+	url, _, _ := storetest.PostgreSQL(t)
+	f := newFixture(t, storetest.Open(t, store.Config{URLFile: storetest.URLFile(t, url)}))
+	readOnly := func(on string) {
+		t.Helper()
+		server, err := sql.Open("pgx", url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer server.Close()
+		for _, statement := range []string{`SET default_transaction_read_only = off`,
+			`ALTER SYSTEM SET default_transaction_read_only = ` + on, `SELECT pg_reload_conf()`} {
+			if _, err := server.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	admin, s := f.signIn("admin")
+	agent, _ := f.signIn("agent")
+	readOnly("on")
+	var err error
+	for range 100 { // the server takes the new setting a moment later
+		if err = f.try("agent", password, "192.0.2.1"); err != nil {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	wantErr(t, err, auth.ErrUnavailable, "sign-in")
+	if !ended(s) {
+		t.Error("Done of admin is open")
+	}
+	f.wantSession(admin, auth.ErrUnavailable, "admin")
+	f.wantSession(agent, nil, "agent")
+	readOnly("off")
+	waitBack(t, f)
+	f.wantSession(admin, nil, "admin, when it can be written again")
+	wantErr(t, f.try("agent", password, "192.0.2.1"), nil, "sign-in when it can be written again")
+}
+
+// A full disk closes sign-in; whoever has a session works on.
+func TestStoreFull(t *testing.T) {
+	disk := storetest.SmallDisk(t, 8<<20)
+	if disk == nil {
+		return
+	}
+	f := newFixture(t, storetest.Open(t, store.Config{Path: filepath.Join(disk.Dir, "doorward.db")}))
+	token, _ := f.signIn("agent")
+	free := disk.Fill()
+	var err error
+	for range 500 { // until the room in the files that are already there is used up
+		if err = f.try("agent", password, "192.0.2.1"); err != nil {
+			break
+		}
+	}
+	wantErr(t, err, auth.ErrUnavailable, "sign-in")
+	f.wantSession(token, nil, "agent's session")
+	free()
+	waitBack(t, f)
+	f.wantSession(token, nil, "agent's session with room again")
+	wantErr(t, f.try("agent", password, "192.0.2.1"), nil, "sign-in with room again")
 }

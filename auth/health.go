@@ -71,8 +71,14 @@ func (a *Auth) storeLost(err error, now time.Time) {
 	a.sessions.forgetWhere(func(s *Session) bool { return s.HasRole(Owner, Admin) })
 }
 
-// unavailable makes the error that a caller sees of a store error.
-func unavailable(cause error) error { return &unavailableError{cause} }
+// unavailable makes the error that a caller sees of a store error. A request that its client gave up says
+// nothing about the store, and nobody reads its answer.
+func unavailable(cause error) error {
+	if errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return &unavailableError{cause}
+}
 
 // unavailableError is ErrUnavailable with its cause.
 type unavailableError struct{ cause error }

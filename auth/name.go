@@ -43,7 +43,9 @@ func usable(s string) bool {
 }
 
 // short tells whether the input has no more characters than allowed. Bytes that are not UTF-8 count as one each.
-func short(s string) bool { return len(s) <= utf8.UTFMax*maxInput && utf8.RuneCountInString(s) <= maxInput }
+func short(s string) bool {
+	return len(s) <= utf8.UTFMax*maxInput && utf8.RuneCountInString(s) <= maxInput
+}
 
 // loginKey reads what was typed into the name field. It is looked up as an e-mail address if it contains an
 // @, else as a name; ok is false for what can be neither. Two @ are never an e-mail address: where one

@@ -29,7 +29,7 @@ func (a *Auth) recordSignIn(at Attempt, who verdict, s *Session, err error, now 
 		outcome = event.Refused
 		a.counted.unavailable.Add(1)
 		a.log.Error("sign-in", slog.String("request_id", at.RequestID), slog.Any("error", err))
-	default:
+	default: // the queue, or a client that has gone
 		outcome = event.Refused
 		a.counted.busy.Add(1)
 	}

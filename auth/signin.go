@@ -37,7 +37,7 @@ type Attempt struct {
 }
 
 // SignIn checks a name and a password and begins a session, whose token it returns. The errors are
-// ErrWrong, *WaitError, ErrBusy, ErrUnavailable, and ctx's own when it ends in the queue. An unknown name, a disabled account and a wrong password take
+// ErrWrong, *WaitError, ErrBusy, ErrUnavailable, and ctx's own when it is cancelled. An unknown name, a disabled account and a wrong password take
 // the same time. A wrong sign-in is counted against the address before the next one from there is looked
 // at; while the address waits, nothing is checked and nothing counted (M-40, M-41). Every call leaves
 // one authentication event.
@@ -71,13 +71,14 @@ func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, 
 		return verdict{reason: "busy"}, "", nil, err
 	}
 	now = now.Add(time.Since(began)) // the queue may have taken seconds
-	who, prepared, newHash, err := a.check(ctx, at, now, cfg)
-	release()
+	who, newHash, err := func() (verdict, string, error) {
+		defer release() // whatever happens: a turn that is never given back is one sign-in fewer at a time for good
+		return a.check(ctx, at, now, cfg)
+	}()
 	if err != nil {
 		return who, "", nil, err
 	}
 	token, s, err := a.begin(ctx, at, who.account, newHash, now, cfg)
-	clear(prepared)
 	if err != nil {
 		who.reason = "not-stored"
 		if errors.Is(err, ErrWrong) {
@@ -93,10 +94,10 @@ func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, 
 // check runs while the address has its turn at the hasher, so what it finds about the address cannot
 // change before it counts the failure. On success newHash is the password's hash at today's cost, or empty if it
 // has that already.
-func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *Config) (who verdict, prepared []byte, newHash string, err error) {
+func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *Config) (who verdict, newHash string, err error) {
 	key := addressKey(at.Address)
 	if left := a.waits.remaining(key, now, cfg.SignIn.Wait); left > 0 {
-		return verdict{reason: "waiting"}, nil, "", &WaitError{left}
+		return verdict{reason: "waiting"}, "", &WaitError{left}
 	}
 	login, email, ok := loginKey(at.Login)
 	if ok {
@@ -105,10 +106,11 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *Config
 		cancel()
 		if err != nil {
 			a.suspect(err, now)
-			return verdict{reason: "store-away"}, nil, "", unavailable(err)
+			return verdict{reason: "store-away"}, "", unavailable(err)
 		}
 	}
 	prepared, usable := preparePassword(at.Password)
+	defer clear(prepared)
 	right := a.passwordMatches(who.account, prepared, cfg.PasswordHash) && usable
 	switch {
 	case who.account == nil:
@@ -121,14 +123,14 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *Config
 		if phc, err := ParsePHC(who.account.phc); err == nil && !phc.sameCost(cfg.PasswordHash) {
 			newHash = newPHC(prepared, cfg.PasswordHash).String()
 		}
-		return who, prepared, newHash, nil
+		return who, newHash, nil
 	}
 	account := nobody
 	if who.account != nil {
 		account = who.account.ID
 	}
 	a.waits.failed(key, account, now, cfg.SignIn)
-	return who, nil, "", ErrWrong
+	return who, "", ErrWrong
 }
 
 // passwordMatches does the same work whether there is an account or not.

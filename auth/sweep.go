@@ -16,7 +16,7 @@ const (
 	// sweepEvery is how often memory is looked over: sessions that have expired, endings elsewhere, waits.
 	sweepEvery = time.Second
 	// pingEvery is how often the store must prove that it can be written while nothing else asks of it.
-	pingEvery = 5 * time.Second
+	pingEvery = 10 * time.Second
 	// seenEvery is how old the store's time of a session's last request may get.
 	seenEvery = 15 * time.Second
 	// expireEvery is how often the store's expired sessions are marked as ended.

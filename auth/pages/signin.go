@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -67,7 +68,7 @@ func signInRefusal(err error) error {
 	case errors.As(err, &wait):
 		return &refusal{status: http.StatusTooManyRequests, code: "waiting", retryAfter: wait.RetryAfter,
 			text: fmt.Sprintf("Too many wrong sign-ins from your network. Please wait %s and try again.", inSeconds(wait.RetryAfter))}
-	case errors.Is(err, auth.ErrBusy):
+	case errors.Is(err, auth.ErrBusy), errors.Is(err, context.Canceled): // nobody reads the answer to the second
 		return &refusal{status: http.StatusServiceUnavailable, code: "busy", retryAfter: 2 * time.Second,
 			text: "Many people are signing in right now. Please try again in a moment."}
 	case errors.Is(err, auth.ErrUnavailable):
