@@ -17,11 +17,7 @@ const (
 
 // SignInURL is the sign-in page's path with the page to return to, which goes through SafeReturn.
 func SignInURL(returnTo string) string {
-	target := SafeReturn(returnTo)
-	if target == "/" {
-		return signInPath
-	}
-	return signInPath + "?return_to=" + url.QueryEscape(target)
+	return signInPath + "?return_to=" + url.QueryEscape(SafeReturn(returnTo))
 }
 
 // SafeReturn returns the path and query that a browser may be sent to after sign-in: raw itself, escaped,

@@ -79,9 +79,9 @@ func TestSafeReturn(t *testing.T) {
 func TestSignInURL(t *testing.T) {
 	for returnTo, want := range map[string]string{
 		"/ticket?id=1&q=ö":   "/.doorward/sign-in?return_to=%2Fticket%3Fid%3D1%26q%3D%25C3%25B6",
-		"/":                  "/.doorward/sign-in",
-		"//evil.example":     "/.doorward/sign-in",
-		"/.doorward/sign-in": "/.doorward/sign-in",
+		"/":                  "/.doorward/sign-in?return_to=%2F",
+		"//evil.example":     "/.doorward/sign-in?return_to=%2F",
+		"/.doorward/sign-in": "/.doorward/sign-in?return_to=%2F",
 	} {
 		if got := pages.SignInURL(returnTo); got != want {
 			t.Errorf("SignInURL(%q) = %q, want %q", returnTo, got, want)
