@@ -40,7 +40,12 @@ sites:
 %s`, d.Data, port, FreePort(t), sites), 0o644)
 	d.Run("", "check", "--config", d.Config)
 	d.Process = Start(t, "doorward", exec.Command(Program(t), "serve", "--config", d.Config))
-	d.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 30*time.Second)
+	Eventually(t, 30*time.Second, "doorward to be ready", func() bool {
+		if d.Ended() {
+			t.Fatal("doorward ended before it was ready")
+		}
+		return strings.Contains(d.Log(), "msg=ready")
+	})
 	return d
 }
 

@@ -92,10 +92,13 @@ func TestNamesThatRTWouldMisread(t *testing.T) {
 		{"bea", "agent", "bea"},
 		{"Bea", "agent", "bea"},
 		{"zoë", "user", "zoë"},
+		{"zo%C3%AB", "user", "zoë"}, // as Doorward writes it
 		{"14", "owner", ""}, // root's number
 		{"1", "owner", ""},
 		{"", "owner", ""},
 		{"root", "agent", ""},
+		{"%72oot", "agent", ""},
+		{"%31%34", "owner", ""},
 		{"ROOT", "agent,user", ""},
 		{"root", "owner", "root"},
 		{"root", "user,admin", "root"},

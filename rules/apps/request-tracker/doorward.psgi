@@ -46,16 +46,25 @@ sub answer {
     return [ $status, [ 'Content-Type' => 'text/plain; charset=utf-8', 'Content-Length' => length $text ], [$text] ];
 }
 
+# One of Doorward's headers as text: what is not plain ASCII arrives percent-encoded.
+sub header {
+    my ( $env, $name ) = @_;
+    my $value = $env->{"HTTP_X_DOORWARD_$name"} // '';
+    $value =~ s/%([0-9A-Fa-f]{2})/chr hex $1/ge;
+    return eval { Encode::decode( 'UTF-8', $value, Encode::FB_CROAK ) } // '';
+}
+
 # The person's name for RT, or why RT must not have it. RT takes a name of digits for the number of an account,
 # and its own accounts can do everything.
 sub person {
     my ($env) = @_;
-    my $name = eval { Encode::decode( 'UTF-8', $env->{HTTP_X_DOORWARD_USER} // '', Encode::FB_CROAK ) } // '';
-    my %roles = map { lc $_ => 1 } split /[\s,]+/, $env->{HTTP_X_DOORWARD_ROLES} // '';
+    my $name  = header( $env, 'USER' );
+    my %roles = map { lc $_ => 1 } split /[\s,]+/, header( $env, 'ROLES' );
     return ( undef, 'Doorward sent no name.' ) if $name eq '';
     return ( undef, 'A name of digits only cannot be used here: Request Tracker would take it for an account number.' )
         if $name !~ /\D/;
-    return ( undef, "The account $name belongs to Request Tracker itself." ) if lc $name eq 'rt_system' || lc $name eq 'nobody';
+    return ( undef, 'This name belongs to an account of Request Tracker itself.' )
+        if lc $name eq 'rt_system' || lc $name eq 'nobody';
     return ( undef, 'Only an owner or an administrator can be root in Request Tracker.' )
         if lc $name eq 'root' && !$roles{owner} && !$roles{admin};
     return ( $name, undef );
@@ -72,17 +81,19 @@ accepted();
 
 no warnings 'redefine';
 
-# A new person: privileged, which is what RT calls its staff, if Doorward knows them as staff.
-*RT::Interface::Web::WebRemoteUserAutocreateInfo = sub {
-    my $env   = RT::Interface::Web::RequestENV();
-    my %about = ( Privileged => ( $env->{HTTP_X_DOORWARD_ROLES} // '' ) =~ /\b(?:owner|admin|agent)\b/i ? 1 : 0 );
-    for ( [ EmailAddress => 'HTTP_X_DOORWARD_EMAIL' ], [ RealName => 'HTTP_X_DOORWARD_NAME' ] ) {
-        my ( $attribute, $variable ) = @$_;
-        my $value = eval { Encode::decode( 'UTF-8', $env->{$variable} // '', Encode::FB_CROAK ) } // '';
+# What a new person's account is made with: privileged, which is what RT calls its staff, if Doorward knows them as staff.
+sub about {
+    my ($env) = @_;
+    my %about = ( Privileged => header( $env, 'ROLES' ) =~ /\b(?:owner|admin|agent)\b/i ? 1 : 0 );
+    for ( [ EmailAddress => 'EMAIL' ], [ RealName => 'NAME' ] ) {
+        my ( $attribute, $header ) = @$_;
+        my $value = header( $env, $header );
         $about{$attribute} = $value if $value ne '';
     }
-    return \%about;
-};
+    return %about;
+}
+
+*RT::Interface::Web::WebRemoteUserAutocreateInfo = sub { return { about( RT::Interface::Web::RequestENV() ) } };
 
 # REST 2.0 signs in on its own, by RT's session, a token or a password, and does not know REMOTE_USER. Here it does, and
 # nothing else: an RT session left over from the person before would otherwise answer for the one who is here now.
@@ -90,8 +101,13 @@ require RT::REST2::Middleware::Auth;
 @RT::REST2::Middleware::Auth::auth_priority = ('login_from_doorward');
 *RT::REST2::Middleware::Auth::login_from_doorward = sub {
     my ( undef, $env ) = @_;
+    my $name = lc( $env->{REMOTE_USER} // '' ) or return;
     my $user = RT::CurrentUser->new;
-    $user->Load( lc $env->{REMOTE_USER} );
+    $user->Load($name);
+    if ( !$user->id && RT->Config->Get('WebRemoteUserAutocreate') ) {
+        RT::User->new( RT->SystemUser )->Create( Name => $name, Gecos => $name, about($env) );
+        $user->Load($name);
+    }
     return $user->id && !$user->Disabled ? $user : undef;
 };
 
@@ -124,6 +140,11 @@ return sub {
         # Mail comes in from rt-mailgate on this host, which knows no person. Doorward lets nobody reach this from outside.
         return $rt->($env) if $env->{PATH_INFO} eq '/REST/1.0/NoAuth/mail-gateway';
         return answer( 403, 'This Request Tracker is reached through Doorward only.' );
+    }
+    if ( !length( $env->{HTTP_X_DOORWARD_USER} // '' ) && $env->{PATH_INFO} =~ m{\A/NoAuth/(?:rss|iCal)/} ) {
+        # A feed, which a site may declare public: it is signed for one person in its own address.
+        delete $env->{HTTP_COOKIE};
+        return $rt->($env);
     }
     my ( $name, $why_not ) = person($env);
     return answer( 403, $why_not ) unless defined $name;
