@@ -75,6 +75,9 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	between(report, "password_hash.memory_kib", c.PasswordHash.MemoryKiB, minMemoryKiB, MaxMemoryKiB)
 	between(report, "password_hash.time", c.PasswordHash.Time, 1, MaxTime)
 	between(report, "password_hash.parallelism", c.PasswordHash.Parallelism, 1, MaxParallelism)
+	if lanes := uint32(c.PasswordHash.Parallelism); c.PasswordHash.MemoryKiB < 8*lanes {
+		report("password_hash.memory_kib", "%d is less than 8 for each of %d lanes", c.PasswordHash.MemoryKiB, lanes)
+	}
 	between(report, "password_hash.at_once", c.PasswordHash.AtOnce, 1, 64)
 	between(report, "password_hash.queue", c.PasswordHash.Queue, 1, 4096)
 	between(report, "password_hash.queue_wait", c.PasswordHash.QueueWait, 100*time.Millisecond, time.Minute)

@@ -134,6 +134,10 @@ func TestFloodOfSignIns(t *testing.T) {
 	if wrong < 20 || refused < 100 {
 		t.Errorf("the flood reached %d hashes and %d refusals: too few to show anything", wrong, refused)
 	}
+	if raceDetector {
+		t.Log("the race detector takes memory and time of its own: not judged")
+		return
+	}
 	if peak <= 0 || peak >= 200 {
 		t.Errorf("resident memory reached %d MiB in the flood, want under 200", peak)
 	}
