@@ -30,7 +30,7 @@ fuzz: ## each fuzz target for FUZZTIME
 	@GO='$(GO)' FUZZTIME='$(FUZZTIME)' sh scripts/test.sh fuzz
 
 bench: ## beside nginx and a bare reverse proxy; writes docs/benchmarks.md
-	cd test && $(GO) run ./bench
+	cd test && $(GO) run ./bench -out docs/benchmarks.md
 
 docs: ## the generated references: docs/configuration.md, docs/commands.md, docs/man
 	DOORWARD_UPDATE=1 $(GO) test -count=1 -run '^TestGenerated' ./config ./cmd/doorward

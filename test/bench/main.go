@@ -64,6 +64,9 @@ func run(ctx context.Context, s settings) (err error) {
 	if r.rows, err = b.compare(ctx); err != nil {
 		return err
 	}
+	if r.events, err = b.eventCounts(ctx); err != nil {
+		return err
+	}
 	fmt.Fprintf(os.Stderr, "bench: resting %s before memory is read\n", s.rest)
 	select {
 	case <-time.After(s.rest):

@@ -18,6 +18,7 @@ type row struct {
 type report struct {
 	settings settings
 	rows     []row
+	events   eventCounts
 	restRSS  int64
 	flood    floodResult
 }
@@ -50,6 +51,8 @@ func (r report) markdown() string {
 	fmt.Fprintf(&b, "| memory (RSS), highest during a flood of sign-ins | %d MB | 200 MB: %s |\n", r.flood.peakRSS>>20, met(r.flood.peakRSS < reachFloodRSS))
 	fmt.Fprintf(&b, "| honest sign-ins during the flood | %d of %d, slowest %.1f s | all: %s |\n", r.flood.honestOK, r.flood.honest,
 		r.flood.honestWait.Seconds(), met(r.flood.honestOK == r.flood.honest))
+	fmt.Fprintf(&b, "| access events written of those that the load caused | %d of %d | all: %s |\n", r.events.written, r.events.appended+r.events.dropped,
+		met(r.events.dropped == 0 && r.events.written == r.events.appended))
 	fmt.Fprintf(&b, "\nThe flood: %d attempts in %s; answers: %s.\n", r.flood.attempts, r.settings.flood, r.flood.answers())
 	return b.String()
 }
