@@ -54,9 +54,26 @@ func openDayFile(ctx context.Context, path string, d day) (*dayFile, error) {
 	}
 	f := &dayFile{day: d, info: info, db: sql.OpenDB(connector)}
 	if err := f.prepare(ctx); err != nil {
-		return nil, errors.Join(err, f.db.Close())
+		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
+}
+
+// close ends the statements, the connection and the pool, in that order: SQLite keeps a file open, and its
+// write-ahead log beside it, as long as a statement is left.
+func (f *dayFile) close() (err error) {
+	if f.conn != nil {
+		err = f.conn.Raw(func(any) (err error) {
+			for _, stmt := range []driver.Stmt{f.many, f.one} {
+				if stmt != nil {
+					err = errors.Join(err, stmt.Close())
+				}
+			}
+			return err
+		})
+		err = errors.Join(err, f.conn.Close())
+	}
+	return errors.Join(err, f.db.Close())
 }
 
 func (f *dayFile) prepare(ctx context.Context) (err error) {

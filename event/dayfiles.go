@@ -102,7 +102,7 @@ func (a *dayFiles) drop(d day) error {
 	for i, file := range a.open {
 		if file.day == d {
 			a.open = append(a.open[:i:i], a.open[i+1:]...)
-			return file.db.Close()
+			return file.close()
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func (a *dayFiles) close() (err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, file := range a.open {
-		err = errors.Join(err, file.db.Close())
+		err = errors.Join(err, file.close())
 	}
 	a.open = nil
 	return err

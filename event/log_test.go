@@ -99,7 +99,7 @@ func TestAppendFlushQuery(t *testing.T) {
 		flush(t, l)
 		got := query(t, l, event.Query{})
 		if diff := cmp.Diff([]event.Event{want, bare}, got, cmpopts.IgnoreFields(event.Event{}, "ID"),
-			cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			cmp.Comparer(sameAddress)); diff != "" {
 			t.Errorf("Query, -want +got:\n%s", diff)
 		}
 		for _, e := range got {
@@ -109,3 +109,5 @@ func TestAppendFlushQuery(t *testing.T) {
 		}
 	})
 }
+
+func sameAddress(a, b netip.Addr) bool { return a == b }

@@ -125,7 +125,7 @@ func compareRows(a, b row) int {
 func (w *writer) write(ctx context.Context) bool {
 	for w.rows < len(w.encoder.rows) {
 		rest := w.encoder.rows[w.rows:]
-		d := day(rest[0].at / dayMicros)
+		d := dayOf(time.UnixMicro(rest[0].at))
 		n, _ := slices.BinarySearchFunc(rest, (d + 1).start(), func(r row, at int64) int { return cmp.Compare(r.at, at) })
 		limited, cancel := context.WithTimeout(ctx, writeLimit)
 		err := w.log.archive.write(limited, d, rest[:n])
