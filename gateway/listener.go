@@ -38,7 +38,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// openListeners opens every address of cfg, or none. sockets are those that systemd passed, by name.
+// openListeners opens every address of cfg, or none. sockets are those that systemd passed, by name; those
+// that cfg names are taken out.
 func openListeners(cfg ListenConfig, sockets map[string][]net.Listener, conns *connTable) ([]*listener, error) {
 	var open []*listener
 	for _, group := range []struct {
@@ -46,12 +47,12 @@ func openListeners(cfg ListenConfig, sockets map[string][]net.Listener, conns *c
 		addresses []string
 	}{{kindHTTPS, cfg.HTTPS}, {kindHTTP, cfg.HTTP}, {kindPlain, cfg.Plain}} {
 		for i, address := range group.addresses {
-			sockets, err := listen(group.kind, address, sockets)
+			found, err := listen(group.kind, address, sockets)
 			if err != nil {
 				closeListeners(open)
 				return nil, fmt.Errorf("listen.%s[%d]: %w", group.kind, i, err)
 			}
-			for _, socket := range sockets {
+			for _, socket := range found {
 				open = append(open, &listener{Listener: socket, kind: group.kind, conns: conns})
 			}
 		}
@@ -110,7 +111,7 @@ func listenError(address string, err error) error {
 func takeSockets(kind, name string, sockets map[string][]net.Listener) ([]net.Listener, error) {
 	found := sockets[name]
 	if len(found) == 0 {
-		return nil, fmt.Errorf("fd:%s: systemd passed no socket named %q; the socket unit needs FileDescriptorName=%s", name, name, name)
+		return nil, fmt.Errorf("fd:%s: systemd passed no socket of that name, or another setting has it; the socket unit needs FileDescriptorName=%s", name, name)
 	}
 	if kind == kindPlain {
 		for _, l := range found {
@@ -119,6 +120,7 @@ func takeSockets(kind, name string, sockets map[string][]net.Listener) ([]net.Li
 			}
 		}
 	}
+	delete(sockets, name)
 	return found, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -35,8 +36,13 @@ func newServer(cfg Config, g *Gateway) (*server, error) {
 	s := &server{conns: newConnTable(cfg.Limits.Connections), streams: g.streams, ready: make(chan struct{}), log: g.log}
 	s.bodyTimeout.Store(int64(cfg.Limits.BodyTimeout))
 	var err error
-	if s.listeners, err = openListeners(cfg.Listen, g.sockets, s.conns); err != nil {
+	sockets := maps.Clone(g.sockets)
+	if s.listeners, err = openListeners(cfg.Listen, sockets, s.conns); err != nil {
 		return nil, err
+	}
+	for name := range sockets {
+		// Clients would connect to it and wait for ever.
+		g.log.Warn("systemd passed a socket that listen does not name", slog.String("socket", name))
 	}
 	if s.certs, err = newCertificates(cfg, challengePorts(s.listeners), g.log); err != nil {
 		s.Close()
