@@ -68,12 +68,19 @@ func newAccessPolicy(rules []AccessRule, app *App) (*accessPolicy, error) {
 		return nil, err
 	}
 	for i, rule := range rules {
-		r, err := compileRule(rule)
-		if err != nil {
-			return nil, fmt.Errorf("access[%d]: %w", i, err)
+		// What restricts a path restricts it wherever the application shows it (D-31); what opens one opens that one.
+		spellings := []string{rule.Path}
+		if !rule.Public {
+			spellings = app.Spellings(rule.Path)
 		}
-		r.addNarrow(roleRules)
-		compiled = append(compiled, r)
+		for _, rule.Path = range spellings {
+			r, err := compileRule(rule)
+			if err != nil {
+				return nil, fmt.Errorf("access[%d]: %w", i, err)
+			}
+			r.addNarrow(roleRules)
+			compiled = append(compiled, r)
+		}
 	}
 	compiled = append(compiled, roleRules...)
 	compiled, err := add(compiled, app.PublicPaths, accessRule{public: true})

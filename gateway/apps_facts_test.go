@@ -39,8 +39,9 @@ type appAnswer struct {
 	seen   *appRequest // nil: the request did not reach the application
 }
 
-// startApps runs a gateway with a site for each embedded folder and an account for each role.
-func startApps(t *testing.T) []*appSite {
+// startApps runs a gateway with a site for each embedded folder, all with the same rules of their own, and an account for
+// each role.
+func startApps(t *testing.T, access ...gateway.AccessRule) []*appSite {
 	t.Helper()
 	echo := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if name := r.URL.Query().Get("set-cookie"); name != "" {
@@ -52,7 +53,7 @@ func startApps(t *testing.T) []*appSite {
 	t.Cleanup(echo.Close)
 	var sites []gateway.SiteConfig
 	for _, name := range gateway.AppNames() {
-		sites = append(sites, gateway.SiteConfig{Hosts: []string{name + ".localhost"}, Upstreams: []string{echo.URL}, App: name})
+		sites = append(sites, gateway.SiteConfig{Hosts: []string{name + ".localhost"}, Upstreams: []string{echo.URL}, App: name, Access: access})
 	}
 	g := start(t, gateway.Config{Limits: gateway.LimitsConfig{RequestsPerSecond: 1e6, Burst: 1e6}}, sites...)
 	const password = "seventeen letters"
@@ -125,6 +126,29 @@ func (s *appSite) spellings(fact gateway.AppFact) []string {
 func hexByte(b byte) string {
 	const digits = "0123456789abcdef"
 	return string([]byte{digits[b>>4], digits[b&15]})
+}
+
+// TestSiteRulesHoldInEverySpelling: a rule that keeps /admin and /agent on the intranet (D-03, D-31, M-19) holds below the
+// application's front controllers too, and one that opens a path does not open those.
+func TestSiteRulesHoldInEverySpelling(t *testing.T) {
+	intranet := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	for _, s := range startApps(t, gateway.AccessRule{Path: "/admin", Networks: intranet}, gateway.AccessRule{Path: "/agent", Networks: intranet},
+		gateway.AccessRule{Path: "/free", Public: true}) {
+		s.t = t
+		for _, path := range append(s.spellings(gateway.AppFact{Value: "/admin"}), s.spellings(gateway.AppFact{Value: "/agent"})...) {
+			if got := s.ask(auth.Owner, path, nil); got.status != http.StatusForbidden || got.seen != nil {
+				t.Errorf("%s: owner from outside the intranet, %s: %d, want 403", s.app.Name, path, got.status)
+			}
+		}
+		if got := s.ask(nobody, "/free/x", nil); got.seen == nil {
+			t.Errorf("%s: a stranger, /free/x: %d, want it to reach the application", s.app.Name, got.status)
+		}
+		for _, prefix := range s.app.Prefixes {
+			if got := s.ask(nobody, prefix+"/free/x", nil); got.seen != nil {
+				t.Errorf("%s: a stranger, %s/free/x: %d and reached the application", s.app.Name, prefix, got.status)
+			}
+		}
+	}
 }
 
 // TestEveryFactHolds takes each fact of each embedded folder and shows at a running gateway that it holds. A kind
