@@ -45,9 +45,6 @@ With --json it prints one line once it is ready: an object with gateway, console
 }
 
 func runDemo(ctx context.Context, s streams, options demo.Options, asJSON bool) error {
-	if !asJSON {
-		fmt.Fprintln(s.err, "doorward: starting the demo ...")
-	}
 	kept := ""
 	err := demo.Run(ctx, options, func(info demo.Info) error {
 		if info.Keep {
