@@ -31,6 +31,7 @@ type appSite struct {
 	plain  string // of the listener without TLS, for what needs HTTP/1.1
 	client *http.Client
 	tokens map[auth.Role]string
+	opened map[auth.Role]*auth.Session
 }
 
 type appAnswer struct {
@@ -67,9 +68,10 @@ func startApps(t *testing.T, access ...gateway.AccessRule) []*appSite {
 	for _, name := range gateway.AppNames() {
 		app, err := gateway.LoadApp(name)
 		must(t, err)
-		s := &appSite{t: t, app: app, host: name + ".localhost", port: g.port("https"), plain: g.port("plain"), client: g.client(), tokens: map[auth.Role]string{}}
+		s := &appSite{t: t, app: app, host: name + ".localhost", port: g.port("https"), plain: g.port("plain"), client: g.client(),
+			tokens: map[auth.Role]string{}, opened: map[auth.Role]*auth.Session{}}
 		for _, role := range roles {
-			s.tokens[role], _, err = g.auth.SignIn(t.Context(), auth.Attempt{Login: "the-" + string(role), Password: password,
+			s.tokens[role], s.opened[role], err = g.auth.SignIn(t.Context(), auth.Attempt{Login: "the-" + string(role), Password: password,
 				Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: s.host, Site: s.host}, time.Now())
 			must(t, err)
 		}
@@ -301,16 +303,28 @@ func (s *appSite) takesWebSockets(fact gateway.AppFact) {
 	}
 }
 
-// isNoUse shows that asking for the path passes, for whoever may use the application's own pages.
+// isNoUse shows that asking for the path reaches the application and keeps no session alive, while another path does.
 func (s *appSite) isNoUse(fact gateway.AppFact) {
 	s.t.Helper()
-	for _, path := range s.spellings(fact) {
+	session := s.opened[auth.Agent]
+	use := func(path string) time.Duration {
+		before := session.LastSeen()
+		time.Sleep(1100 * time.Millisecond) // use is noted once a second
 		if got := s.ask(auth.Agent, path, nil); got.seen == nil {
 			s.t.Errorf("agent %s: %d, want it to reach the application", path, got.status)
 		}
-		if got := s.ask(nobody, path, nil); got.seen != nil {
-			s.t.Errorf("stranger %s: %d and reached the application", path, got.status)
+		return session.LastSeen().Sub(before)
+	}
+	for _, path := range append([]string{fact.Value, fact.Value + "/more"}, fact.Aliases...) {
+		if moved := use(path); moved != 0 {
+			s.t.Errorf("asking for %s counted as use of the session: last seen moved by %v", path, moved)
 		}
+		if got := s.ask(nobody, path, nil); got.seen != nil {
+			s.t.Errorf("a stranger, %s: %d and reached the application", path, got.status)
+		}
+	}
+	if moved := use("/anything"); moved <= 0 {
+		s.t.Error("another path did not count as use of the session, so the above shows nothing")
 	}
 }
 

@@ -134,7 +134,11 @@ func (g *Gateway) findSession(next handler) handler {
 		if x.token == "" {
 			return next(w, r, x)
 		}
-		s, err := g.auth.Session(r.Context(), auth.SiteRealm, x.host, x.token, x.started)
+		look := g.auth.Session
+		if x.path.under(x.site.app.PollPaths) {
+			look = g.auth.PollSession // an open page asks, which keeps no session alive
+		}
+		s, err := look(r.Context(), auth.SiteRealm, x.host, x.token, x.started)
 		switch {
 		case err == nil:
 			x.session = s
