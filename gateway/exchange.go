@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"time"
@@ -45,6 +46,9 @@ func (x *exchange) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		x.wroteHeader = true
 		x.status = status
+	} else {
+		// An application's interim answer has not been through the answer's rules: only preload hints pass.
+		maps.DeleteFunc(x.w.Header(), func(name string, _ []string) bool { return name != "Link" })
 	}
 	x.w.WriteHeader(status)
 }

@@ -38,15 +38,30 @@ func (r *running) h2(settings ...http2.Setting) *h2Client {
 }
 
 // get opens stream id with a GET of path.
-func (c *h2Client) get(id uint32, path string) error {
+func (c *h2Client) get(id uint32, path string, headers ...[2]string) error {
 	var block bytes.Buffer
 	encoder := hpack.NewEncoder(&block)
-	for _, f := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", c.host}, {":path", path}} {
+	pseudo := [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", c.host}, {":path", path}}
+	for _, f := range append(pseudo, headers...) {
 		if err := encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}); err != nil {
 			return err
 		}
 	}
 	return c.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})
+}
+
+// status reads until the answer's headers on stream id.
+func (c *h2Client) status(t *testing.T, id uint32) string {
+	t.Helper()
+	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	must(t, c.conn.SetReadDeadline(time.Now().Add(10*time.Second)))
+	for {
+		frame, err := c.ReadFrame()
+		must(t, err)
+		if f, ok := frame.(*http2.MetaHeadersFrame); ok && f.StreamID == id {
+			return f.PseudoValue("status")
+		}
+	}
 }
 
 // streamEnd reads until stream id is reset or the connection ends, and says which.

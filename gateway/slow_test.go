@@ -92,25 +92,26 @@ func TestLargeHeaders(t *testing.T) {
 	t.Parallel()
 	up := application(t, func(w http.ResponseWriter, r *http.Request) {})
 	r := start(t, gateway.Config{Limits: gateway.LimitsConfig{HeaderBytes: 16 << 10}}, publicSite(t, up.URL))
-	for _, c := range []struct {
-		kind   string
-		size   int
-		status int
-	}{
-		{"plain", 8 << 10, 200}, {"plain", 24 << 10, 431}, {"plain", 1 << 20, 431},
-		// net/http ends an HTTP/2 connection whose headers go on much further than that.
-		{"https", 8 << 10, 200}, {"https", 17 << 10, 431},
-	} {
-		req, err := http.NewRequest(http.MethodGet, r.url(c.kind, "/"), nil)
+	for size, want := range map[int]int{8 << 10: 200, 24 << 10: 431, 1 << 20: 431} {
+		req, err := http.NewRequest(http.MethodGet, r.url("plain", "/"), nil)
 		must(t, err)
-		for i := range 8 {
-			req.Header.Set(fmt.Sprint("X-Large-", i), strings.Repeat("x", c.size/8))
-		}
+		req.Header.Set("X-Large", strings.Repeat("x", size))
 		res, err := r.client().Do(req)
 		must(t, err)
 		res.Body.Close()
-		if res.StatusCode != c.status {
-			t.Errorf("%s, %d bytes of headers: got %d, want %d", res.Proto, c.size, res.StatusCode, c.status)
+		if res.StatusCode != want {
+			t.Errorf("%d bytes of headers: got %d, want %d", size, res.StatusCode, want)
+		}
+	}
+	for size, want := range map[int]string{8 << 10: "200", 17 << 10: "431"} {
+		client := r.h2()
+		var large [][2]string
+		for i := range 8 { // net/http ends a connection over one value that alone is too large
+			large = append(large, [2]string{fmt.Sprint("x-large-", i), strings.Repeat("x", size/8)})
+		}
+		must(t, client.get(1, "/", large...))
+		if got := client.status(t, 1); got != want {
+			t.Errorf("HTTP/2, %d bytes of headers: got %s, want %s", size, got, want)
 		}
 	}
 }

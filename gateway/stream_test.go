@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -367,3 +369,58 @@ func repeating(pattern string) io.Reader {
 type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// TestInterimAnswer: 103 passes with its hints and nothing else.
+func TestInterimAnswer(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", "</style.css>; rel=preload")
+		w.Header().Set("Set-Cookie", gateway.CookieName+"=stolen")
+		w.Header().Set("X-Inner", "secret")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.Header().Del("Set-Cookie")
+		fmt.Fprint(w, "page")
+	})
+	r := start(t, gateway.Config{}, publicSite(t, up.URL))
+	for _, kind := range []string{"plain", "https"} {
+		var hints []string
+		trace := &httptrace.ClientTrace{Got1xxResponse: func(code int, h textproto.MIMEHeader) error {
+			hints = append(hints, fmt.Sprint(code, h))
+			return nil
+		}}
+		req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodGet, r.url(kind, "/"), nil)
+		must(t, err)
+		res, err := r.client().Do(req)
+		must(t, err)
+		body, err := io.ReadAll(res.Body)
+		must(t, err)
+		res.Body.Close()
+		want := "103 map[Link:[</style.css>; rel=preload]]"
+		if len(hints) != 1 || hints[0] != want || res.StatusCode != http.StatusOK || string(body) != "page" {
+			t.Errorf("%s: got %q and then %d %q, want %q and the page", res.Proto, hints, res.StatusCode, body, want)
+		}
+	}
+}
+
+// TestTrailersOfRequests do not reach the application, which might take them for headers.
+func TestTrailersOfRequests(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s %v", body, r.Trailer)
+	})
+	r := start(t, gateway.Config{}, publicSite(t, up.URL))
+	for _, kind := range []string{"plain", "https"} {
+		req, err := http.NewRequest(http.MethodPost, r.url(kind, "/"), io.MultiReader(strings.NewReader("body")))
+		must(t, err)
+		req.Trailer = http.Header{"X-Remote-User": {"root"}}
+		res, err := r.client().Do(req)
+		must(t, err)
+		got, err := io.ReadAll(res.Body)
+		must(t, err)
+		res.Body.Close()
+		if string(got) != "body map[]" {
+			t.Errorf("%s: the application saw %q", res.Proto, got)
+		}
+	}
+}
