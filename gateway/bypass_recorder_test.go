@@ -16,9 +16,10 @@ import (
 // came. It believes the framing that it is told and takes whatever follows for the next request, so that
 // a smuggled request shows up as one more.
 type recorder struct {
-	url  string
-	mu   sync.Mutex
-	seen []seenRequest
+	url     string
+	mu      sync.Mutex
+	seen    []seenRequest
+	reading int // requests that have begun to arrive
 }
 
 // seenRequest is one request as it arrived.
@@ -71,19 +72,27 @@ func (up *recorder) take() []seenRequest {
 	return taken
 }
 
+func (up *recorder) begin() {
+	up.mu.Lock()
+	defer up.mu.Unlock()
+	up.reading++
+}
+
 func (up *recorder) serve(conn net.Conn) {
 	defer conn.Close()
 	in := bufio.NewReader(conn)
 	for {
-		r, err := readSeen(in)
-		if err != nil && r.head == "" {
+		if _, err := in.Peek(1); err != nil {
 			return // an idle connection ended
 		}
+		up.begin()
+		r, err := readSeen(in)
 		if err != nil {
 			r.broken = err.Error()
 		}
 		up.mu.Lock()
 		up.seen = append(up.seen, r)
+		up.reading--
 		up.mu.Unlock()
 		if err != nil {
 			return
@@ -170,14 +179,21 @@ func readChunks(in *bufio.Reader) (string, error) {
 	}
 }
 
-// waitQuiet waits until nothing more arrives for a moment: a smuggled request may come after the answer.
-func (up *recorder) waitQuiet() {
-	count := func() int {
+// waitQuiet waits until no request is half read and nothing more arrives for a moment: a smuggled request may
+// come after the answer.
+func (up *recorder) waitQuiet(t *testing.T) {
+	t.Helper()
+	state := func() (seen, reading int) {
 		up.mu.Lock()
 		defer up.mu.Unlock()
-		return len(up.seen)
+		return len(up.seen), up.reading
 	}
-	for before := -1; before != count(); time.Sleep(2 * time.Millisecond) {
-		before = count()
-	}
+	before, _ := state()
+	eventually(t, 10*time.Second, "the application's side is quiet", func() bool {
+		time.Sleep(2 * time.Millisecond)
+		seen, reading := state()
+		quiet := seen == before && reading == 0
+		before = seen
+		return quiet
+	})
 }

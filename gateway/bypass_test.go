@@ -179,6 +179,8 @@ func (b *bypass) run(t *testing.T, a attack) {
 	// The server may answer and close before all is sent.
 	_, _ = io.WriteString(conn, request)
 	answers := readAnswers(t, conn, request, a.want)
+	conn.Close()
+	b.up.waitQuiet(t)
 	b.judge(t, a, answers)
 }
 
