@@ -267,7 +267,10 @@ func (g *Gateway) limitBody(next handler) handler {
 	}
 }
 
-// forward sends the judged request to the application.
+// forward sends the judged request to the application, with the identity of whoever is signed in.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	if err := x.site.identity.identify(x); err != nil {
+		return err
+	}
 	return x.site.proxy.serve(w, r, x)
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -102,6 +101,16 @@ func readSecret(file, host, dataDir string) (string, error) {
 	return line, nil
 }
 
+// identify finds the identity of the exchange's session, if there is one, for set. An error means that the
+// assertion could not be signed: then nothing may be sent.
+func (id *identity) identify(x *exchange) (err error) {
+	if x.session == nil || id.off {
+		return nil
+	}
+	x.identity, err = id.entry(x.session, x.started)
+	return err
+}
+
 // set writes the identity of the exchange's session into an outgoing request. It must run after the
 // hop-by-hop headers are gone (security.md 4). On public paths without a session only the secret is sent.
 func (id *identity) set(out http.Header, x *exchange) {
@@ -116,10 +125,10 @@ func (id *identity) set(out http.Header, x *exchange) {
 	if id.secret != nil {
 		out[id.names.Secret] = id.secret
 	}
-	if x.session == nil {
+	entry := x.identity
+	if entry == nil {
 		return
 	}
-	entry := id.entry(x.session, x.started)
 	put(out, id.names.User, entry.user)
 	put(out, id.names.Email, entry.email)
 	put(out, id.names.Name, entry.name)
@@ -135,21 +144,24 @@ func put(out http.Header, name string, value []string) {
 
 // entry returns the session's header values, made at most once in assertionLife - assertionRenew: signing
 // costs more than the rest of a request.
-func (id *identity) entry(s *auth.Session, now time.Time) *identityEntry {
+func (id *identity) entry(s *auth.Session, now time.Time) (*identityEntry, error) {
 	id.mu.RLock()
 	entry := id.entries[s.ID]
 	id.mu.RUnlock()
 	if entry != nil && now.Before(entry.until) && (entry.session == s || samePerson(entry.principal, s.Principal)) {
-		return entry
+		return entry, nil
 	}
-	entry = id.newEntry(s, now)
+	entry, err := id.newEntry(s, now)
+	if err != nil {
+		return nil, err
+	}
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	if _, found := id.entries[s.ID]; !found && len(id.entries) >= maxIdentities {
 		id.makeRoom(now)
 	}
 	id.entries[s.ID] = entry
-	return entry
+	return entry, nil
 }
 
 // makeRoom drops what is out of date, and if that is nothing, any entry: it costs its session a signature.
@@ -186,7 +198,7 @@ type assertionClaims struct {
 	Session  string   `json:"sid"` // a hash: the same for one sign-in, and of no use as anything else
 }
 
-func (id *identity) newEntry(s *auth.Session, now time.Time) *identityEntry {
+func (id *identity) newEntry(s *auth.Session, now time.Time) (*identityEntry, error) {
 	p := s.Principal
 	entry := &identityEntry{session: s, principal: p, until: now.Add(assertionLife - assertionRenew),
 		user: oneValue(p.Name), email: oneValue(p.Email), name: oneValue(p.DisplayName)}
@@ -197,7 +209,7 @@ func (id *identity) newEntry(s *auth.Session, now time.Time) *identityEntry {
 	}
 	entry.roles = oneValue(strings.Join(roles, ","))
 	if id.names.Assertion == "" {
-		return entry
+		return entry, nil
 	}
 	sid := sha256.Sum256([]byte("doorward sid\x00" + s.ID))
 	signed, err := id.keys.sign(assertionClaims{
@@ -206,11 +218,10 @@ func (id *identity) newEntry(s *auth.Session, now time.Time) *identityEntry {
 		Session: base64.RawURLEncoding.EncodeToString(sid[:16]),
 	})
 	if err != nil {
-		// The key was tried when it was opened; no request can make it fail.
-		panic(errors.Join(errors.New("sign assertion"), err))
+		return nil, fmt.Errorf("sign assertion: %w", err)
 	}
 	entry.asserted = []string{signed}
-	return entry
+	return entry, nil
 }
 
 func oneValue(s string) []string {
