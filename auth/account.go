@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
-	"unicode/utf8"
 
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/store"
@@ -74,12 +73,10 @@ func checkNew(n NewPrincipal) (Principal, error) {
 	return p, checkPassword(n.Password, n.Name, n.Email)
 }
 
-// hashPassword takes a turn at the hasher like everybody else, so that two hashes at once stay two.
+// hashPassword hashes a password that checkPassword has accepted. It takes a turn at the hasher like
+// everybody else, so that two hashes at once stay two.
 func (a *Auth) hashPassword(ctx context.Context, password string) (string, error) {
-	prepared, ok := preparePassword(password)
-	if !ok || utf8.RuneCount(prepared) < minPassword {
-		return "", &InputError{"password", "cannot be used"}
-	}
+	prepared, _ := preparePassword(password)
 	release, err := a.hasher.acquire(ctx, netip.Prefix{})
 	if err != nil {
 		return "", err
@@ -217,6 +214,9 @@ func (a *Auth) SetRoles(ctx context.Context, by Actor, name string, roles []Role
 // ResetPassword replaces the account's password and ends its sessions. The errors are *InputError,
 // ErrNotFound, ErrBusy and ErrUnavailable.
 func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password string) error {
+	if err := checkPassword(password, name, ""); err != nil {
+		return fmt.Errorf("reset password of account %q: %w", name, err)
+	}
 	phc, err := a.hashPassword(ctx, password)
 	if err != nil {
 		return fmt.Errorf("reset password of account %q: %w", name, err)

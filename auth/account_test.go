@@ -184,6 +184,12 @@ func TestChangesEndSessions(t *testing.T) {
 			wantErr(t, f.SetDisabled(t.Context(), actor, name, true), auth.ErrNotFound, name)
 			wantErr(t, f.ResetPassword(t.Context(), actor, name, password), auth.ErrNotFound, name)
 		}
+		var input *auth.InputError
+		for _, bad := range []string{"", "fourteen chars", strings.Repeat("x", 257), "Agent@Example.com"} {
+			if err := f.ResetPassword(t.Context(), actor, "agent", bad); !errors.As(err, &input) || input.Field != "password" {
+				t.Errorf("ResetPassword to %q: %v, want an *InputError about the password", bad, err)
+			}
+		}
 		if n := row[int](f, `SELECT COUNT(*) FROM password w JOIN principal p ON p.id = w.principal_id WHERE p.name = 'agent'`); n != 2 {
 			t.Errorf("%d passwords in the history, want 2", n)
 		}

@@ -24,7 +24,7 @@ const (
 // is refused at once instead.
 //
 // Turns go round between the keys (addresses), one running at a time for each, and a key may hold only
-// a quarter of the queue. So a flood from one address costs others one turn, and the failures of an address are
+// half of the queue. So a flood from one address costs others one turn, and the failures of an address are
 // counted before its next password is looked at: a hundred guesses sent at the same moment are no way
 // around the wait.
 //
@@ -154,7 +154,7 @@ func (h *hasher) enqueue(key netip.Prefix) *turn {
 		own = &line{key: key, familiar: h.familiar[key] != nil}
 	}
 	free := len(h.running) < h.cfg.AtOnce && !h.running[key] && len(own.waiting) == 0
-	if !free && len(own.waiting) >= max(1, h.cfg.Queue/4) {
+	if !free && len(own.waiting) >= max(1, h.cfg.Queue/2) {
 		return nil
 	}
 	if !free && h.queued >= h.cfg.Queue && !h.displaceFor(own) {

@@ -42,28 +42,26 @@ func (f *fixture) wantWait(address string, want time.Duration, when string) {
 }
 
 func TestThreeFailuresMakeTheAddressWait(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		f := newFixture(t, db)
-		// Whoever is asked for, known or not: failures count by address.
-		f.fail("agent", "127.0.0.1")
-		f.fail("nobody", "127.0.0.1")
-		f.fail("owner@example.com", "127.0.0.1")
-		f.wantWait("127.0.0.1", 10*time.Second, "after the third failure, loopback or not")
-		wantErr(t, f.try("agent", password, "127.0.0.2"), nil, "another address")
+	f := newFixture(t, storetest.SQLite(t))
+	// Whoever is asked for, known or not: failures count by address.
+	f.fail("agent", "127.0.0.1")
+	f.fail("nobody", "127.0.0.1")
+	f.fail("owner@example.com", "127.0.0.1")
+	f.wantWait("127.0.0.1", 10*time.Second, "after the third failure, loopback or not")
+	wantErr(t, f.try("agent", password, "127.0.0.2"), nil, "another address")
 
-		f.now = f.now.Add(4 * time.Second)
-		for range 20 {
-			f.wantWait("127.0.0.1", 6*time.Second, "attempts do not extend the wait")
-		}
-		f.now = f.now.Add(6 * time.Second)
-		if got := f.Waiting(netip.MustParseAddr("127.0.0.1"), f.now); got != 0 {
-			t.Errorf("Waiting at the end of the wait = %v", got)
-		}
-		// The count begins again.
-		f.fail("agent", "127.0.0.1")
-		f.fail("agent", "127.0.0.1")
-		wantErr(t, f.try("agent", password, "127.0.0.1"), nil, "after the wait and two failures")
-	})
+	f.now = f.now.Add(4 * time.Second)
+	for range 20 {
+		f.wantWait("127.0.0.1", 6*time.Second, "attempts do not extend the wait")
+	}
+	f.now = f.now.Add(6 * time.Second)
+	if got := f.Waiting(netip.MustParseAddr("127.0.0.1"), f.now); got != 0 {
+		t.Errorf("Waiting at the end of the wait = %v", got)
+	}
+	// The count begins again.
+	f.fail("agent", "127.0.0.1")
+	f.fail("agent", "127.0.0.1")
+	wantErr(t, f.try("agent", password, "127.0.0.1"), nil, "after the wait and two failures")
 }
 
 func TestWaitRetryAfterIsInRange(t *testing.T) {
@@ -83,39 +81,37 @@ func TestWaitRetryAfterIsInRange(t *testing.T) {
 // A success takes away only its own account's failures: whoever knows one account cannot use it to guess
 // at another without end.
 func TestSuccessClearsOnlyItsOwnFailures(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, db *store.DB) {
-		f := newFixture(t, db)
-		const from = "192.0.2.7"
-		f.fail("owner", from)
-		f.fail("owner", from)
-		wantErr(t, f.try("agent", password, from), nil, "the stranger's own account")
-		f.fail("owner", from)
-		f.wantWait(from, 10*time.Second, "two failures, a success as another, a third failure")
+	f := newFixture(t, storetest.SQLite(t))
+	const from = "192.0.2.7"
+	f.fail("owner", from)
+	f.fail("owner", from)
+	wantErr(t, f.try("agent", password, from), nil, "the stranger's own account")
+	f.fail("owner", from)
+	f.wantWait(from, 10*time.Second, "two failures, a success as another, a third failure")
 
-		f.now = f.now.Add(time.Minute)
-		f.fail("agent", from)
-		f.fail("agent", from)
-		wantErr(t, f.try("agent@example.com", password, from), nil, "the account that failed, by e-mail")
-		f.fail("agent", from)
-		f.fail("agent", from)
-		wantErr(t, f.try("agent", password, from), nil, "two failures after a success")
+	f.now = f.now.Add(time.Minute)
+	f.fail("agent", from)
+	f.fail("agent", from)
+	wantErr(t, f.try("agent@example.com", password, from), nil, "the account that failed, by e-mail")
+	f.fail("agent", from)
+	f.fail("agent", from)
+	wantErr(t, f.try("agent", password, from), nil, "two failures after a success")
 
-		// Failures for names that do not exist go with no success.
-		f.fail("nobody", from)
-		f.fail("nobody", from)
-		wantErr(t, f.try("agent", password, from), nil, "an account that exists")
-		f.fail("agent", from)
-		f.wantWait(from, 10*time.Second, "two unknown names and one failure")
+	// Failures for names that do not exist go with no success.
+	f.fail("nobody", from)
+	f.fail("nobody", from)
+	wantErr(t, f.try("agent", password, from), nil, "an account that exists")
+	f.fail("agent", from)
+	f.wantWait(from, 10*time.Second, "two unknown names and one failure")
 
-		// A mixed row loses only the one failure.
-		f.now = f.now.Add(time.Minute)
-		f.fail("agent", from)
-		f.fail("owner", from)
-		wantErr(t, f.try("agent", password, from), nil, "agent")
-		f.fail("user", from)
-		f.fail("agent", from)
-		f.wantWait(from, 10*time.Second, "owner, user, agent")
-	})
+	// A mixed row loses only the one failure.
+	f.now = f.now.Add(time.Minute)
+	f.fail("agent", from)
+	f.fail("owner", from)
+	wantErr(t, f.try("agent", password, from), nil, "agent")
+	f.fail("user", from)
+	f.fail("agent", from)
+	f.wantWait(from, 10*time.Second, "owner, user, agent")
 }
 
 // IPv6 addresses count by /64, which is what one customer has; IPv4 in IPv6 clothes is IPv4.
