@@ -153,8 +153,6 @@ func (f *flight) rewrite(pr *httputil.ProxyRequest) {
 	// Opaque is sent as it is: the bytes that were judged (security.md 2).
 	out.URL.Opaque, out.URL.RawQuery, out.URL.ForceQuery = x.path.raw, x.path.query, false
 	out.Host = hostWithPort(x.host, pr.In.Host)
-	out.Trailer = nil            // some applications take trailers for headers, which are judged here
-	delete(out.Header, "Expect") // ours to answer: the body is asked for when the application is there
 	setForwarded(out.Header, x, out.Host)
 	x.site.identity.set(out.Header, x)
 }
