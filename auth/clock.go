@@ -23,5 +23,3 @@ func (s stamp) since(earlier stamp) time.Duration {
 func (s stamp) ago(d time.Duration) stamp {
 	return stamp{wall: s.wall - int64(d), mono: s.mono - int64(d)}
 }
-
-func (s stamp) time() time.Time { return time.Unix(0, s.wall) }
