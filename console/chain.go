@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -30,6 +31,17 @@ const contentPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; for
 // counters count the console's own answers since the start.
 type counters struct {
 	byClass [6]atomic.Uint64 // by the status's first digit
+	open    atomic.Int64     // connections open now
+}
+
+// connection is the server's word that a connection came or went.
+func (c *counters) connection(_ net.Conn, state http.ConnState) {
+	switch state {
+	case http.StateNew:
+		c.open.Add(1)
+	case http.StateClosed, http.StateHijacked:
+		c.open.Add(-1)
+	}
 }
 
 // exchange is what the console has learnt about one request; one is made for each.

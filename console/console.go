@@ -160,6 +160,7 @@ func (c *Console) Run(ctx context.Context) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(c.deps.Log.Handler(), slog.LevelDebug),
+		ConnState:         c.counters.connection,
 	}
 	failed := make(chan error, len(c.listeners))
 	var serving sync.WaitGroup

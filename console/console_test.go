@@ -460,6 +460,49 @@ func TestAPortInUseIsNamedAndNothingStaysOpen(t *testing.T) {
 	again.Close()
 }
 
+func TestConnectionsAreCappedAndCounted(t *testing.T) {
+	r := start(t, nil)
+	_, text := r.send(t, http.MethodGet, "/metrics", nil)
+	if !strings.Contains(text, "\ndoorward_console_connections_open 1\n") {
+		t.Error("the one open connection is not counted")
+	}
+	r.client.CloseIdleConnections()
+	var silent []net.Conn
+	defer func() {
+		for _, conn := range silent {
+			conn.Close()
+		}
+	}()
+	for range 256 {
+		conn, err := net.Dial("tcp", "127.0.0.1:"+r.port)
+		must(t, err)
+		silent = append(silent, conn)
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url+"/healthz", nil)
+	must(t, err)
+	answered := make(chan int, 1)
+	go func() {
+		if answer, err := r.client.Do(request); err == nil {
+			answer.Body.Close()
+			answered <- answer.StatusCode
+		}
+	}()
+	select {
+	case status := <-answered:
+		t.Errorf("the 257th connection was served at once, with %d", status)
+	case <-time.After(300 * time.Millisecond):
+	}
+	silent[0].Close()
+	select {
+	case status := <-answered:
+		if status != 200 {
+			t.Errorf("after one has left: got %d, want 200", status)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("the waiting connection is not served after one has left")
+	}
+}
+
 func TestStopLeavesNothingListening(t *testing.T) {
 	r := start(t, nil)
 	r.send(t, http.MethodGet, "/healthz", nil)

@@ -57,7 +57,7 @@ type collector struct {
 	appended, written, dropped, failed, queued             *prometheus.Desc
 	sessions, signIns, signInQueue, storeAway              *prometheus.Desc
 	upstreamHealthy, upstreamRequests, upstreamFailures    *prometheus.Desc
-	consoleRequests                                        *prometheus.Desc
+	consoleRequests, consoleConnections                    *prometheus.Desc
 }
 
 func newCollector(c *Console) *collector {
@@ -86,6 +86,7 @@ func newCollector(c *Console) *collector {
 		upstreamFailures:   name("upstream_failures_total", "Requests that the upstream did not answer since the last reload.", "site", "upstream"),
 		signIns:            name("sign_in_total", "Sign-in attempts, by outcome.", "outcome"),
 		upstreamHealthy:    name("upstream_healthy", "1 while the upstream takes requests, else 0.", "site", "upstream"),
+		consoleConnections: name("console_connections_open", "Connections open at the console, of at most 256; at the limit the next one waits."),
 		consoleRequests:    name("console_requests_total", "Requests answered by the console, by class of status.", "class"),
 	}
 }
@@ -94,7 +95,8 @@ func newCollector(c *Console) *collector {
 func (m *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.build, m.requests, m.refused, m.panics, m.headersDropped, m.connectionsOpen,
 		m.connectionsRefused, m.connectionsClosed, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
-		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests} {
+		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests,
+		m.consoleConnections} {
 		to <- d
 	}
 }
@@ -118,6 +120,7 @@ func (m *collector) Collect(to chan<- prometheus.Metric) {
 			counter(m.upstreamFailures, u.Failures, site.Name, u.Address)
 		}
 	}
+	gauge(m.consoleConnections, float64(m.console.counters.open.Load()))
 	for class := range m.console.counters.byClass {
 		counter(m.consoleRequests, m.console.counters.byClass[class].Load(), statusClass(class))
 	}

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/doorward/doorward/demo"
 )
@@ -36,8 +39,12 @@ With --json it prints one line once it is ready: an object with gateway, console
 	c.MarkFlagDirname("dir")
 	asJSON := c.Flags().Bool("json", false, "print one line of JSON when ready, for scripts")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		ctx, stop := endWithGoRun(c.Context())
+		// A closed terminal ends the demo too: it has no file to read again, and a folder to delete.
+		ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGHUP)
 		defer stop()
+		ctx, stopWatching := endWithGoRun(ctx)
+		defer stopWatching()
+		unix.Umask(0o077) // keys and the database are nobody else's business
 		options.Version, _ = buildVersion()
 		return runDemo(ctx, s, options, *asJSON)
 	}

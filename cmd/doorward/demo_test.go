@@ -123,7 +123,7 @@ func portOf(t *testing.T, address string) string {
 }
 
 func TestDemoPrintsOneLineAndEndsCleanly(t *testing.T) {
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
 		p := startDemo(t, "--json", "--listen", "127.0.0.1:0", "--console", "localhost:0")
 		l := p.ready(t)
 		if len(l.Users) != 4 || !strings.HasPrefix(l.Data, p.temp) {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -228,6 +229,76 @@ func TestWhatPeopleStoreIsCapped(t *testing.T) {
 	}
 	if code != http.StatusConflict {
 		t.Errorf("the 101st reply: got %d, want 409", code)
+	}
+}
+
+func TestAllTicketsTogetherAreCapped(t *testing.T) {
+	h := newDesk(t)
+	first := openTicket(t, h, "person-0", "first", "")
+	for i := range 2000 {
+		openTicket(t, h, fmt.Sprintf("person-%d", 1+i/100), "one of many", "")
+	}
+	if w := ask(h, "person-0", first, nil); w.Code != http.StatusNotFound {
+		t.Errorf("the oldest of 2001 tickets: got %d, want 404", w.Code)
+	}
+	if w := ask(h, "person-1", "/", nil); !strings.Contains(w.Body.String(), "one of many") {
+		t.Error("the second oldest went too")
+	}
+}
+
+func TestStaysAreCapped(t *testing.T) {
+	h := newDesk(t)
+	cookie := strings.Split(ask(h, "person-0", "/", nil).Header().Get("Set-Cookie"), ";")[0]
+	known := func() bool {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header = http.Header{"X-Test-Secret": {secret}, "X-Test-User": {"person-0"}, "Cookie": {cookie}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w.Header().Get("Set-Cookie") == ""
+	}
+	for i := range 999 {
+		ask(h, fmt.Sprintf("person-%d", i+1), "/", nil)
+	}
+	if !known() {
+		t.Error("one of 1000 stays was forgotten")
+	}
+	ask(h, "one-more", "/", nil)
+	if known() {
+		t.Error("the oldest of 1001 stays is still remembered")
+	}
+}
+
+func TestStreamsAreCapped(t *testing.T) {
+	h := newDesk(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	watch := func(ctx context.Context) *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(ctx, http.MethodGet, "/events", nil)
+		r.Header = http.Header{"X-Test-Secret": {secret}, "X-Test-User": {"demo-user"}}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	var watching sync.WaitGroup
+	for range 100 {
+		watching.Go(func() { watch(ctx) })
+	}
+	for deadline := time.Now().Add(5 * time.Second); !strings.Contains(ask(h, "demo-owner", "/admin/", nil).Body.String(), "<dd>100</dd>"); {
+		if time.Now().After(deadline) {
+			t.Fatal("100 streams do not open")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	code := watch(ctx).Code
+	if code != http.StatusServiceUnavailable {
+		t.Errorf("the 101st stream: got %d, want 503", code)
+	}
+	stop()
+	watching.Wait()
+	brief, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if w := watch(brief); w.Code != http.StatusOK {
+		t.Errorf("a stream after the others have left: got %d, want 200", w.Code)
 	}
 }
 
