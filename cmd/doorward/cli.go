@@ -118,7 +118,8 @@ in, lets through only what the site's rules allow, and tells the application who
 	root.SetOut(s.out)
 	root.SetErr(s.err)
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage("see: "+c.CommandPath()+" --help", "%s: %w", c.CommandPath(), err)
+		text, _, _ := strings.Cut(err.Error(), ": strconv.") // the rest names a Go function
+		return usage("see: "+c.CommandPath()+" --help", "%s: %s", c.CommandPath(), text)
 	})
 	root.AddCommand(
 		newDemo(s), newServe(s), newInit(s), newCheck(s),
@@ -136,6 +137,7 @@ func noSubcommand(c *cobra.Command, args []string) error {
 		return nil
 	}
 	hint := "see: " + c.CommandPath() + " --help"
+	c.SuggestionsMinimumDistance = 2
 	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
 		hint = "did you mean: " + c.CommandPath() + " " + near[0]
 	}

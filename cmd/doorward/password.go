@@ -25,13 +25,14 @@ func addPasswordFlags(c *cobra.Command) *passwordFlags {
 	f := &passwordFlags{}
 	c.Flags().BoolVar(&f.stdin, "password-stdin", false, "read the password from standard input, one line")
 	c.Flags().BoolVar(&f.generate, "generate-password", false, "make a password and show it once")
-	c.MarkFlagsMutuallyExclusive("password-stdin", "generate-password")
 	return f
 }
 
 // read returns the new password. generated tells that the person has not seen it yet.
 func (f *passwordFlags) read(ctx context.Context, s streams) (password string, generated bool, err error) {
 	switch {
+	case f.generate && f.stdin:
+		return "", false, usage("pass one of them", "--password-stdin and --generate-password contradict each other")
 	case f.generate:
 		return generatePassword(), true, nil
 	case f.stdin:
@@ -96,11 +97,11 @@ func ask(ctx context.Context, s streams, prompt string) (string, error) {
 	silent.Lflag &^= unix.ECHO
 	silent.Lflag |= unix.ICANON | unix.ISIG
 	silent.Iflag |= unix.ICRNL
-	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &silent); err != nil {
+	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &silent); err != nil {
 		return "", fmt.Errorf("turn off the terminal's echo: %w", err)
 	}
 	defer func() {
-		_ = unix.IoctlSetTermios(fd, unix.TCSETSF, before) // nothing else can be done about it
+		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before) // nothing else can be done about it
 		fmt.Fprintln(s.err)
 	}()
 	fmt.Fprint(s.err, prompt)

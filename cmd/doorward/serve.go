@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -55,7 +57,11 @@ func serve(ctx context.Context, s streams, path string) error {
 		}
 		return cfg, err
 	}
-	a, err := app.New(ctx, cfg, app.Options{Log: log, Version: name, Load: load})
+	sockets, err := app.Sockets()
+	if err != nil {
+		return failure("", "start: %w", err)
+	}
+	a, err := app.New(ctx, cfg, app.Options{Log: log, Version: name, Load: load, Sockets: sockets})
 	switch {
 	case errors.Is(err, api.ErrInUse):
 		return failure("stop it first, or give this one a data_dir of its own", "start: %w", err)
@@ -67,11 +73,36 @@ func serve(ctx context.Context, s streams, path string) error {
 		return failure("", "start: %w", err)
 	}
 	go reloadOn(ctx, hangups, a, log)
+	go tellAddresses(ctx, a, log)
 	if err := a.Run(ctx); err != nil {
 		return failure("", "serve: %w", err)
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// tellAddresses logs where people connect, once they can, with the ports that the system chose.
+func tellAddresses(ctx context.Context, a *app.App, log *slog.Logger) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-a.Ready():
+	}
+	attrs := []any{slog.String("console", joinAddresses(a.Console().Addresses()))}
+	for _, kind := range []string{"https", "http", "plain"} {
+		if addresses := a.Gateway().Addresses(kind); len(addresses) > 0 {
+			attrs = append(attrs, slog.String(kind, joinAddresses(addresses)))
+		}
+	}
+	log.Info("serving", attrs...)
+}
+
+func joinAddresses(addresses []net.Addr) string {
+	var texts []string
+	for _, a := range addresses {
+		texts = append(texts, a.String())
+	}
+	return strings.Join(texts, " ")
 }
 
 // reloadOn applies the configuration file anew at each SIGHUP until ctx ends.

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"crypto/tls"
+	"database/sql"
+	"errors"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"doorward": main})
+}
+
+// TestScripts runs each promise of the command line in a process of its own.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await":   await,
+			"exits":   exits,
+			"ask":     askSite,
+			"capture": capture,
+			"replace": replace,
+			"send":    send,
+			"occupy":  occupy,
+			"chown":   chown,
+			"owner":   owner,
+			"tamper":  tamper,
+		},
+		Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
+	})
+}
+
+// exits CODE PROGRAM ARGUMENT... runs the program and wants that exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARGUMENT...")
+	}
+	code := "0"
+	if err := ts.Exec(args[1], args[2:]...); err != nil {
+		var ended *exec.ExitError
+		if !errors.As(err, &ended) {
+			ts.Fatalf("%v", err)
+		}
+		code = strconv.Itoa(ended.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("exit code %s, want %s", code, args[0])
+	}
+}
+
+// await PATTERN FILE waits until a line of the file matches.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await PATTERN FILE")
+	}
+	wanted := regexp.MustCompile("(?m)" + args[0])
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		text, _ := os.ReadFile(ts.MkAbs(args[1])) // it may not be there yet
+		if wanted.Match(text) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("%s has no line like %s:\n%s", args[1], args[0], text)
+		}
+	}
+}
+
+// capture VARIABLE PATTERN FILE sets the variable to what the pattern's first group matches.
+func capture(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: capture VARIABLE PATTERN FILE")
+	}
+	found := regexp.MustCompile("(?m)" + args[1]).FindStringSubmatch(ts.ReadFile(args[2]))
+	if len(found) != 2 {
+		ts.Fatalf("%s does not match %s:\n%s", args[2], args[1], ts.ReadFile(args[2]))
+	}
+	ts.Setenv(args[0], found[1])
+}
+
+// replace OLD NEW FILE changes a file that is there, in place.
+func replace(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace OLD NEW FILE")
+	}
+	text := ts.ReadFile(args[2])
+	if !strings.Contains(text, args[0]) {
+		ts.Fatalf("%s does not contain %q", args[2], args[0])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o600))
+}
+
+// send SIGNAL FILE sends HUP, INT or TERM to the process whose id is in the file.
+func send(ts *testscript.TestScript, neg bool, args []string) {
+	signals := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM}
+	if neg || len(args) != 2 || signals[args[0]] == 0 {
+		ts.Fatalf("usage: send HUP|INT|TERM FILE")
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(ts.ReadFile(args[1])))
+	ts.Check(err)
+	ts.Check(syscall.Kill(pid, signals[args[0]]))
+}
+
+// askSite is the script command "ask STATUS ADDRESS HOST": GET / of the host at the address.
+func askSite(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: ask STATUS ADDRESS HOST")
+	}
+	client := &http.Client{
+		Timeout: 10 * time.Second,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: args[2], InsecureSkipVerify: true}, // the authority is Doorward's own, made a moment ago
+			DisableKeepAlives: true},
+	}
+	r := &http.Request{Method: http.MethodGet, Host: args[2], URL: &url.URL{Scheme: "https", Host: args[1], Path: "/"}, Header: http.Header{}}
+	answer, err := client.Do(r)
+	ts.Check(err)
+	answer.Body.Close()
+	if strconv.Itoa(answer.StatusCode) != args[0] {
+		ts.Fatalf("%s at %s answers %d, want %s", args[2], args[1], answer.StatusCode, args[0])
+	}
+}
+
+// occupy VARIABLE listens on a port of the loopback interface until the script ends.
+func occupy(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: occupy VARIABLE")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// chown UID FILE... gives files away.
+func chown(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: chown UID FILE...")
+	}
+	uid, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	for _, name := range args[1:] {
+		ts.Check(os.Chown(ts.MkAbs(name), uid, uid))
+	}
+}
+
+// owner UID FOLDER wants everything in the folder to belong to the user.
+func owner(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: owner UID FOLDER")
+	}
+	n := 0
+	ts.Check(walk(ts.MkAbs(args[1]), func(name string, uid uint32) {
+		n++
+		if strconv.Itoa(int(uid)) != args[0] {
+			ts.Fatalf("%s belongs to user %d, want %s", name, uid, args[0])
+		}
+	}))
+	if n < 2 {
+		ts.Fatalf("%s is empty", args[1])
+	}
+}
+
+// tamper FILE STATEMENT changes the database behind Doorward's back; the statement must change something.
+func tamper(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: tamper FILE STATEMENT")
+	}
+	db, err := sql.Open("sqlite", ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer db.Close()
+	result, err := db.Exec(args[1])
+	ts.Check(err)
+	if n, err := result.RowsAffected(); err != nil || n == 0 {
+		ts.Fatalf("%s changed %d rows: %v", args[1], n, err)
+	}
+}
+
+func walk(name string, f func(name string, uid uint32)) error {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(name, &st); err != nil {
+		return err
+	}
+	f(name, st.Uid)
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return nil
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if err := walk(name+"/"+e.Name(), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
