@@ -124,10 +124,9 @@ in, lets through only what the site's rules allow, and tells the application who
 	root.AddCommand(
 		newDemo(s), newServe(s), newInit(s), newCheck(s),
 		newUser(s), newSession(s), newJournal(s),
-		newVersion(s), newMan(s),
+		newVersion(s), newCompletion(s), newMan(s),
 	)
-	root.InitDefaultCompletionCmd("")
-	root.InitDefaultHelpCmd()
+	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }
 

@@ -29,6 +29,7 @@ func newUserAdd(s streams) *cobra.Command {
 		Args: exactly("NAME"),
 	}
 	c.Flags().StringSliceVar(&n.Roles, "role", []string{"user"}, "owner, admin, agent or user; several with commas")
+	c.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"owner", "admin", "agent", "user"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().StringVar(&n.Email, "email", "", "e-mail address, which also serves to sign in")
 	c.Flags().StringVar(&n.DisplayName, "display-name", "", "the name that people see")
 	password, asJSON := addPasswordFlags(c), jsonFlag(c)
