@@ -20,7 +20,6 @@ type pacedBody struct {
 	deadline interface{ SetReadDeadline(time.Time) error }
 	pause    time.Duration
 	left     time.Duration // waiting time that is left
-	armed    bool
 }
 
 func newPacedBody(w http.ResponseWriter, body io.ReadCloser, pause time.Duration) *pacedBody {

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +40,8 @@ type Stats struct {
 	ConnectionsOpen    int
 	ConnectionsRefused uint64
 	ConnectionsEvicted uint64
+	StreamsCut         uint64 // answers ended from outside: revocation, reload, shutdown, a client that took nothing
+	ProtocolFaults     uint64 // handshakes and requests that net/http could not make sense of
 }
 
 // Stats reads the counters.
@@ -53,10 +56,12 @@ func (g *Gateway) Stats() Stats {
 		return true
 	})
 	st.ConnectionsOpen, st.ConnectionsRefused, st.ConnectionsEvicted = g.server.conns.stats()
+	st.StreamsCut, st.ProtocolFaults = g.streams.cuts.Load(), g.server.protocolFault.Load()
 	return st
 }
 
-// recordAccess appends the request's access event. The event log never blocks: what it cannot take it counts.
+// recordAccess appends the request's access event. Its outcome is refused when the chain did not let the request
+// through, failure when the answer says so or did not arrive whole, else success. The event log never blocks: what it cannot take it counts.
 func (g *Gateway) recordAccess(r *http.Request, x *exchange) {
 	class := x.status / 100
 	if class >= len(g.counters.byClass) || x.status == 0 {
@@ -65,10 +70,11 @@ func (g *Gateway) recordAccess(r *http.Request, x *exchange) {
 	g.counters.requests.Add(1)
 	g.counters.byClass[class].Add(1)
 	outcome, severity := event.Success, event.Informational
-	if x.refused != "" {
+	switch {
+	case x.refused != "":
 		g.counters.refused(x.refused)
 		outcome, severity = event.Refused, event.Low
-	} else if class == 5 || class == 0 {
+	case class >= 4 || class == 0 || x.aborted:
 		outcome = event.Failure
 	}
 	e := event.Event{Time: x.started, Class: event.HTTP, Action: r.Method, Outcome: outcome,
@@ -83,20 +89,32 @@ func (g *Gateway) recordAccess(r *http.Request, x *exchange) {
 	fields := make([]event.Field, 0, 9)
 	fields = append(fields,
 		event.Field{Key: "request_id", Value: x.id},
-		event.Field{Key: "host", Value: r.Host},
-		event.Field{Key: "target", Value: r.RequestURI},
+		event.Field{Key: "host", Value: clip(r.Host, 300)},
+		event.Field{Key: "target", Value: clip(r.RequestURI, maxPath)},
 		event.Field{Key: "status", Value: strconv.Itoa(x.status)},
 		event.Field{Key: "bytes", Value: strconv.FormatInt(x.written, 10)},
 		event.Field{Key: "micros", Value: strconv.FormatInt(time.Since(x.started).Microseconds(), 10)},
-		event.Field{Key: "user_agent", Value: r.UserAgent()})
-	if x.refused != "" {
+		event.Field{Key: "user_agent", Value: clip(r.UserAgent(), 512)})
+	switch {
+	case x.refused != "":
 		fields = append(fields, event.Field{Key: "reason", Value: x.refused})
+	case x.aborted:
+		fields = append(fields, event.Field{Key: "reason", Value: "aborted"})
 	}
 	if x.peer != x.client {
 		fields = append(fields, event.Field{Key: "peer", Value: x.peer.String()})
 	}
 	e.Fields = fields
 	g.events.Append(e)
+}
+
+// clip cuts what a client made long, so that nobody can fill the queue's memory, and with it drive out other
+// people's events, with a few requests. The copy lets go of the rest.
+func clip(s string, length int) string {
+	if len(s) <= length {
+		return s
+	}
+	return strings.Clone(s[:length])
 }
 
 // newRequestID is 80 random bits, short enough to read out over the telephone.

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -36,6 +37,7 @@ func newServer(cfg Config, g *Gateway) (*server, error) {
 	s := &server{conns: newConnTable(cfg.Limits.Connections), streams: g.streams, ready: make(chan struct{}), log: g.log}
 	s.bodyTimeout.Store(int64(cfg.Limits.BodyTimeout))
 	var err error
+	s.checkFiles(cfg.Limits)
 	sockets := maps.Clone(g.sockets)
 	if s.listeners, err = openListeners(cfg.Listen, sockets, s.conns); err != nil {
 		return nil, err
@@ -56,6 +58,18 @@ func newServer(cfg Config, g *Gateway) (*server, error) {
 	}
 	s.servers[kindHTTPS].TLSConfig = s.certs.tlsConfig()
 	return s, nil
+}
+
+// checkFiles warns when the system's limit on open files would be reached before the gateway's own limits,
+// which refuse politely.
+func (s *server) checkFiles(limits LimitsConfig) {
+	const others = 256 // the database, certificates, idle connections to upstreams
+	need := uint64(limits.Connections + limits.InFlight + others)
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur < need {
+		s.log.Warn("the limit on open files is too low for limits.connections and limits.in_flight",
+			slog.Uint64("have", files.Cur), slog.Uint64("need", need))
+	}
 }
 
 // httpServer sets every bound that net/http offers. The write timeout counts from a request's arrival; for
@@ -80,7 +94,9 @@ func (s *server) httpServer(limits LimitsConfig, h http.Handler) *http.Server {
 			WriteByteTimeout:     limits.BodyTimeout,
 		},
 		ConnContext: withConn,
-		ErrorLog:    slog.NewLogLogger(faultCounter{s.log.Handler(), &s.protocolFault}, slog.LevelDebug),
+		// `OPTIONS *` is refused and recorded like any other target that names no page.
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(faultCounter{s.log.Handler(), &s.protocolFault}, slog.LevelDebug),
 	}
 }
 

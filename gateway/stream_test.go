@@ -104,6 +104,9 @@ func TestRevocationEndsEventStream(t *testing.T) {
 			if err == nil {
 				t.Errorf("%s: the stream ended like a whole answer, want an error", res.Proto)
 			}
+			if n := r.Stats().StreamsCut; n != 1 {
+				t.Errorf("%s: %d streams were counted as cut, want 1", res.Proto, n)
+			}
 		})
 	}
 }

@@ -310,9 +310,15 @@ func findSlot(slots map[string]*certSlot, hello *tls.ClientHelloInfo) *certSlot 
 	return nil
 }
 
-// answerChallenge answers an ACME HTTP challenge, if r is one that is under way.
+// answerChallenge answers an ACME HTTP challenge, if r is one that is under way. Other hosts than those that
+// wait for a certificate are not looked up: strangers choose that name.
 func (c *certificates) answerChallenge(w http.ResponseWriter, r *http.Request) bool {
-	return c.acme.answer(w, r)
+	host, ok := canonicalHost(r.Host)
+	if !ok {
+		return false
+	}
+	slot := c.table.Load().hosts[host]
+	return slot != nil && slot.source == sourceACME && c.acme.answer(w, r)
 }
 
 var errNoACME = errors.New("no certificate from the authority yet")

@@ -46,6 +46,9 @@ func TestTLSVersionsAndSuites(t *testing.T) {
 			t.Errorf("%s: got %v, want accepted: %v", tls.VersionName(version), err, want)
 		}
 	}
+	if n := r.Stats().ProtocolFaults; n != 2 {
+		t.Errorf("%d faulty handshakes were counted, want the two refused ones", n)
+	}
 	var accepted []string
 	for _, suite := range append(tls.CipherSuites(), tls.InsecureCipherSuites()...) {
 		if !slices.Contains(suite.SupportedVersions, tls.VersionTLS12) {
@@ -232,12 +235,22 @@ func TestCertificateFiles(t *testing.T) {
 	if got := served(); got != "second" {
 		t.Errorf("after a reload: got %q, want second", got)
 	}
+	writeCertificate(t, certFile, keyFile, "third")
+	must(t, os.Chtimes(certFile, time.Now(), time.Now().Add(time.Second))) // this test is faster than some clocks
+	r.RefreshCertificates(time.Now())
+	if got := served(); got != "third" {
+		t.Errorf("after the regular look at the files: got %q, want third", got)
+	}
 	must(t, os.WriteFile(keyFile, []byte("not a key"), 0o600))
+	r.RefreshCertificates(time.Now())
+	if got := served(); got != "third" || !strings.Contains(r.log.String(), "renew certificate") {
+		t.Errorf("after a look at a broken file: got %q, want third and a line in the log", got)
+	}
 	if err := r.Reload(t.Context(), r.cfg); err == nil || !strings.Contains(err.Error(), keyFile) {
 		t.Errorf("reload with a broken key: got %v, want an error that names the file", err)
 	}
-	if got := served(); got != "second" {
-		t.Errorf("after a refused reload: got %q, want second", got)
+	if got := served(); got != "third" {
+		t.Errorf("after a refused reload: got %q, want third", got)
 	}
 }
 
@@ -280,5 +293,51 @@ func TestRedirect(t *testing.T) {
 	}
 	if forwarded != 0 {
 		t.Errorf("%d requests were forwarded from plain HTTP", forwarded)
+	}
+}
+
+// TestOwnCertificatesAreRenewed in time, and the root stays.
+func TestOwnCertificatesAreRenewed(t *testing.T) {
+	t.Parallel()
+	r := start(t, gateway.Config{}, publicSite(t, unusedAddress(t)))
+	leaf := func() *x509.Certificate {
+		state, err := r.handshake(&tls.Config{ServerName: "localhost"})
+		must(t, err)
+		return state.PeerCertificates[0]
+	}
+	first := leaf()
+	const day = 24 * time.Hour
+	r.RefreshCertificates(time.Now().Add(59 * day))
+	if leaf().SerialNumber.Cmp(first.SerialNumber) != 0 {
+		t.Error("renewed with a month left")
+	}
+	// A renewed one begins in this pretended future, so only its dates are looked at.
+	r.RefreshCertificates(time.Now().Add(61 * day))
+	conn, err := tls.Dial("tcp", r.address("https"), &tls.Config{ServerName: "localhost", InsecureSkipVerify: true})
+	must(t, err)
+	defer conn.Close()
+	if until := conn.ConnectionState().PeerCertificates[0].NotAfter; until.Before(first.NotAfter.Add(60 * day)) {
+		t.Errorf("29 days before its end: still the one until %v", until)
+	}
+}
+
+// TestAuthorityAway: a host whose certificate cannot be had yet is served with the own authority's.
+func TestAuthorityAway(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {})
+	site := publicSite(t, up.URL)
+	site.Hosts, site.TLS.Source = []string{"help.doorward.test", "localhost"}, "acme"
+	acme := gateway.ACMEConfig{Directory: strings.Replace(unusedAddress(t), "http:", "https:", 1) + "/dir"}
+	r := start(t, gateway.Config{TLS: gateway.TLSConfig{ACME: acme}}, site)
+	eventually(t, 10*time.Second, "the failure is in the log", func() bool {
+		return strings.Contains(r.log.String(), "could not get certificate") || strings.Contains(r.log.String(), "will retry")
+	})
+	for _, host := range site.Hosts {
+		if _, err := r.handshake(&tls.Config{ServerName: host}); err != nil {
+			t.Errorf("%s: %v", host, err)
+		}
+	}
+	if strings.Contains(r.log.String(), "identifier=localhost") {
+		t.Error("a certificate for localhost was asked of a public authority")
 	}
 }
