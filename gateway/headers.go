@@ -107,7 +107,7 @@ func cleanConnection(h http.Header) error {
 	return nil
 }
 
-// plainHeaderName accepts letters, digits and inner dashes. CGI, WSGI, PSGI and FastCGI turn dashes and
+// plainHeaderName accepts letters, digits and single dashes between them. CGI, WSGI, PSGI and FastCGI turn dashes and
 // underscores into the same variable, and some servers more than that.
 func plainHeaderName(name string) bool {
 	if name == "" || name[0] == '-' || name[len(name)-1] == '-' {
@@ -115,7 +115,7 @@ func plainHeaderName(name string) bool {
 	}
 	for i := 0; i < len(name); i++ {
 		c := name[i]
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-') {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' && name[i-1] != '-') {
 			return false
 		}
 	}

@@ -49,7 +49,7 @@ func canonicalHost(host string) (string, bool) {
 			return "", false
 		}
 	}
-	if len(host)-label > 63 || host[len(host)-1] == '-' {
+	if last := host[len(host)-1]; len(host)-label > 63 || last == '-' || last == '.' {
 		return "", false
 	}
 	if upper {
