@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
 )
 
@@ -37,9 +38,17 @@ func BenchmarkAppend(b *testing.B) {
 	}
 }
 
-// BenchmarkWriter is what an access event costs from Append to the file, in processor time of all threads.
+// BenchmarkWriter is what an access event costs from Append to the store, in processor time of all threads
+// of this process.
 func BenchmarkWriter(b *testing.B) {
-	l, err := event.Open(b.Context(), event.Config{Dir: filepath.Join(b.TempDir(), "events")}, storetest.SQLite(b), slog.New(slog.DiscardHandler))
+	b.Run("sqlite", func(b *testing.B) { benchmarkWriter(b, storetest.SQLite(b)) })
+	b.Run("postgres", func(b *testing.B) {
+		benchmarkWriter(b, storetest.Open(b, storetest.NewDatabase(b, storetest.Shared(b))))
+	})
+}
+
+func benchmarkWriter(b *testing.B, db *store.DB) {
+	l, err := event.Open(b.Context(), event.Config{Dir: filepath.Join(b.TempDir(), "events")}, db, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatalf("Open: %v", err)
 	}
@@ -48,7 +57,6 @@ func BenchmarkWriter(b *testing.B) {
 	for i := range events {
 		events[i] = request(time.Time{}, i)
 	}
-	flush(b, l)
 	b.ReportAllocs()
 	b.ResetTimer()
 	begin := cpu(b)
@@ -59,4 +67,26 @@ func BenchmarkWriter(b *testing.B) {
 	}
 	flush(b, l)
 	b.ReportMetric(float64((cpu(b)-begin).Nanoseconds())/float64(b.N), "cpu-ns/event")
+}
+
+// BenchmarkQuery reads the hundred newest of a day of events, as the console's first page does.
+func BenchmarkQuery(b *testing.B) {
+	l, err := event.Open(b.Context(), event.Config{Dir: filepath.Join(b.TempDir(), "events")}, storetest.SQLite(b), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.Fatalf("Open: %v", err)
+	}
+	run(b, l)
+	for i := range 50_000 {
+		l.Append(request(time.Time{}, i))
+	}
+	flush(b, l)
+	for name, q := range map[string]event.Query{"newest": {}, "absent-user": {User: "nobody"}} {
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if _, err := l.Query(b.Context(), q); err != nil {
+					b.Fatalf("Query: %v", err)
+				}
+			}
+		})
+	}
 }

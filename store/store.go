@@ -95,7 +95,8 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // One write runs at a time in a process. On SQLite the transaction begins IMMEDIATE; on PostgreSQL it is
 // SERIALIZABLE, and when it collides with another process's it is rolled back and f is called again: f
 // must have no effect outside tx that cannot happen twice. f must not call Write. A call takes 15 seconds
-// at most, waiting included.
+// at most, waiting included; a lock that another process holds on a SQLite file is waited for up to 5
+// seconds whatever ctx says, because SQLite cannot be interrupted there.
 func (db *DB) Write(ctx context.Context, f func(tx *sql.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
