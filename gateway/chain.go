@@ -48,17 +48,12 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (g *Gateway) record(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
-		aborted := true
-		defer func() {
-			if aborted && x.refused == "" {
-				x.refused = "aborted"
-			}
-			g.recordAccess(r, x)
-		}()
+		x.aborted = true // until the answer is out: an abort is a panic that passes through here
+		defer g.recordAccess(r, x)
 		if err := next(w, r, x); err != nil {
 			g.report(w, r, x, err)
 		}
-		aborted = false
+		x.aborted = false
 		return nil
 	}
 }

@@ -35,6 +35,7 @@ type exchange struct {
 
 	// storeDown says that the session could not be looked up: only public paths may go on.
 	storeDown bool
+	aborted   bool // the answer broke off: the client left, or the application did
 
 	refused string // why it was refused: the reason of the refusal; empty when let through
 }
