@@ -12,6 +12,9 @@ Set($WebRemoteUserAutocreate, 1);
 # Signing out ends Doorward's session, and RT's with it.
 Set($LogoutURL, '/.doorward/sign-out');
 
+# RT at the root of its host. Doorward's rules for RT's paths begin there.
+Set($WebPath, '');
+
 # Cookies travel over TLS only: Doorward speaks nothing else outside.
 Set($WebSecureCookies, 1);
 

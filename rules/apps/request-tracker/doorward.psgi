@@ -77,6 +77,9 @@ die "doorward.psgi: RT must be set to trust REMOTE_USER alone; copy 60-doorward.
     unless RT->Config->Get('WebRemoteUserAuth')
     && RT->Config->Get('WebRemoteUserContinuous')
     && !RT->Config->Get('WebFallbackToRTLogin');
+die "doorward.psgi: RT lies below " . RT->Config->Get('WebPath') . ", where Doorward's rules for its pages would miss them; "
+    . "set WebPath to '' (60-doorward.pm does)\n"
+    if length( RT->Config->Get('WebPath') // '' );
 accepted();
 
 no warnings 'redefine';
