@@ -3,6 +3,7 @@ package gateway_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -222,4 +223,45 @@ func FuzzLoadApp(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAppFoldersPage keeps docs/app-folders.md true: its examples can be read, and it leaves no key out.
+func TestAppFoldersPage(t *testing.T) {
+	page, err := os.ReadFile("../docs/app-folders.md")
+	must(t, err)
+	var kinds []string
+	for _, block := range regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+		if strings.HasPrefix(block[1], "sites:") {
+			continue
+		}
+		app, err := gateway.LoadApp(writeApp(t, block[1]))
+		if err != nil {
+			t.Errorf("%v\nin the example\n%s", err, block[1])
+			continue
+		}
+		for _, fact := range app.Facts {
+			kinds = append(kinds, fact.Kind)
+		}
+	}
+	_, err = gateway.LoadApp(writeApp(t, "nothing: 1\n"))
+	if err == nil {
+		t.Fatal("accepted")
+	}
+	_, known, found := strings.Cut(err.Error(), "known: ")
+	if !found {
+		t.Fatalf("%v does not list the keys", err)
+	}
+	for key := range strings.SplitSeq(known, ", ") {
+		if key != "title" && key != "extends" && !slices.Contains(kinds, key) {
+			t.Errorf("no example on the page has %s", key)
+		}
+		if !strings.Contains(string(page), "`"+key+"`") {
+			t.Errorf("the page does not explain %s", key)
+		}
+	}
+	for _, name := range gateway.AppNames() {
+		if !strings.Contains(string(page), "| `"+name+"` |") {
+			t.Errorf("the page does not list %s", name)
+		}
+	}
 }
