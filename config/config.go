@@ -78,6 +78,9 @@ func Load(path string) (*Config, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	cfg, problems, warnings := parse(path, text)
+	if info, err := os.Stat(path); err == nil && info.Mode().Perm()&0o002 != 0 {
+		problems.report("", "every user of this machine can write the file; run: chmod 644 %s", path)
+	}
 	checkFiles(cfg, problems, warnings)
 	return finish(cfg, problems, warnings)
 }
@@ -91,7 +94,10 @@ func LoadStore(path string) (*Config, error) {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	cfg, problems, warnings := parse(path, text)
-	checkFiles(cfg, problems, warnings)
+	if !problems.broken && cfg.Store.URLFile != "" {
+		// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
+		checkFile(fileUse{"store.url_file", &cfg.Store.URLFile, true}, problems.report)
+	}
 	problems.problems = slices.DeleteFunc(problems.problems, func(p Problem) bool {
 		return p.Path != "" && !slices.ContainsFunc([]string{"data_dir", "store", "sessions", "sign_in", "password_hash", "events"},
 			func(section string) bool { return within(p.Path, section) })

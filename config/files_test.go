@@ -178,6 +178,15 @@ func TestFilesThatTheConfigurationNames(t *testing.T) {
 	}
 }
 
+func TestConfigurationThatEverybodyCanChange(t *testing.T) {
+	f := newFolder(t)
+	f.write("doorward.yaml", 0o666, site)
+	_, err := config.Load(filepath.Join(f.dir, "doorward.yaml"))
+	if want := "doorward.yaml:1:1: every user of this machine can write the file; run: chmod 644 doorward.yaml"; err == nil || withoutFolder(err.Error(), f.dir) != want {
+		t.Errorf("Load gave %v, want %s", err, want)
+	}
+}
+
 // TestUnreadableForOthers runs itself as a user without rights, because root may read and write everything.
 func TestUnreadableForOthers(t *testing.T) {
 	if os.Getenv("DOORWARD_TEST_AS_NOBODY") != "" {
