@@ -101,7 +101,7 @@ func (a *acmeClient) start(ctx context.Context) {
 			}
 			return nil, errNoACME
 		},
-		Logger: a.zap,
+		Logger: a.zap.WithOptions(zap.IncreaseLevel(zap.WarnLevel)), // below that it reports its own goroutine
 	})
 }
 

@@ -151,11 +151,12 @@ func (g *Gateway) findSession(next handler) handler {
 
 func (g *Gateway) limit(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
-		release, ok := g.inFlight.enter(x.session != nil)
-		if !ok {
+		var ok bool
+		if x.leave, ok = g.inFlight.enter(x.session != nil); !ok {
+			x.leave = nil
 			return overload("overload")
 		}
-		defer release()
+		defer x.release()
 		if wait := g.limiter.take(x, x.started); wait > 0 {
 			no := refuse(http.StatusTooManyRequests, "rate", "")
 			no.retryAfter = wait

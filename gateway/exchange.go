@@ -37,6 +37,8 @@ type exchange struct {
 	storeDown bool
 	aborted   bool // the answer broke off: the client left, or the application did
 
+	leave func() // gives back the place among the requests under way; nil when there is none to give back
+
 	refused string // why it was refused: the reason of the refusal; empty when let through
 }
 
@@ -67,6 +69,14 @@ func (x *exchange) Write(p []byte) (int, error) {
 
 // Unwrap lets http.ResponseController reach Flush, Hijack and the deadlines of the server's own writer.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
+
+// release gives back the place among the requests under way; a second call does nothing.
+func (x *exchange) release() {
+	if x.leave != nil {
+		x.leave()
+		x.leave = nil
+	}
+}
 
 // handler answers a request or returns an error, which report (refusal.go) turns into status, page and log line.
 type handler func(w http.ResponseWriter, r *http.Request, x *exchange) error

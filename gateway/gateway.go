@@ -57,7 +57,7 @@ type Gateway struct {
 // is served before Run. On an error nothing stays open.
 func New(cfg Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, sockets: deps.Sockets,
-		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits.BodyTimeout)}
+		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
 	if g.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
 		return nil, err

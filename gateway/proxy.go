@@ -56,6 +56,7 @@ type flight struct {
 	// Guarded by streams.mu.
 	prev, next *flight
 	joined     int64 // the sweep in which it joined
+	settled    bool  // counted as endless
 }
 
 func (p *proxy) newFlight() *flight {
@@ -167,16 +168,23 @@ func (f *flight) receive(res *http.Response) error {
 		return f.switchProtocols(res)
 	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
-		f.endless.Store(true)
+		if err := f.streams.settle(f); err != nil {
+			return err
+		}
 	}
-	f.mu.Lock()
-	f.source = res.Body
-	f.mu.Unlock()
-	if f.endless.Load() && f.streams.isClosing() {
-		return errCut
-	}
+	f.begin(res.Body)
 	res.Body = answerBody{f}
 	return nil
+}
+
+// begin notes what is to be closed when the flight is cut.
+func (f *flight) begin(source io.ReadCloser) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.source = source
+	if f.cutOff.Load() { // while the application was being asked
+		source.Close()
+	}
 }
 
 func (f *flight) switchProtocols(res *http.Response) error {
@@ -184,14 +192,11 @@ func (f *flight) switchProtocols(res *http.Response) error {
 	if !ok || !f.upgrade || !strings.EqualFold(res.Header.Get("Upgrade"), "websocket") {
 		return errors.New("upstream switched to a protocol that nobody asked for")
 	}
-	f.endless.Store(true)
-	f.hijacked.Store(true)
-	f.mu.Lock()
-	f.source = both
-	f.mu.Unlock()
-	if f.streams.isClosing() {
-		return errCut
+	if err := f.streams.settle(f); err != nil {
+		return err
 	}
+	f.hijacked.Store(true)
+	f.begin(both)
 	f.x.wroteHeader, f.x.status = true, http.StatusSwitchingProtocols
 	return nil
 }

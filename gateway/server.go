@@ -123,7 +123,7 @@ func (s *server) reload(ctx context.Context, cfg Config) error {
 	}
 	s.conns.setLimit(cfg.Limits.Connections)
 	s.bodyTimeout.Store(int64(cfg.Limits.BodyTimeout))
-	s.streams.configure(cfg.Limits.BodyTimeout)
+	s.streams.configure(cfg.Limits)
 	return nil
 }
 

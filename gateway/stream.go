@@ -21,19 +21,26 @@ type streams struct {
 
 	mu          sync.Mutex
 	first, last *flight
-	count       int
 	closing     bool
+	endless     int // answers to signed-in people that never end by themselves
+	maxEndless  int
 }
 
-// newStreams lets a client pause for at most pause while it takes its answer.
-func newStreams(pause time.Duration) *streams {
+func newStreams(limits LimitsConfig) *streams {
 	s := &streams{}
 	s.tick.Store(1)
-	s.configure(pause)
+	s.configure(limits)
 	return s
 }
 
-func (s *streams) configure(pause time.Duration) { s.pause.Store(max(1, int64(pause/sweepEvery))) }
+// configure takes over how long a client may pause inside its answer, and how many endless answers there may
+// be: as many as connections, though HTTP/2 puts several on one.
+func (s *streams) configure(limits LimitsConfig) {
+	s.pause.Store(max(1, int64(limits.BodyTimeout/sweepEvery)))
+	s.mu.Lock()
+	s.maxEndless = limits.Connections
+	s.mu.Unlock()
+}
 
 // Run sweeps until ctx ends.
 func (s *streams) Run(ctx context.Context) {
@@ -111,7 +118,6 @@ func (s *streams) join(f *flight) {
 		s.first = f
 	}
 	s.last = f
-	s.count++
 	s.mu.Unlock()
 }
 
@@ -129,17 +135,35 @@ func (s *streams) leave(f *flight) {
 		s.last = f.prev
 	}
 	f.prev, f.next = nil, nil
-	s.count--
+	if f.settled {
+		f.settled = false
+		s.endless--
+	}
 	s.mu.Unlock()
 	f.mu.Lock()
 	f.over = true
 	f.mu.Unlock()
 }
 
-func (s *streams) isClosing() bool {
+// settle counts f as an endless answer. A signed-in person's then gives back its place among the requests
+// under way: hundreds of people with an open page are no load, and must not keep others out. Strangers'
+// keep theirs, because nothing else bounds them.
+func (s *streams) settle(f *flight) error {
+	f.endless.Store(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closing
+	switch {
+	case s.closing:
+		return errCut
+	case f.x.session == nil:
+		return nil
+	case s.endless >= s.maxEndless:
+		return overload("streams")
+	}
+	s.endless++
+	f.settled = true
+	f.x.release()
+	return nil
 }
 
 // flightRef is a flight as it was when the list was read; the flight may have been reused since.

@@ -427,3 +427,52 @@ func TestTrailersOfRequests(t *testing.T) {
 		}
 	}
 }
+
+// TestOpenStreamsAreNoLoad: people with an open page keep nobody out, up to a cap of their own.
+func TestOpenStreamsAreNoLoad(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/events" {
+			eventStream(nil)(w, r)
+		}
+	})
+	limits := gateway.LimitsConfig{InFlight: 2, Connections: 6}
+	r := start(t, gateway.Config{Limits: limits}, publicSite(t, up.URL))
+	cookie, _ := r.signIn("ada")
+	client := r.client() // one HTTP/2 connection
+	ask := func(path string) (int, io.Closer) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.url("https", path), nil)
+		must(t, err)
+		req.AddCookie(cookie)
+		res, err := client.Do(req)
+		must(t, err)
+		return res.StatusCode, res.Body
+	}
+	var first io.Closer
+	for i := range 6 {
+		status, body := ask("/events")
+		defer body.Close()
+		if status != http.StatusOK {
+			t.Fatalf("stream %d: got %d, want 200", i, status)
+		}
+		if first == nil {
+			first = body
+		}
+	}
+	if status, body := ask("/"); status != http.StatusOK {
+		t.Errorf("an ordinary request beside 6 streams: got %d, want 200", status)
+	} else {
+		body.Close()
+	}
+	if status, body := ask("/events"); status != http.StatusServiceUnavailable {
+		t.Errorf("one stream too many: got %d, want 503", status)
+	} else {
+		body.Close()
+	}
+	first.Close()
+	eventually(t, 5*time.Second, "a place is free again", func() bool {
+		status, body := ask("/events")
+		defer body.Close()
+		return status == http.StatusOK
+	})
+}

@@ -20,6 +20,11 @@ import (
 // maxUpstreams bounds a site's upstreams, so that a request can note in one word which it tried.
 const maxUpstreams = 64
 
+// idleUpstream is how long an unused connection to an upstream is kept: less than the servers of applications
+// keep theirs (gunicorn 2 s, Apache and Node.js 5 s), or a POST would meet one that is just being closed, and
+// that is a 502, because it must not be sent twice.
+const idleUpstream = 1500 * time.Millisecond
+
 // upstream is one address of an application.
 type upstream struct {
 	name      string // as configured
@@ -94,7 +99,7 @@ func newUpstream(cfg UpstreamConfig, address string, log *slog.Logger) (*upstrea
 		Proxy:                  nil, // an environment variable must not reroute requests that carry identity
 		DialContext:            dial,
 		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        time.Minute,
+		IdleConnTimeout:        idleUpstream,
 		ResponseHeaderTimeout:  cfg.ResponseTimeout,
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true,
