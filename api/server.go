@@ -34,13 +34,15 @@ func Listen(socket string, h *Handler) (*Server, error) {
 	if err := removeStale(socket); err != nil {
 		return nil, err
 	}
-	// The umask closes the moment between making the socket and changing its mode. It is the process's, so a
-	// file made by another goroutine in that moment gets the stricter mode too, which harms none of ours.
-	old := unix.Umask(0o177)
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: socket, Net: "unix"})
-	unix.Umask(old)
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", socket, err)
+	}
+	// Before this the folder's mode (0700) and the peer check keep others out. A umask would close that moment
+	// too, but it is the whole process's, and would take from other goroutines' new folders the right to enter.
+	if err := os.Chmod(socket, 0o600); err != nil {
+		l.Close()
+		return nil, fmt.Errorf("protect %s: %w", socket, err)
 	}
 	s := &Server{listener: l, socket: socket}
 	s.http = &http.Server{
