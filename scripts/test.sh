@@ -26,7 +26,7 @@ go_test() {
 	name=$1
 	shift
 	{ "$GO" test "$@" 2>&1 && echo 0 >"$work/status" || echo 1 >"$work/status"; } |
-		awk -v name="$name" -v left="$work/left-out" -v results="$work/results" -f scripts/testreport.awk
+		awk -v suite="$name" -v left="$work/left-out" -v results="$work/results" -f scripts/testreport.awk
 	[ "$(cat "$work/status")" = 0 ] || fail "$name"
 }
 
