@@ -15,6 +15,7 @@ import (
 // TestBypassCookie attacks the session cookie: ways to plant one, to have it read in two ways, and to make it
 // reach the application.
 func TestBypassCookie(t *testing.T) {
+	t.Parallel()
 	b := startBypass(t)
 	ok := seen("agent GET /ok")
 	cookies := func(lines string) string { return "GET /ok HTTP/1.1\r\nHost: {host}\r\n" + lines + "\r\n\r\n" }
@@ -56,7 +57,7 @@ func TestBypassCookie(t *testing.T) {
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) { b.run(t, a) })
 	}
-	enough(t, b, 55)
+	enough(t, b, 60)
 }
 
 // person is somebody with a browser, as far as cookies go.
@@ -95,6 +96,7 @@ func (b *bypass) ask(t *testing.T, client *http.Client, path string) (int, strin
 
 // TestBypassSession replays public bugs of sign-in and sign-out.
 func TestBypassSession(t *testing.T) {
+	t.Parallel()
 	b := startBypass(t)
 	cookie := func(c *http.Client) string {
 		for _, cookie := range c.Jar.Cookies(&url.URL{Scheme: "https", Host: "help.localhost"}) {

@@ -7,13 +7,14 @@ import (
 
 // TestBypassHost attacks who is meant: Host, TLS server name, absolute form; and what is wanted: the method.
 func TestBypassHost(t *testing.T) {
+	t.Parallel()
 	b := startBypass(t)
 	attacks := append(hosts(), absoluteForms()...)
 	attacks = append(attacks, methods()...)
 	for _, a := range attacks {
 		t.Run(a.name, func(t *testing.T) { b.run(t, a) })
 	}
-	enough(t, b, 80)
+	enough(t, b, 110)
 }
 
 func hosts() []attack {

@@ -108,7 +108,8 @@ func withoutOwnCookies(line string) string {
 // isOwnCookie tells whether piece is a cookie by one of our names, in any spelling that some parser takes for
 // it: other case, quotes and blanks, percent escapes, and the characters that PHP turns into underscores.
 func isOwnCookie(piece string) bool {
-	name, _, _ := strings.Cut(piece, "=")
+	// A cookie without a name is sent as its value alone: "=__Host-doorward=x" would come back as ours.
+	name, _, _ := strings.Cut(strings.TrimLeft(piece, "= \t"), "=")
 	if len(name) < len(ownCookieStem) {
 		return false
 	}

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/doorward/doorward/auth"
+)
+
+// What follows opens the request side's parsers and rules to this package's tests.
+
+// Path is a canonicalised path as tests see it.
+type Path struct {
+	Decoded, Folded, Raw string
+	Others               []string // decoded
+	inner                canonicalPath
+}
+
+// CanonicalPath reads a path at a site that allows classes.
+func CanonicalPath(path string, classes ...string) (Path, error) {
+	allow, err := newPathAllow(PathConfig{Allow: classes}, &App{})
+	if err != nil {
+		return Path{}, err
+	}
+	p, err := canonicalisePath(path, allow)
+	if err != nil {
+		return Path{Raw: p.raw}, err
+	}
+	out := Path{Decoded: p.decoded, Folded: p.folded, Raw: p.raw, inner: p}
+	for _, other := range p.others {
+		out.Others = append(out.Others, other.decoded)
+	}
+	return out, nil
+}
+
+// CanonicalHost is canonicalHost.
+func CanonicalHost(host string) (string, bool) { return canonicalHost(host) }
+
+// AccessPolicy judges as a site does.
+type AccessPolicy struct{ policy *accessPolicy }
+
+// NewAccessPolicy compiles rules.
+func NewAccessPolicy(rules []AccessRule, app *App) (AccessPolicy, error) {
+	p, err := newAccessPolicy(rules, app)
+	return AccessPolicy{p}, err
+}
+
+// Judge returns the verdict in words: allow, public, sign-in or the refusal's reason.
+func (p AccessPolicy) Judge(path Path, s *auth.Session, client netip.Addr) string {
+	switch v := p.policy.judge(path.inner, s, client); {
+	case v.decision == allow && v.public:
+		return "public"
+	case v.decision == allow:
+		return "allow"
+	case v.decision == signIn:
+		return "sign-in"
+	default:
+		return v.reason
+	}
+}
+
+// ClientAddress is clientAddress.
+func ClientAddress(peer netip.Addr, h http.Header, trusted []netip.Prefix) (netip.Addr, error) {
+	return clientAddress(peer, h, trusted)
+}
+
+// ForwardedSecure is forwardedSecure.
+func ForwardedSecure(peer netip.Addr, h http.Header, trusted []netip.Prefix) bool {
+	return forwardedSecure(peer, h, trusted)
+}
+
+// SetForwarded is setForwarded for a client.
+func SetForwarded(out http.Header, client netip.Addr, secure bool, host string) {
+	setForwarded(out, &exchange{client: client, secure: secure}, host)
+}
+
+// SessionToken and CleanCookies are sessionToken and cleanCookies.
+func SessionToken(h http.Header) string { return sessionToken(h) }
+
+// CleanCookies is cleanCookies.
+func CleanCookies(h http.Header) { cleanCookies(h) }
+
+// Answer applies a site's answer rules to h.
+func Answer(h http.Header, cfg SiteConfig, app *App, secure, fromUpstream bool) {
+	cfg.setDefaultsForTest()
+	applyResponseRules(h, &site{answers: newAnswerRules(cfg, app)}, secure, fromUpstream)
+}
+
+func (s *SiteConfig) setDefaultsForTest() {
+	cfg := Config{Sites: []SiteConfig{*s}}
+	cfg.SetDefaults()
+	*s = cfg.Sites[0]
+}
+
+// MendCookie is what becomes of one Set-Cookie line.
+func MendCookie(line string, cfg SiteConfig, app *App, secure bool, now time.Time) string {
+	return newAnswerRules(cfg, app).mendCookie(line, secure, now)
+}
+
+// CleanHeaders is cleanHeaders for a request of path.
+func CleanHeaders(r *http.Request, app *App, path Path) (int, error) {
+	return cleanHeaders(r, app, path.inner)
+}
+
+// FormHolds and PartsHold are formHolds and partsHold.
+func FormHolds(form string, names ...string) bool { return formHolds(form, names) }
+
+// PartsHold is partsHold.
+func PartsHold(body []byte, names ...string) bool { return partsHold(body, names) }
+
+// EncodeValue is encodeValue.
+func EncodeValue(s string) string { return encodeValue(s) }
+
+// MaxLimiterKeys is the limiter's cap.
+const MaxLimiterKeys = maxLimiterKeys
+
+// Limiter is the rate limiter with the time as a parameter.
+type Limiter struct{ l *limiter }
+
+// NewLimiter makes one.
+func NewLimiter(cfg LimitsConfig) Limiter { return Limiter{newLimiter(cfg)} }
+
+// Take takes a token for a session (if not empty) or an address, at a time since the start.
+func (l Limiter) Take(session string, client netip.Addr, at time.Duration) time.Duration {
+	x := &exchange{client: client}
+	if session != "" {
+		x.session = &auth.Session{ID: session}
+	}
+	return l.l.take(x, l.l.started.Add(at))
+}
+
+// Keys counts the buckets, and those that were forgotten to make room.
+func (l Limiter) Keys() (held int, evicted uint64) {
+	for i := range l.l.shards {
+		held += len(l.l.shards[i].buckets)
+	}
+	return held, l.l.evicted.Load()
+}
+
+// InFlight is the load shedder.
+type InFlight struct{ f *inFlight }
+
+// NewInFlight makes one with room for limit requests.
+func NewInFlight(limit int) InFlight { return InFlight{newInFlight(limit)} }
+
+// Enter is enter.
+func (f InFlight) Enter(signedIn bool) (func(), bool) { return f.f.enter(signedIn) }
