@@ -29,7 +29,7 @@ func TestQuickstart(t *testing.T) {
 		follow(t)
 		return
 	}
-	real.Require(t, "unshare", "chroot", "bash", "make", "git", "apt-get", "systemd-sysusers", "runuser", "setpriv", "/usr/bin/chromium", "plackup",
+	real.Require(t, "unshare", "chroot", "bash", "make", "apt-get", "systemd-sysusers", "runuser", "setpriv", "/usr/bin/chromium", "plackup",
 		"/usr/sbin/rt-setup-database-5", "/var/lib/dbconfig-common/sqlite3/request-tracker5/rtdb")
 	if os.Geteuid() != 0 {
 		real.Missing(t, "docs/quickstart.md is followed as root only")

@@ -42,6 +42,16 @@ type tracker struct {
 // startTracker starts RT for a Doorward on publicPort. It listens when this returns.
 func startTracker(t *testing.T, publicPort int) *tracker {
 	t.Helper()
+	r := installTracker(t, publicPort)
+	r.grantRights(t)
+	r.Process = real.Start(t, "request-tracker", r.serve())
+	r.AwaitListening(r.address, time.Minute)
+	return r
+}
+
+// installTracker lays out everything that startTracker starts.
+func installTracker(t *testing.T, publicPort int) *tracker {
+	t.Helper()
 	real.Require(t, "plackup", rtServer, rtSetup, rtData)
 	dir := real.Folder(t)
 	r := &tracker{dir: dir, address: fmt.Sprintf("127.0.0.1:%d", real.FreePort(t)), secret: rand.Text() + rand.Text()}
@@ -64,7 +74,6 @@ Set($Organization, 'desk.localhost');
 Set($WebDomain, 'localhost');
 Set($WebPort, %[1]d);
 Set($WebBaseURL, 'https://localhost:%[1]d');
-Set($WebPath, '');
 Set($DatabaseType, 'SQLite');
 Set($DatabaseName, '%[2]s/rtdb');
 Set($LogToSyslog, undef);
@@ -78,11 +87,13 @@ $RT::MasonSessionDir = '%[2]s/sessions';
 		t.Fatal(err)
 	}
 	r.give(t, dir)
-	r.grantRights(t)
-	r.Process = real.Start(t, "request-tracker", r.command("plackup", "-s", "Starlet", "--host", "127.0.0.1",
-		"--port", strings.TrimPrefix(r.address, "127.0.0.1:"), "--max-workers=3", filepath.Join(dir, "doorward.psgi")))
-	r.AwaitListening(r.address, time.Minute)
 	return r
+}
+
+// serve is the command of docs/request-tracker.md, with a log of RT's requests.
+func (r *tracker) serve() *exec.Cmd {
+	return r.command("plackup", "-E", "deployment", "--access-log", filepath.Join(r.dir, "access.log"), "-s", "Starlet", "--host", "127.0.0.1",
+		"--port", strings.TrimPrefix(r.address, "127.0.0.1:"), "--max-workers", "3", filepath.Join(r.dir, "doorward.psgi"))
 }
 
 // command runs a program of RT's as the user that RT has on Debian, when the test is root.

@@ -91,7 +91,7 @@ func refuseParameters(t *testing.T, r *tracker, d *real.Doorward, client *http.C
 		{"login page, query", "GET", "/NoAuth/Login.html?user=root&pass=password", "", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := r.requests("HTTP/1")
+			before := r.requests(t, "HTTP/1")
 			got := send(t, client, c.method, d.URL+c.path, c.body, c.change)
 			if got.status != http.StatusForbidden && got.status != http.StatusBadRequest {
 				t.Errorf("signed in: status %d, want 403 (or 400): %s", got.status, got.body)
@@ -100,7 +100,7 @@ func refuseParameters(t *testing.T, r *tracker, d *real.Doorward, client *http.C
 			if stranger.status < 300 {
 				t.Errorf("a stranger: status %d, want a refusal", stranger.status)
 			}
-			if n := r.requests("HTTP/1") - before; n != 0 {
+			if n := r.requests(t, "HTTP/1") - before; n != 0 {
 				t.Errorf("RT saw %d of the requests, want none", n)
 			}
 		})
@@ -131,9 +131,8 @@ func TestPersonChanges(t *testing.T) {
 	if got := who(); got[0] != "bea" {
 		t.Errorf("after bea signed in RT's page sees %q", got[0])
 	}
-	lines := strings.Split(r.Log(), "\n")
 	seen := false
-	for _, line := range lines {
+	for line := range strings.SplitSeq(r.access(t), "\n") {
 		if strings.Contains(line, "- bea [") {
 			seen = true
 		}
@@ -142,7 +141,7 @@ func TestPersonChanges(t *testing.T) {
 		}
 	}
 	if !seen {
-		t.Errorf("no request of bea's in RT's log:\n%s", r.Log())
+		t.Errorf("no request of bea's in RT's log:\n%s", r.access(t))
 	}
 }
 

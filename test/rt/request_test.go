@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -104,10 +106,21 @@ func (r *tracker) asDoorward(secret, name, roles string) func(*http.Request) {
 	}
 }
 
-// requests counts the requests for paths that contain marker which RT has seen.
-func (r *tracker) requests(marker string) int {
+// access is RT's log of requests: address, person, line, status.
+func (r *tracker) access(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(r.dir, "access.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// requests counts the requests with marker in their line that RT has seen.
+func (r *tracker) requests(t *testing.T, marker string) int {
+	t.Helper()
 	n := 0
-	for line := range strings.SplitSeq(r.Log(), "\n") {
+	for line := range strings.SplitSeq(r.access(t), "\n") {
 		if strings.Contains(line, `HTTP/1.`) && strings.Contains(line, marker) {
 			n++
 		}
