@@ -34,11 +34,12 @@ func TestReload(t *testing.T) {
 		t.Errorf("the session after the reload: got %d %q", status, body)
 	}
 	for name, bad := range map[string]string{
-		"not YAML":         "sites: [",
-		"unknown key":      string(text) + "    acess: []\n",
-		"other listener":   strings.Replace(string(text), `https: ["127.0.0.1:0"]`, `https: ["127.0.0.2:0"]`, 1),
-		"other data_dir":   strings.Replace(string(text), "/data\n", "/data2\n", 1),
-		"missing key file": string(text) + "    tls: {certificate: /nonexistent.pem, key: /nonexistent.key}\n",
+		"not YAML":             "sites: [",
+		"unknown key":          string(text) + "    acess: []\n",
+		"other listener":       strings.Replace(string(text), `https: ["127.0.0.1:0"]`, `https: ["127.0.0.2:0"]`, 1),
+		"other data_dir":       strings.Replace(string(text), "/data\n", "/data2\n", 1),
+		"other header timeout": string(text) + "limits: {header_timeout: 7s}\n",
+		"missing key file":     string(text) + "    tls: {certificate: /nonexistent.pem, key: /nonexistent.key}\n",
 	} {
 		r.write(bad)
 		if err := r.ReloadFile(context.Background(), operator); err == nil {
@@ -61,7 +62,7 @@ func TestReload(t *testing.T) {
 			}
 		}
 	}
-	if count["config.reload"] != 1 || count["config.reload-refused"] != 5 {
-		t.Errorf("journal: got %v, want 1 reload and 5 refused", count)
+	if count["config.reload"] != 1 || count["config.reload-refused"] != 6 {
+		t.Errorf("journal: got %v, want 1 reload and 6 refused", count)
 	}
 }
