@@ -4,7 +4,6 @@ package real
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -61,24 +60,29 @@ func Repository(t testing.TB) string {
 	return root
 }
 
-// build makes the doorward program once for each test process, in a folder that the system's own cleaning removes.
+// programFolder is where this test process keeps the doorward program that it built.
+func programFolder() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("doorward-real-%d", os.Getpid()))
+}
+
+// build makes the doorward program once for each test process.
 var build = sync.OnceValues(func() (string, error) {
 	_, file, _, _ := runtime.Caller(0)
-	dir, err := os.MkdirTemp("", "doorward-real-")
-	if err != nil {
+	// Servers that run as another user must be able to reach what lies beside it.
+	if err := os.Mkdir(programFolder(), 0o755); err != nil {
 		return "", err
 	}
-	program := filepath.Join(dir, "doorward")
+	program := filepath.Join(programFolder(), "doorward")
 	cmd := exec.Command("go", "build", "-o", program, "./cmd/doorward")
 	cmd.Dir = filepath.Dir(filepath.Dir(filepath.Dir(file)))
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", errors.Join(fmt.Errorf("build doorward: %w\n%s", err, out), os.RemoveAll(dir))
+		return "", fmt.Errorf("build doorward: %w\n%s", err, out)
 	}
-	// Servers that run as another user must be able to reach what lies beside it.
-	return program, os.Chmod(dir, 0o755)
+	return program, nil
 })
 
-// Program is the path of the doorward program, built from the source that the tests belong to.
+// Program is the path of the doorward program, built from the source that the tests belong to. A package that uses it
+// calls RemoveProgram at the end of its TestMain.
 func Program(t testing.TB) string {
 	t.Helper()
 	program, err := build()
@@ -88,11 +92,9 @@ func Program(t testing.TB) string {
 	return program
 }
 
-// RemoveProgram deletes what Program built. A package's TestMain calls it last.
+// RemoveProgram deletes what Program built, if it built anything.
 func RemoveProgram() {
-	if program, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(program)) // left behind it costs disk space, not the tests' result
-	}
+	_ = os.RemoveAll(programFolder()) // left behind it costs disk space, not the tests' result
 }
 
 // Folder is a new folder below the system's temporary one that every user may pass through, deleted at the end of the

@@ -93,7 +93,7 @@ func TestNamesThatRTWouldMisread(t *testing.T) {
 		{"Bea", "agent", "bea"},
 		{"zoë", "user", "zoë"},
 		{"zo%C3%AB", "user", "zoë"}, // as Doorward writes it
-		{"14", "owner", ""}, // root's number
+		{"14", "owner", ""},         // root's number
 		{"1", "owner", ""},
 		{"", "owner", ""},
 		{"root", "agent", ""},
