@@ -54,6 +54,7 @@ type collector struct {
 
 	build, requests, refused, panics, headersDropped       *prometheus.Desc
 	connectionsOpen, connectionsRefused, connectionsClosed *prometheus.Desc
+	streamsCut, protocolFaults                             *prometheus.Desc
 	appended, written, dropped, failed, queued             *prometheus.Desc
 	sessions, signIns, signInQueue, storeAway              *prometheus.Desc
 	upstreamHealthy, upstreamRequests, upstreamFailures    *prometheus.Desc
@@ -74,6 +75,8 @@ func newCollector(c *Console) *collector {
 		connectionsOpen:    name("connections_open", "Connections open at the gateway."),
 		connectionsRefused: name("connections_refused_total", "Connections that were refused because the limit was reached."),
 		connectionsClosed:  name("connections_evicted_total", "Connections that never finished a request and were closed for newcomers at the limit."),
+		streamsCut:         name("streams_cut_total", "Answers that the gateway ended: session revoked, site removed, shutdown, or a client that took nothing."),
+		protocolFaults:     name("protocol_faults_total", "Handshakes and requests that made no sense as TLS or HTTP."),
 		appended:           name("events_appended_total", "Events taken into the event log's queue."),
 		written:            name("events_written_total", "Events written to the event store."),
 		dropped:            name("events_dropped_total", "Events lost because the queue was full."),
@@ -94,7 +97,7 @@ func newCollector(c *Console) *collector {
 // Describe sends what Collect may send.
 func (m *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.build, m.requests, m.refused, m.panics, m.headersDropped, m.connectionsOpen,
-		m.connectionsRefused, m.connectionsClosed, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
+		m.connectionsRefused, m.connectionsClosed, m.streamsCut, m.protocolFaults, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
 		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests,
 		m.consoleConnections} {
 		to <- d
@@ -144,6 +147,8 @@ func (m *collector) collectTraffic(counter sendCounter, gauge sendGauge) {
 	gauge(m.connectionsOpen, float64(traffic.ConnectionsOpen))
 	counter(m.connectionsRefused, traffic.ConnectionsRefused)
 	counter(m.connectionsClosed, traffic.ConnectionsEvicted)
+	counter(m.streamsCut, traffic.StreamsCut)
+	counter(m.protocolFaults, traffic.ProtocolFaults)
 }
 
 func (m *collector) collectEvents(counter sendCounter, gauge sendGauge) {
