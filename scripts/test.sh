@@ -91,7 +91,7 @@ fuzz() {
 real() {
 	say "real components"
 	# One package at a time: each starts servers and browsers of its own.
-	go_test real -C test -v -timeout 45m -p 1 ./...
+	go_test real -C test -v -timeout 25m -p 1 ./...
 }
 
 finish() {
