@@ -10,6 +10,10 @@ import (
 // allowed at all.
 const maxDecodings = 3
 
+// maxReadings caps the readings of one path: each costs as much as a whole ordinary path, and no honest one
+// mixes more than two or three classes.
+const maxReadings = 12
+
 // addReadings works out what else a back end may understand by p, and refuses p when one of the readings is
 // one that no path may have, or leads to our own pages.
 func (p *canonicalPath) addReadings(t traits, allow pathAllow) error {
@@ -28,6 +32,9 @@ func (p *canonicalPath) addReadings(t traits, allow pathAllow) error {
 	texts = vary(texts, func(s string) string { return strings.ReplaceAll(s, `\`, "/") })
 	texts = vary(texts, cutPath)
 	texts = vary(texts, stripParameters)
+	if len(texts) > maxReadings {
+		return ambiguous("path-readings")
+	}
 	own := hasOwnPrefix(p.folded)
 	for _, text := range texts[1:] {
 		text = collapseSlashes(text)
