@@ -23,10 +23,9 @@ func dayOf(t time.Time) day {
 	return day(d)
 }
 
-func (d day) start() int64           { return int64(d) * dayMicros }
-func (d day) time() time.Time        { return time.UnixMicro(d.start()).UTC() }
-func (d day) String() string         { return d.time().Format(time.DateOnly) }
-func (d day) contains(at int64) bool { return at >= d.start() && at < (d+1).start() }
+func (d day) start() int64    { return int64(d) * dayMicros }
+func (d day) time() time.Time { return time.UnixMicro(d.start()).UTC() }
+func (d day) String() string  { return d.time().Format(time.DateOnly) }
 
 func parseDay(text string) (day, bool) {
 	t, err := time.Parse(time.DateOnly, text)

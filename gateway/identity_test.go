@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -26,22 +27,23 @@ func verifyAssertion(jwks []byte, assertion string) (map[string]any, error) {
 	if err := json.Unmarshal(jwks, &set); err != nil {
 		return nil, err
 	}
-	signed, err := jose.ParseSigned(assertion, []jose.SignatureAlgorithm{jose.ES256})
+	signed, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{jose.ES256})
 	if err != nil {
 		return nil, err
 	}
-	for _, key := range set.Key(signed.Signatures[0].Header.KeyID) {
-		if _, ok := key.Key.(*ecdsa.PublicKey); !ok {
-			return nil, errors.New("the key set holds more than public keys")
-		}
-		payload, err := signed.Verify(key)
-		if err != nil {
-			return nil, err
-		}
-		var claims map[string]any
-		return claims, json.Unmarshal(payload, &claims)
+	keys := set.Key(signed.Signatures[0].Header.KeyID)
+	if len(keys) != 1 {
+		return nil, fmt.Errorf("the assertion's key is published %d times", len(keys))
 	}
-	return nil, errors.New("the assertion's key is not published")
+	if _, ok := keys[0].Key.(*ecdsa.PublicKey); !ok {
+		return nil, errors.New("the key set holds more than public keys")
+	}
+	payload, err := signed.Verify(keys[0])
+	if err != nil {
+		return nil, err
+	}
+	var claims map[string]any
+	return claims, json.Unmarshal(payload, &claims)
 }
 
 // TestIdentitySecret: a generated secret stays; the first line of a given file is sent; bad files are refused.
