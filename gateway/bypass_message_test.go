@@ -189,6 +189,7 @@ func pipelines() []attack {
 		{name: "pipelined", request: get("/ok") + get("/admin") + anonymous("/ok") + get("/ok?2"), want: "200 403 401 200", seen: seen("agent GET /ok", "agent GET /ok?2")},
 		{name: "identity does not carry over", request: get("/ok") + anonymous("/static/x"), want: "200 200", seen: seen("agent GET /ok", "- GET /static/x")},
 		{name: "pipelined after a refusal", request: get("/a%2Fb") + get("/ok"), want: "400 200", seen: seen("agent GET /ok")},
+		{name: "interim answer", request: get("/early") + get("/ok"), want: "103 200 200", seen: seen("agent GET /early", "agent GET /ok")},
 		{name: "pipelined after close", request: with("Connection: close") + get("/ok?2"), want: "200 close", seen: seen("agent GET /ok")},
 		{name: "websocket that is not taken up", request: "GET /ws HTTP/1.1\r\nHost: {host}\r\n{agent}Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n" + get("/admin"),
 			want: "200 403", seen: seen("agent GET /ws")},

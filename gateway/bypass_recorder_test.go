@@ -103,6 +103,10 @@ func (up *recorder) serve(conn net.Conn) {
 		if r.method != "HEAD" {
 			answer += "ok"
 		}
+		if r.target == "/early" {
+			answer = "HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\nServer: Leaky/1.0\r\nX-Desk-Secret: leaked\r\n" +
+				"Set-Cookie: __Host-doorward=planted; Path=/; Secure\r\n\r\n" + answer
+		}
 		if _, err := io.WriteString(conn, answer); err != nil {
 			return
 		}

@@ -94,6 +94,15 @@ func FuzzPath(f *testing.F) {
 			f.Add(seed, classes)
 		}
 	}
+	for _, attacks := range [][]attack{refusedPaths(), foldedPaths(), passedPaths(), loosePaths()} {
+		for _, a := range attacks {
+			if _, rest, ok := strings.Cut(a.request, " "); ok {
+				target, _, _ := strings.Cut(rest, " HTTP/")
+				target, _, _ = strings.Cut(target, "?")
+				f.Add(target, uint8(15))
+			}
+		}
+	}
 	classNames := []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}
 	policy, err := gateway.NewAccessPolicy([]gateway.AccessRule{{Path: "/admin", Deny: true}, {Path: "/static", Public: true}}, &gateway.App{})
 	if err != nil {
