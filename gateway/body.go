@@ -40,6 +40,13 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		no.close = true
 		return n, no
 	}
+	if err != nil && err != io.EOF {
+		// What the server's own reader cannot make out (RFC 9112 7.1), or a client that is gone: no fault of the
+		// application's, whose name a 502 would bear.
+		no := refuse(http.StatusBadRequest, "body-malformed", "")
+		no.close = true
+		return n, no
+	}
 	if err == io.EOF {
 		// The server now watches the connection for the client's departure; the deadline must not end that.
 		_ = b.deadline.SetReadDeadline(time.Time{})
