@@ -37,6 +37,8 @@ type exchange struct {
 	storeDown bool
 	aborted   bool // the answer broke off: the client left, or the application did
 
+	interim bool // the client knows interim answers: it speaks HTTP/1.1 or later
+
 	leave func() // gives back the place among the requests under way; nil when there is none to give back
 
 	refused string // why it was refused: the reason of the refusal; empty when let through
@@ -51,7 +53,11 @@ func (x *exchange) WriteHeader(status int) {
 		x.wroteHeader = true
 		x.status = status
 	} else {
-		// An application's interim answer has not been through the answer's rules: only preload hints pass.
+		// An application's interim answer has not been through the answer's rules: only preload hints pass, and
+		// only to clients that know of interim answers (RFC 9110 15.2); others take the first for the last.
+		if status != http.StatusEarlyHints || !x.interim {
+			return
+		}
 		maps.DeleteFunc(x.w.Header(), func(name string, _ []string) bool { return name != "Link" })
 	}
 	x.w.WriteHeader(status)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -41,6 +42,7 @@ type flight struct {
 	x       *exchange
 	err     error // why there is no answer from the application
 	upgrade bool  // the client asked for a websocket, and may
+	answer  *http.Response
 
 	writing  atomic.Int64 // the sweep in which a write to the client began; 0 = none
 	cutOff   atomic.Bool
@@ -85,6 +87,7 @@ func (p *proxy) serve(w http.ResponseWriter, r *http.Request, x *exchange) error
 	if !strings.HasPrefix(x.path.raw, "/") || strings.HasPrefix(x.path.raw, "//") {
 		return refuse(http.StatusBadRequest, "path-ambiguous", "")
 	}
+	x.interim = r.ProtoAtLeast(1, 1)
 	f := p.flights.Get().(*flight)
 	f.start(x, upgrade)
 	p.streams.join(f)
@@ -109,7 +112,7 @@ func (f *flight) start(x *exchange, upgrade bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.generation++
-	f.x, f.err, f.upgrade, f.source, f.over = x, nil, upgrade, nil, false
+	f.x, f.err, f.upgrade, f.answer, f.source, f.over = x, nil, upgrade, nil, nil, false
 	f.writing.Store(0)
 	f.cutOff.Store(false)
 	f.endless.Store(false)
@@ -163,6 +166,9 @@ func (f *flight) receive(res *http.Response) error {
 	if f.ended() {
 		return refuse(http.StatusUnauthorized, "session-ended", "")
 	}
+	if res.StatusCode < http.StatusContinue {
+		return fmt.Errorf("upstream answered with status %03d, which there is not", res.StatusCode) // net/http panics on it
+	}
 	applyResponseRules(res.Header, f.x.site, f.x.secure, true)
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return f.switchProtocols(res)
@@ -172,6 +178,8 @@ func (f *flight) receive(res *http.Response) error {
 			return err
 		}
 	}
+	res.Trailer = nil // see answerBody.Read
+	f.answer = res
 	f.begin(res.Body)
 	res.Body = answerBody{f}
 	return nil

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -227,6 +228,10 @@ func (b answerBody) Read(p []byte) (int, error) {
 	n, err := f.source.Read(p)
 	if f.cutOff.Load() {
 		return 0, errCut
+	}
+	if err == io.EOF {
+		// Trailers come after the answer's rules were applied: a Set-Cookie among them would not have met them.
+		f.answer.Trailer = nil
 	}
 	f.writing.Store(f.streams.tick.Load())
 	return n, err
