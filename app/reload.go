@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
@@ -45,11 +46,15 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	if err := unchangeable(a.cfg, cfg); err != nil {
 		return err
 	}
+	swapConsole, err := a.console.Prepare(cfg.Console)
+	if err != nil {
+		return fmt.Errorf("reload console: %w", err)
+	}
 	if err := a.gateway.Reload(ctx, cfg.Gateway); err != nil {
 		return fmt.Errorf("reload gateway: %w", err)
 	}
 	a.auth.Reload(cfg.Auth)
-	a.console.Reload(cfg.Console)
+	swapConsole()
 	a.cfg = cfg
 	return nil
 }
@@ -78,6 +83,8 @@ func unchangeable(old, new *config.Config) error {
 		{"data_dir", old.DataDir != new.DataDir},
 		{"store", old.Store != new.Store},
 		{"events", old.Events != new.Events},
+		{"log", old.Log != new.Log},
+		{"console.listen", !slices.Equal(old.Console.Listen, new.Console.Listen)},
 	} {
 		if s.changed {
 			return fmt.Errorf("%s cannot change while running; restart to use it", s.key)

@@ -37,6 +37,7 @@ func TestReload(t *testing.T) {
 		"not YAML":             "sites: [",
 		"unknown key":          string(text) + "    acess: []\n",
 		"other listener":       strings.Replace(string(text), `https: ["127.0.0.1:0"]`, `https: ["127.0.0.2:0"]`, 1),
+		"other console":        strings.Replace(string(text), "console:\n  listen: [\"127.0.0.1:0\"]", "console:\n  listen: [\"127.0.0.1:1\"]", 1),
 		"other data_dir":       strings.Replace(string(text), "/data\n", "/data2\n", 1),
 		"other header timeout": string(text) + "limits: {header_timeout: 7s}\n",
 		"missing key file":     string(text) + "    tls: {certificate: /nonexistent.pem, key: /nonexistent.key}\n",
@@ -62,7 +63,7 @@ func TestReload(t *testing.T) {
 			}
 		}
 	}
-	if count["config.reload"] != 1 || count["config.reload-refused"] != 6 {
-		t.Errorf("journal: got %v, want 1 reload and 6 refused", count)
+	if count["config.reload"] != 1 || count["config.reload-refused"] != 7 {
+		t.Errorf("journal: got %v, want 1 reload and 7 refused", count)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -126,7 +127,20 @@ func newSettings(cfg Config) (*settings, error) {
 const minToken = 16 // characters
 
 func readToken(path string) (string, error) {
-	text, err := os.ReadFile(path)
+	// A pipe would keep the reader waiting for ever.
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("read metrics token: %w", err)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("read metrics token: %w", err)
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, 4096))
 	if err != nil {
 		return "", fmt.Errorf("read metrics token: %w", err)
 	}
@@ -138,15 +152,14 @@ func readToken(path string) (string, error) {
 	return token, nil
 }
 
-// Reload takes over hosts and token. The listen addresses stay: they can change only with a restart. On an
-// error, which is logged, the old settings stay in force.
-func (c *Console) Reload(cfg Config) {
+// Prepare builds what a reload changes, hosts and token, and returns the function that takes it over. The
+// listen addresses can change only with a restart.
+func (c *Console) Prepare(cfg Config) (swap func(), err error) {
 	s, err := newSettings(cfg)
 	if err != nil {
-		c.deps.Log.Error("reload console", slog.Any("error", err))
-		return
+		return nil, err
 	}
-	c.settings.Store(s)
+	return func() { c.settings.Store(s) }, nil
 }
 
 // Run serves until ctx ends, then gives requests three seconds to finish. It may be called once.

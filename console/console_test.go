@@ -112,7 +112,7 @@ func TestOnlyItsOwnHostsAreServed(t *testing.T) {
 			}
 		}
 	}
-	r.console.Reload(console.Config{Hosts: []string{"console.example"}})
+	r.reload(t, console.Config{Hosts: []string{"console.example"}})
 	if answer, _ := r.send(t, http.MethodGet, "/healthz", nil, "Host", "console.example"); answer.StatusCode != 200 {
 		t.Errorf("a host after a reload: got %d, want 200", answer.StatusCode)
 	}
@@ -376,8 +376,18 @@ func TestMetricsTokenIsForPeersElsewhere(t *testing.T) {
 			t.Errorf("peer %s, Authorization %q: got %d, want %d", test.peer, test.authorization, got, test.want)
 		}
 	}
-	r.console.Reload(console.Config{Hosts: []string{"localhost"}})
+	r.reload(t, console.Config{Hosts: []string{"localhost"}})
 	if got := ask("192.0.2.7:5000", "Bearer "); got != 403 {
 		t.Errorf("an empty token when none is set: got %d, want 403", got)
 	}
+}
+
+// reload takes over cfg as the running app does.
+func (r *running) reload(t *testing.T, cfg console.Config) {
+	t.Helper()
+	swap, err := r.console.Prepare(cfg)
+	if err != nil {
+		t.Fatalf("prepare console: %v", err)
+	}
+	swap()
 }
