@@ -232,11 +232,11 @@ func (c *Console) forOperators(next handler) handler {
 
 // isNavigation tells a person's visit from a program's call (demo.md, status codes).
 func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
 	}
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }

@@ -113,6 +113,9 @@ func (g *Gateway) canonicalise(next handler) handler {
 		}
 		x.path = path
 		x.token = sessionToken(r.Header)
+		if x.token == "" && path.decoded == signOutPath {
+			x.tokens = sessionTokens(r.Header)
+		}
 		dropped, err := cleanHeaders(r, x.site.app, path)
 		if dropped > 0 {
 			g.counters.droppedHeaders.Add(uint64(dropped))
@@ -170,11 +173,22 @@ func (g *Gateway) limit(next handler) handler {
 // application's own exceptions come with its folder).
 func (g *Gateway) refuseForgery(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
-		if err := g.crossOrigin.Check(r); err != nil {
+		if g.crossOrigin.Check(r) != nil || changesState(r.Method) && x.secure && fromPlainHTTP(r) {
 			return refuse(http.StatusForbidden, "cross-site", "This request was started by another site, so it was not carried out.")
 		}
 		return next(w, r, x)
 	}
+}
+
+func changesState(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
+}
+
+// fromPlainHTTP tells that the page which started the request came without TLS. CrossOriginProtection compares
+// hosts only, but whoever sits on the network can write such a page in any host's name.
+func fromPlainHTTP(r *http.Request) bool {
+	scheme, _, _ := strings.Cut(r.Header.Get("Origin"), "://")
+	return strings.EqualFold(scheme, "http")
 }
 
 // ownPrefix is where our own pages live at every site. Any other spelling of it belongs to nobody, or an
@@ -193,6 +207,9 @@ func (g *Gateway) ownPages(next handler) handler {
 		w.Header().Set("X-Request-Id", x.id)
 		if x.path.decoded == ownPrefix+"jwks.json" {
 			return g.keys.serve(w, r)
+		}
+		if err := g.prepareSignOut(r, x); err != nil {
+			return err
 		}
 		ctx := pages.Visit(r.Context(), pages.Visitor{
 			Address: x.client, Host: x.host, Site: x.site.name, RequestID: x.id, Token: x.token, Session: x.session,
@@ -234,13 +251,14 @@ func (x *exchange) askToSignIn(r *http.Request) error {
 }
 
 // isNavigation tells a person's visit from a script's call (demo.md): Sec-Fetch-Mode is set by the browser
-// and cannot be set by a page's script; clients that send none are judged by what they accept.
+// and cannot be set by a page's script; clients that send none are judged by what they accept. A form that
+// is sent after the session's end is a navigation too: the person needs the sign-in page, not a bare 401.
 func isNavigation(r *http.Request) bool {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
 	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
 		return mode == "navigate"
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
 	}
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }

@@ -27,8 +27,9 @@ type exchange struct {
 	client   netip.Addr // the client's address, after trusted proxies
 	secure   bool       // the client's side speaks TLS, here or at a trusted proxy
 	site     *site
-	host     string // canonical, without port
-	token    string // the session cookie's value; empty without one, or with several
+	host     string   // canonical, without port
+	token    string   // the session cookie's value; empty without one, or with several
+	tokens   []string // of several session cookies, when somebody signs out
 	path     canonicalPath
 	session  *auth.Session  // nil while not signed in
 	identity *identityEntry // what the application is told of the session

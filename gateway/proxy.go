@@ -130,7 +130,7 @@ func (p *proxy) mayUpgrade(r *http.Request, x *exchange) (bool, error) {
 	if r.Method != http.MethodGet || !p.declaresWebSocket(x.path.decoded) {
 		return false, refuse(http.StatusForbidden, "websocket-undeclared", "")
 	}
-	if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) {
+	if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) || x.secure && fromPlainHTTP(r) {
 		return false, refuse(http.StatusForbidden, "cross-site", "")
 	}
 	return true, nil

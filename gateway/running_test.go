@@ -198,12 +198,14 @@ func (r *running) get(path string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// signIn makes an account and a session at localhost; it returns the session cookie and the session's id.
-func (r *running) signIn(name string) (*http.Cookie, string) {
+// signIn makes a user's account and a session at localhost; it returns the session cookie and the session's id.
+func (r *running) signIn(name string) (*http.Cookie, string) { return r.signInAs(name, auth.User) }
+
+func (r *running) signInAs(name string, role auth.Role) (*http.Cookie, string) {
 	r.t.Helper()
 	const password = "seventeen letters"
 	_, err := r.auth.AddPrincipal(r.t.Context(), auth.Actor{Name: "test", Origin: "local"},
-		auth.NewPrincipal{Name: name, Roles: []auth.Role{auth.User}, Password: password})
+		auth.NewPrincipal{Name: name, Roles: []auth.Role{role}, Password: password})
 	must(r.t, err)
 	token, session, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
 		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, time.Now())
