@@ -39,7 +39,7 @@ func (g *Gateway) chain() handler {
 
 // ServeHTTP judges one request by the policy in force when it arrived.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, id: newRequestID(), started: time.Now(), policy: g.policy.Load(), conn: connOf(r)}
+	x := &exchange{w: w, id: newRequestID(), started: time.Now(), policy: g.policy.Load(), conn: connOf(r), last: endsConnection(r)}
 	if err := g.handle(x, r, x); err != nil {
 		// record has answered already; what is left is the order to break the connection.
 		panic(http.ErrAbortHandler)

@@ -40,6 +40,8 @@ type exchange struct {
 
 	interim bool // the client knows interim answers: it speaks HTTP/1.1 or later
 
+	last bool // nothing that follows on the connection is read: see endsConnection
+
 	leave func() // gives back the place among the requests under way; nil when there is none to give back
 
 	refused string // why it was refused: the reason of the refusal; empty when let through
@@ -53,6 +55,9 @@ func (x *exchange) WriteHeader(status int) {
 	if status >= 200 || status == http.StatusSwitchingProtocols {
 		x.wroteHeader = true
 		x.status = status
+		if x.last && status != http.StatusSwitchingProtocols {
+			x.w.Header().Set("Connection", "close")
+		}
 	} else {
 		// An application's interim answer has not been through the answer's rules: only preload hints pass, and
 		// only to clients that know of interim answers (RFC 9110 15.2); others take the first for the last.
@@ -84,6 +89,12 @@ func (x *exchange) release() {
 		x.leave = nil
 	}
 }
+
+// endsConnection says that the answer to r must be the connection's last. A request with Content-Length and
+// Transfer-Encoding is read by the second alone, but a proxy in front that went by the first disagrees about
+// where the next request begins (RFC 9112 6.1). net/http hides whether there was a Content-Length, so every
+// chunked request counts; browsers send none over HTTP/1.
+func endsConnection(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
 
 // handler answers a request or returns an error, which report (refusal.go) turns into status, page and log line.
 type handler func(w http.ResponseWriter, r *http.Request, x *exchange) error

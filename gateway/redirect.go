@@ -17,7 +17,7 @@ type redirector struct {
 
 // ServeHTTP writes an access event for each request, like the chain.
 func (rd *redirector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{w: w, id: newRequestID(), started: time.Now(), policy: rd.g.policy.Load(), conn: connOf(r)}
+	x := &exchange{w: w, id: newRequestID(), started: time.Now(), policy: rd.g.policy.Load(), conn: connOf(r), last: endsConnection(r)}
 	h := rd.g.record(rd.g.recoverPanic(rd.g.clientAddress(rd.answer)))
 	if err := h(x, r, x); err != nil {
 		panic(http.ErrAbortHandler)
