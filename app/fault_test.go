@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
@@ -42,9 +43,31 @@ func postgresReadOnly(t *testing.T) (store.Config, func(), func()) {
 					t.Fatalf("%s: %v", statement, err)
 				}
 			}
+			awaitSetting(t, url, value)
 		}
 	}
 	return store.Config{URLFile: storetest.URLFile(t, url)}, set("on"), set("off")
+}
+
+// awaitSetting waits until the server has taken the setting over: pg_reload_conf only asks for it.
+func awaitSetting(t *testing.T, url, want string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		db, err := sql.Open("pgx", url) // a new session: what the ones before were told is theirs
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		err = db.QueryRow("SHOW default_transaction_read_only").Scan(&got)
+		db.Close()
+		if err == nil && got == want {
+			time.Sleep(100 * time.Millisecond) // the sessions that are open hear of it at the same time, but each by itself
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("default_transaction_read_only: got %q, %v, want %s", got, err, want)
+		}
+	}
 }
 
 // TestStoreFaults: while the database is away sign-in is closed and administrators' sessions with it, what
