@@ -38,10 +38,11 @@ func (a *Auth) checkStore(now time.Time) bool {
 	result := make(chan error, 1)
 	go func() {
 		// In its own goroutine because a hanging disk does not look at deadlines.
-		defer a.health.checking.Store(false)
 		ctx, cancel := context.WithTimeout(context.Background(), pingLimit)
 		defer cancel()
-		result <- a.db.Ping(ctx)
+		err := a.db.Ping(ctx)
+		a.health.checking.Store(false) // before the result is known, or whoever waits for it could not check again
+		result <- err
 	}()
 	timer := time.NewTimer(pingLimit + time.Second)
 	defer timer.Stop()
