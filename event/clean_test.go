@@ -200,7 +200,7 @@ func checkText(t *testing.T, text string, limit int, lines bool) {
 		t.Errorf("%q: %d bytes, want at most %d of UTF-8", text, len(text), limit)
 	}
 	for _, r := range text {
-		if unicode.Is(unicode.C, r) && !unicode.Is(unicode.Co, r) && !(lines && (r == '\n' || r == '\t')) {
+		if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Cs, unicode.Zl, unicode.Zp) && !(lines && (r == '\n' || r == '\t')) {
 			t.Errorf("%q holds the hidden character %U", text, r)
 		}
 	}

@@ -70,6 +70,12 @@ race() {
 	CGO_ENABLED=1 go_test race -v -race -timeout 25m ./...
 }
 
+# only_deadline FILE: go 1.26 sometimes reports the end of -fuzztime itself as a failure (golang/go#75804). That is all
+# that was printed then, no test said anything and no input was kept.
+only_deadline() {
+	grep -qx '    context deadline exceeded' "$1" && ! grep -q -e 'Failing input' -e '_test.go:' -e '^panic' -e 'DATA RACE' "$1"
+}
+
 fuzz() {
 	say "fuzzing, $FUZZTIME each"
 	grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do
@@ -78,6 +84,9 @@ fuzz() {
 			echo "-- $package $target"
 			if "$GO" test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 1s "$package" >"$work/fuzz" 2>&1; then
 				tail -n 1 "$work/fuzz"
+				echo "ok  	fuzz $package $target" >>"$work/results"
+			elif only_deadline "$work/fuzz"; then
+				echo "the time ran out while a worker was busy (golang/go#75804); nothing was found"
 				echo "ok  	fuzz $package $target" >>"$work/results"
 			else
 				cat "$work/fuzz"
