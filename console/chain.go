@@ -216,7 +216,7 @@ func (c *Console) forOperators(next handler) handler {
 			return err
 		}
 		if x.session == nil {
-			if isNavigation(r) {
+			if pages.IsNavigation(r) {
 				x.reason = "not-signed-in"
 				http.Redirect(x, r, pages.SignInURL(r.URL.RequestURI()), http.StatusSeeOther)
 				return nil
@@ -228,17 +228,6 @@ func (c *Console) forOperators(next handler) handler {
 		}
 		return next(x, r)
 	}
-}
-
-// isNavigation tells a person's visit from a program's call (demo.md, status codes).
-func isNavigation(r *http.Request) bool {
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
-		return mode == "navigate"
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 // answer makes a status and a page of an error. What is read is the refusal's own text, never the error's.

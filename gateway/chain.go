@@ -239,7 +239,7 @@ func (x *exchange) askToSignIn(r *http.Request) error {
 		return overload("store-unavailable")
 	}
 	no := refuse(http.StatusUnauthorized, "not-signed-in", "")
-	if isNavigation(r) {
+	if pages.IsNavigation(r) {
 		target := x.path.raw
 		if x.path.query != "" {
 			target += "?" + x.path.query
@@ -248,19 +248,6 @@ func (x *exchange) askToSignIn(r *http.Request) error {
 		no.location = pages.SignInURL(target)
 	}
 	return no
-}
-
-// isNavigation tells a person's visit from a script's call (demo.md): Sec-Fetch-Mode is set by the browser
-// and cannot be set by a page's script; clients that send none are judged by what they accept. A form that
-// is sent after the session's end is a navigation too: the person needs the sign-in page, not a bare 401.
-func isNavigation(r *http.Request) bool {
-	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
-		return mode == "navigate"
-	}
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false
-	}
-	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 func (g *Gateway) limitBody(next handler) handler {

@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"net/http"
 	"net/url"
 	"path"
 	"strings"
@@ -71,4 +72,17 @@ func escapeNonASCII(s string) string {
 		b.Write([]byte{'%', hex[c>>4], hex[c&15]})
 	}
 	return b.String()
+}
+
+// IsNavigation tells a person's visit from a script's call (demo.md): Sec-Fetch-Mode is set by the browser
+// and cannot be set by a page's script; clients that send none are judged by what they accept. A form that
+// is sent after the session's end is a navigation too: the person needs the sign-in page, not a bare 401.
+func IsNavigation(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
 }
