@@ -155,7 +155,7 @@ func (g *Gateway) findSession(next handler) handler {
 func (g *Gateway) limit(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
 		var ok bool
-		if x.leave, ok = g.inFlight.enter(x.session != nil); !ok {
+		if x.leave, ok = g.inFlight.enter(x.session != nil, x.client); !ok {
 			x.leave = nil
 			return overload("overload")
 		}

@@ -60,7 +60,7 @@ type LimitsConfig struct {
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`        // kept-alive connection at rest; default 2m
 	RequestsPerSecond float64       `yaml:"requests_per_second"` // per session or address; default 200
 	Burst             int           `yaml:"burst"`               // requests that may come at once above that rate; default 400
-	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters
+	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters and one address of theirs an eighth
 }
 
 // SiteConfig is one application behind the gateway.

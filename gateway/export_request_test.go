@@ -144,5 +144,19 @@ type InFlight struct{ f *inFlight }
 // NewInFlight makes one with room for limit requests.
 func NewInFlight(limit int) InFlight { return InFlight{newInFlight(limit)} }
 
-// Enter is enter.
-func (f InFlight) Enter(signedIn bool) (func(), bool) { return f.f.enter(signedIn) }
+// Enter is enter, from one address.
+func (f InFlight) Enter(signedIn bool) (func(), bool) {
+	return f.EnterFrom(signedIn, netip.AddrFrom4([4]byte{192, 0, 2, 1}))
+}
+
+// EnterFrom is enter.
+func (f InFlight) EnterFrom(signedIn bool, client netip.Addr) (func(), bool) {
+	return f.f.enter(signedIn, client)
+}
+
+// Addresses is how many addresses have requests under way.
+func (f InFlight) Addresses() int {
+	f.f.mu.Lock()
+	defer f.f.mu.Unlock()
+	return len(f.f.byAddress)
+}

@@ -127,18 +127,24 @@ func (s *limiterShard) evict(rate *bucketRate, at time.Duration) {
 }
 
 // inFlight sheds load: it caps the requests under way, and leaves a quarter of the room to those who are
-// signed in.
+// signed in. One stranger's address gets an eighth of it: slow bodies for the sign-in page, which everybody
+// may send, could otherwise keep everybody from signing in at no cost.
 type inFlight struct {
-	max             atomic.Int64
-	total           atomic.Int64
-	strangers       atomic.Int64
-	leave, leaveOut func() // made once: a method value for each request would be an allocation
+	max       atomic.Int64
+	total     atomic.Int64
+	strangers atomic.Int64
+	leave     func() // made once: a method value for each request would be an allocation
+
+	mu        sync.Mutex
+	byAddress map[netip.Addr]int64 // strangers' requests under way; never more entries than requests
 }
 
+// leastShare is what one address gets in any case: a browser asks for a page's files all at once.
+const leastShare = 16
+
 func newInFlight(limit int) *inFlight {
-	f := &inFlight{}
+	f := &inFlight{byAddress: make(map[netip.Addr]int64)}
 	f.leave = func() { f.total.Add(-1) }
-	f.leaveOut = func() { f.strangers.Add(-1); f.total.Add(-1) }
 	f.configure(limit)
 	return f
 }
@@ -146,21 +152,47 @@ func newInFlight(limit int) *inFlight {
 // configure changes the cap; requests under way stay.
 func (f *inFlight) configure(limit int) { f.max.Store(int64(limit)) }
 
-// enter takes a place. The caller must call release once, when the request is over.
-func (f *inFlight) enter(signedIn bool) (release func(), ok bool) {
+// enter takes a place, for a stranger one of its address's. The caller must call release once, when the
+// request is over.
+func (f *inFlight) enter(signedIn bool, client netip.Addr) (release func(), ok bool) {
 	limit := f.max.Load()
+	release = f.leave
 	if !signedIn {
-		if f.strangers.Add(1) > max(1, limit*3/4) {
-			f.strangers.Add(-1)
+		client = limitAddress(client)
+		if !f.enterStranger(client, limit) {
 			return nil, false
 		}
-		release = f.leaveOut
-	} else {
-		release = f.leave
+		release = func() { f.leaveStranger(client); f.total.Add(-1) }
 	}
 	if f.total.Add(1) > limit {
 		release()
 		return nil, false
 	}
 	return release, true
+}
+
+func (f *inFlight) enterStranger(client netip.Addr, limit int64) bool {
+	if f.strangers.Add(1) > max(1, limit*3/4) {
+		f.strangers.Add(-1)
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := f.byAddress[client]; n < max(leastShare, limit/8) {
+		f.byAddress[client] = n + 1
+		return true
+	}
+	f.strangers.Add(-1)
+	return false
+}
+
+func (f *inFlight) leaveStranger(client netip.Addr) {
+	f.mu.Lock()
+	if n := f.byAddress[client]; n > 1 {
+		f.byAddress[client] = n - 1
+	} else {
+		delete(f.byAddress, client)
+	}
+	f.mu.Unlock()
+	f.strangers.Add(-1)
 }

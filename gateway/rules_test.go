@@ -158,6 +158,44 @@ func TestLimiterIsCapped(t *testing.T) {
 	}
 }
 
+// TestInFlightOfOneAddress: a stranger that holds all it can get leaves room for the others, who must be able
+// to sign in. IPv6 counts by /64.
+func TestInFlightOfOneAddress(t *testing.T) {
+	for _, addresses := range [][]string{{"192.0.2.1"}, {"2001:db8::1", "2001:db8::2", "2001:db8::3"}} {
+		f := gateway.NewInFlight(800)
+		var leave []func()
+		for i := range 800 {
+			if release, ok := f.EnterFrom(false, netip.MustParseAddr(addresses[i%len(addresses)])); ok {
+				leave = append(leave, release)
+			}
+		}
+		if len(leave) != 100 {
+			t.Errorf("%s: got %d places, want 100, an eighth", addresses, len(leave))
+		}
+		for _, other := range []string{"192.0.2.2", "2001:db8:0:1::1"} {
+			release, ok := f.EnterFrom(false, netip.MustParseAddr(other))
+			if !ok {
+				t.Fatalf("%s found no room beside %s", other, addresses)
+			}
+			release()
+		}
+		if _, ok := f.EnterFrom(true, netip.MustParseAddr(addresses[0])); !ok {
+			t.Errorf("%s: whoever is signed in was counted with the strangers", addresses)
+		}
+		for _, release := range leave {
+			release()
+		}
+		if n := f.Addresses(); n != 0 {
+			t.Errorf("%d addresses are remembered with nothing under way, want 0", n)
+		}
+		if release, ok := f.EnterFrom(false, netip.MustParseAddr(addresses[0])); !ok {
+			t.Errorf("%s found no room after all was over", addresses)
+		} else {
+			release()
+		}
+	}
+}
+
 func TestInFlight(t *testing.T) {
 	f := gateway.NewInFlight(8)
 	var leave []func()
