@@ -55,6 +55,8 @@ mount -t proc proc root/proc
 mount -t tmpfs tmpfs root/tmp; chmod 1777 root/tmp
 mount -t tmpfs tmpfs root/run
 cp quickstart.test root/run/
+# A checkout below a folder that the copy has empty.
+[ -d "root$REPOSITORY" ] || { mkdir -p "root$REPOSITORY"; cp -a "$REPOSITORY/." "root$REPOSITORY/"; }
 exec chroot root env -C "$REPOSITORY" ` + inside + `=1 /run/quickstart.test -test.run '^TestQuickstart$' -test.v`
 	cmd := exec.CommandContext(t.Context(), "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-c", setup)
 	cmd.Dir = dir

@@ -156,7 +156,7 @@ func TestServiceRuns(t *testing.T) {
 	real.Require(t, "systemd-socket-activate")
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the application") }))
 	defer up.Close()
-	dir := real.Folder(t)
+	dir, consolePort := real.Folder(t), real.FreePort(t)
 	config := func(path string) string {
 		return fmt.Sprintf(`data_dir: %s
 listen: {https: ["fd:%s"], http: ["fd:%s"]}
@@ -166,7 +166,7 @@ sites:
     upstreams: [%q]
     access: [{path: %s, public: true}]
 `, filepath.Join(dir, "data"), setting(t, "doorward-https.socket", "FileDescriptorName"),
-			setting(t, "doorward-http.socket", "FileDescriptorName"), real.FreePort(t), up.URL, path)
+			setting(t, "doorward-http.socket", "FileDescriptorName"), consolePort, up.URL, path)
 	}
 	file := real.Write(t, dir, "doorward.yaml", config("/"), 0o644)
 
