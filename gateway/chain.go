@@ -206,7 +206,7 @@ func (g *Gateway) ownPages(next handler) handler {
 		applyResponseRules(w.Header(), x.site, x.secure, false)
 		w.Header().Set("X-Request-Id", x.id)
 		if x.path.decoded == ownPrefix+"jwks.json" {
-			return g.keys.serve(w, r)
+			return x.policy.keys.serve(w, r)
 		}
 		if err := g.prepareSignOut(r, x); err != nil {
 			return err

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,7 +37,6 @@ type Gateway struct {
 	policy      atomic.Pointer[policy]
 	handle      handler
 	pages       *pages.Pages
-	keys        *assertionKeys
 	crossOrigin *http.CrossOriginProtection
 	limiter     *limiter
 	inFlight    *inFlight
@@ -59,9 +57,6 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, sockets: deps.Sockets,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
-	if g.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
-		return nil, err
-	}
 	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName}, deps.Auth, deps.Log)
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)

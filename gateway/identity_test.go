@@ -130,7 +130,8 @@ func TestIdentityValues(t *testing.T) {
 	}
 }
 
-// TestAssertionKeysRotate: a new key in front of the old one signs, and both are published.
+// TestAssertionKeysRotate: after a reload a new key in front of the old one signs, and both are published. A file that
+// is none stops a start, and a reload keeps the keys that were.
 func TestAssertionKeysRotate(t *testing.T) {
 	up := newRecorder(t)
 	r, other := start(t, gateway.Config{}, publicSite(t, up.url)), start(t, gateway.Config{}, publicSite(t, up.url))
@@ -156,16 +157,20 @@ func TestAssertionKeysRotate(t *testing.T) {
 	}
 	want := append(published(other), published(r)...)
 	must(t, os.WriteFile(file, append(added, old...), 0o600))
-	again, err := gateway.New(r.cfg, r.deps)
-	must(t, err)
-	t.Cleanup(func() { again.Close() })
-	if diff := cmp.Diff(want, published(again)); diff != "" {
+	must(t, r.Reload(t.Context(), r.cfg))
+	if diff := cmp.Diff(want, published(r)); diff != "" {
 		t.Errorf("published keys, the signing one first (-want +got):\n%s", diff)
 	}
 	for _, bad := range []string{"", "no PEM", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
 		must(t, os.WriteFile(file, []byte(bad), 0o600))
 		if _, err := gateway.New(r.cfg, r.deps); err == nil || !strings.Contains(err.Error(), "assertion key") {
 			t.Errorf("key file %q: got %v, want an error about the assertion keys", bad, err)
+		}
+		if err := r.Reload(t.Context(), r.cfg); err == nil {
+			t.Errorf("key file %q: the reload gave no error", bad)
+		}
+		if diff := cmp.Diff(want, published(r)); diff != "" {
+			t.Errorf("key file %q: published after the refused reload (-want +got):\n%s", bad, diff)
 		}
 	}
 }

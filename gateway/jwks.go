@@ -27,8 +27,8 @@ type assertionKeys struct {
 }
 
 // openAssertionKeys reads a file of PEM blocks "PRIVATE KEY" (PKCS #8, P-256), newest first. It is made on
-// first use, 0600. To change the key, put a new block before the old one and restart; take the old one out
-// at the next restart, a few minutes later at the earliest.
+// first use, 0600. To change the key, put a new block before the old one and reload; take the old one out
+// with a later reload, a few minutes after at the earliest.
 func openAssertionKeys(path string) (*assertionKeys, error) {
 	text, err := readOrCreate(path, 0o600, newAssertionKey)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"sync"
 )
 
@@ -13,6 +14,7 @@ type policy struct {
 	cfg    Config
 	sites  []*site
 	byHost map[string]*site // canonical host → site
+	keys   *assertionKeys
 }
 
 // site is one application with everything needed to judge and forward its requests.
@@ -32,8 +34,12 @@ type site struct {
 // newPolicy builds the sites of cfg. It opens no listener and starts no goroutine; an error names the site.
 func (g *Gateway) newPolicy(cfg Config) (*policy, error) {
 	p := &policy{cfg: cfg, byHost: make(map[string]*site)}
+	var err error
+	if p.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
+		return nil, err
+	}
 	for _, sc := range cfg.Sites {
-		s, err := g.newSite(cfg, sc)
+		s, err := g.newSite(cfg, sc, p.keys)
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", siteName(sc), err)
 		}
@@ -55,7 +61,7 @@ func siteName(sc SiteConfig) string {
 	return sc.Hosts[0]
 }
 
-func (g *Gateway) newSite(cfg Config, sc SiteConfig) (*site, error) {
+func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site, error) {
 	s := &site{cfg: sc}
 	for _, raw := range sc.Hosts {
 		host, ok := canonicalHost(raw)
@@ -79,7 +85,7 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig) (*site, error) {
 	if s.access, err = newAccessPolicy(sc.Access, s.app); err != nil {
 		return nil, err
 	}
-	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, g.keys, cfg.DataDir); err != nil {
+	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, keys, cfg.DataDir); err != nil {
 		return nil, err
 	}
 	if s.pool, err = newPool(sc.Upstream, sc.Upstreams, g.log); err != nil {
