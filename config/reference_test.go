@@ -63,8 +63,9 @@ Values: a *duration* is written ` + "`30s`, `5m`, `12h` or `1h30m`" + `; a *size
 the folder of the file. A setting that names a file may name a systemd credential instead: ` + "`credential:NAME`" + `.
 
 On SIGHUP, and on ` + "`systemctl reload doorward`" + `, the file is read again. When it can be used, it takes the place of
-the one in force as a whole; otherwise that one stays, and the log says why. ` + "`data_dir`, `store`, `events`" + ` and the addresses
-under ` + "`listen`" + ` take a restart.
+the one in force as a whole; otherwise that one stays, and the log says why. ` + "`data_dir`, `store`, `events`, `log`" + `, the addresses
+under ` + "`listen`" + ` and ` + "`console.listen`" + `, and ` + "`header_bytes`" + ` and the timeouts under ` + "`limits`" + ` take a restart; a reload that would change one is
+refused.
 `
 
 // reference renders the whole page.

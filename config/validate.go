@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxSocketPath is what fits into sun_path of unix(7) with its final NUL.
+const maxSocketPath = 107
+
 // validate judges each package's part, and then what only shows when the parts are seen together.
 func (c *Config) validate(problems, warnings *problemList) {
 	report := problems.report
@@ -17,6 +20,10 @@ func (c *Config) validate(problems, warnings *problemList) {
 	}
 	if c.Log.Format != "text" && c.Log.Format != "json" {
 		report("log.format", "%q is not one of text, json", c.Log.Format)
+	}
+	if n := len(c.AdminSocket()); n > maxSocketPath {
+		report("data_dir", "the path of the admin socket in it has %d bytes, of at most %d that the system allows; choose a shorter one",
+			n, maxSocketPath)
 	}
 	c.Gateway.Validate(report)
 	c.Auth.Validate(report)
