@@ -60,8 +60,10 @@ func installTracker(t *testing.T, publicPort int) *tracker {
 		real.Missing(t, "read RT's database, which needs root or the group www-data: %v", err)
 	}
 	real.Write(t, dir, "rtdb", string(data), 0o600)
+	// Copies, because RT's user may not be able to pass through the folders above the checkout.
 	folder := filepath.Join(real.Repository(t), "rules", "apps", "request-tracker")
-	for name, target := range map[string]string{"doorward.psgi": "doorward.psgi", "60-doorward.pm": "conf.d/60-doorward.pm"} {
+	for name, target := range map[string]string{"doorward.psgi": "doorward.psgi", "60-doorward.pm": "conf.d/60-doorward.pm",
+		"staff-rights": "staff-rights"} {
 		text, err := os.ReadFile(filepath.Join(folder, name))
 		if err != nil {
 			t.Fatal(err)
@@ -147,8 +149,7 @@ func (r *tracker) give(t *testing.T, path string) {
 // grantRights does what an administrator does first in a fresh RT: staff may work in the queues.
 func (r *tracker) grantRights(t *testing.T) {
 	t.Helper()
-	rights := filepath.Join(real.Repository(t), "rules", "apps", "request-tracker", "staff-rights")
-	out, err := r.command(rtSetup, "--action", "insert", "--skip-create", "--datafile", rights).CombinedOutput()
+	out, err := r.command(rtSetup, "--action", "insert", "--skip-create", "--datafile", filepath.Join(r.dir, "staff-rights")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("grant RT's staff their rights: %v\n%s", err, out)
 	}
