@@ -36,11 +36,15 @@ const (
 	ConsoleRealm Realm = "console"
 )
 
-// Level says how surely a session's person was recognised.
+// Level says how surely a session's person was recognised; a higher one includes the lower ones.
 type Level int
 
-// PasswordLevel is a sign-in by password alone.
-const PasswordLevel Level = 1
+// The levels.
+const (
+	PasswordLevel Level = 1 // one factor: a password, or another system's word without one of a second factor
+	FactorLevel   Level = 2 // two factors: a password with a one-time code or a recovery code (ASVS 6.3.3)
+	PasskeyLevel  Level = 3 // a passkey or security key: two factors that cannot be phished (ASVS 6.3.3, NIST AAL2)
+)
 
 // Principal is an account.
 type Principal struct {
