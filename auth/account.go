@@ -24,7 +24,7 @@ type NewPrincipal struct {
 
 // AddPrincipal makes an account. The errors are *InputError, ErrExists, ErrBusy and ErrUnavailable.
 func (a *Auth) AddPrincipal(ctx context.Context, by Actor, n NewPrincipal) (Principal, error) {
-	p, err := checkNew(n)
+	p, err := a.checkNew(n)
 	if err != nil {
 		return Principal{}, fmt.Errorf("add account: %w", err)
 	}
@@ -55,7 +55,7 @@ func (a *Auth) AddPrincipal(ctx context.Context, by Actor, n NewPrincipal) (Prin
 	return p, nil
 }
 
-func checkNew(n NewPrincipal) (Principal, error) {
+func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
 	p := Principal{Name: n.Name, Email: n.Email, DisplayName: n.DisplayName}
 	if !validName(n.Name) {
 		return p, &InputError{"name", fmt.Sprintf("must be 1 to %d letters, digits or . _ - + and begin with a letter or digit", maxInput)}
@@ -67,7 +67,7 @@ func checkNew(n NewPrincipal) (Principal, error) {
 		return p, &InputError{"display name", fmt.Sprintf("must be at most %d visible characters", maxInput)}
 	}
 	var err error
-	if p.Roles, err = checkRoles(n.Roles); err != nil {
+	if p.Roles, err = a.cfg.Load().checkRoles(n.Roles); err != nil {
 		return p, err
 	}
 	return p, checkPassword(n.Password, n.Name, n.Email)
@@ -194,7 +194,7 @@ func (a *Auth) SetDisabled(ctx context.Context, by Actor, name string, disabled 
 // SetRoles gives an account these roles and no others, and ends its sessions, which had the old ones. The
 // errors are *InputError, ErrNotFound, ErrLastOwner and ErrUnavailable.
 func (a *Auth) SetRoles(ctx context.Context, by Actor, name string, roles []Role) error {
-	sorted, err := checkRoles(roles)
+	sorted, err := a.cfg.Load().checkRoles(roles)
 	if err != nil {
 		return fmt.Errorf("set roles of account %q: %w", name, err)
 	}
@@ -308,10 +308,9 @@ func readPrincipal(ctx context.Context, tx *sql.Tx, name string) (Principal, err
 	if email {
 		query = sqlAccountByEmail
 	}
-	var p Principal
-	var phc string
-	dest, finish := principalColumns(&p)
-	err := tx.QueryRowContext(ctx, query, key).Scan(append(dest, &phc)...)
+	var found account
+	dest, finish := accountColumns(&found)
+	err := tx.QueryRowContext(ctx, query, key).Scan(dest...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return Principal{}, ErrNotFound
 	}
@@ -319,8 +318,24 @@ func readPrincipal(ctx context.Context, tx *sql.Tx, name string) (Principal, err
 		return Principal{}, fmt.Errorf("read account: %w", err)
 	}
 	finish()
-	p.Roles, err = readRoles(ctx, tx, p.ID)
-	return p, err
+	found.Roles, err = readRoles(ctx, tx, found.ID)
+	return found.Principal, err
+}
+
+// readAccountByID reads an account with its roles; nil when there is none.
+func readAccountByID(ctx context.Context, tx *sql.Tx, id string) (*account, error) {
+	var found account
+	dest, finish := accountColumns(&found)
+	err := tx.QueryRowContext(ctx, sqlAccountByID, id).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read account: %w", err)
+	}
+	finish()
+	found.Roles, err = readRoles(ctx, tx, id)
+	return &found, err
 }
 
 // snapshot is an account as the journal shows it: never the password, not even its hash.

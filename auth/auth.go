@@ -14,6 +14,8 @@ import (
 
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -29,6 +31,14 @@ var (
 	ErrNoSession = errors.New("no such session")
 	// ErrNotFound means that there is no such account or session.
 	ErrNotFound = errors.New("not found")
+	// ErrNoPending means that the browser has begun no sign-in here, or that its time is over.
+	ErrNoPending = errors.New("no sign-in has begun")
+	// ErrNetwork means that the person's roles may not be used from this address.
+	ErrNetwork = errors.New("not from this network")
+	// ErrNoLink means that the code is no mailed link's, or that it is used or over.
+	ErrNoLink = errors.New("no such link")
+	// ErrOtherBrowser means that a held sign-in can only be released where it began.
+	ErrOtherBrowser = errors.New("the sign-in began in another browser or at another address")
 	// ErrExists means that the name or the e-mail address is another account's.
 	ErrExists = errors.New("name or e-mail address is taken")
 	// ErrLastOwner means that the change would leave no enabled owner.
@@ -43,14 +53,39 @@ type WaitError struct {
 // Error says how long.
 func (e *WaitError) Error() string { return fmt.Sprintf("wait %v after wrong sign-ins", e.RetryAfter) }
 
+// Deps is what Auth works with.
+type Deps struct {
+	DB      *store.DB
+	Journal *journal.Journal
+	Log     *slog.Logger
+	// Events may be nil, for a command that only administers.
+	Events *event.Log
+	// Mail carries what people are told. Nil: nobody is told anything.
+	Mail *mail.Outbox
+	// Texts are what mails say. Required.
+	Texts *language.Catalogue
+	// HostName finds an address's confirmed reverse DNS name, or nothing; it may wait while ctx allows. May be nil.
+	HostName func(ctx context.Context, address netip.Addr) string
+	// Country finds an address's country code, or nothing. May be nil.
+	Country func(netip.Addr) string
+	// Port is what stands behind the host in mailed links, such as :8443; empty for 443.
+	Port string
+}
+
 // Auth is the accounts and sessions of one installation. It is safe for concurrent use.
 type Auth struct {
 	db      *store.DB
 	journal *journal.Journal
 	events  *event.Log
 	log     *slog.Logger
-	cfg     atomic.Pointer[Config]
+	cfg     atomic.Pointer[settings]
 	base    time.Time // where the monotonic clock of this process begins
+
+	mail      *mail.Outbox
+	texts     *language.Catalogue
+	names     func(context.Context, netip.Addr) string
+	countries func(netip.Addr) string
+	port      string
 
 	hasher   *hasher
 	waits    *waits
@@ -62,19 +97,20 @@ type Auth struct {
 }
 
 type counters struct {
-	succeeded, wrong, waited, busy, unavailable atomic.Uint64
+	succeeded, pending, wrong, waited, busy, unavailable atomic.Uint64
 }
 
-// New makes an Auth and reads from the store which addresses have to wait, and which people have signed in from. cfg must be valid. events may
-// be nil, for a command that only administers.
-func New(cfg Config, db *store.DB, j *journal.Journal, events *event.Log, log *slog.Logger) (*Auth, error) {
+// New makes an Auth and reads from the store which addresses have to wait, and which people have signed in from. cfg
+// must be valid.
+func New(cfg Config, deps Deps) (*Auth, error) {
 	cfg.SetDefaults()
 	a := &Auth{
-		db: db, journal: j, events: events, log: log, base: time.Now(),
+		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
+		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, countries: deps.Country, port: deps.Port,
 		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		reads: make(chan struct{}, 8),
 	}
-	a.cfg.Store(&cfg)
+	a.cfg.Store(newSettings(cfg))
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	if err := a.restoreWaits(ctx, time.Now()); err != nil {
@@ -90,7 +126,7 @@ func New(cfg Config, db *store.DB, j *journal.Journal, events *event.Log, log *s
 // a password is hashed at the new cost when its owner next signs in.
 func (a *Auth) Reload(cfg Config) {
 	cfg.SetDefaults()
-	a.cfg.Store(&cfg)
+	a.cfg.Store(newSettings(cfg))
 	a.hasher.configure(cfg.PasswordHash)
 }
 
@@ -101,7 +137,8 @@ func (a *Auth) Waiting(addr netip.Addr, now time.Time) time.Duration {
 
 // Stats is what Auth has counted since it was made, and what it holds now.
 type Stats struct {
-	Succeeded, Wrong, Waited, Busy, Unavailable uint64 // sign-ins by how they ended
+	// Sign-ins by how they ended; Pending ones lacked a step when the password was right.
+	Succeeded, Pending, Wrong, Waited, Busy, Unavailable uint64
 
 	Sessions           int    // held in memory
 	SessionsDisplaced  uint64 // dropped from memory to make room
@@ -116,7 +153,7 @@ type Stats struct {
 // Stats returns the numbers.
 func (a *Auth) Stats() Stats {
 	s := Stats{
-		Succeeded: a.counted.succeeded.Load(), Wrong: a.counted.wrong.Load(), Waited: a.counted.waited.Load(),
+		Succeeded: a.counted.succeeded.Load(), Pending: a.counted.pending.Load(), Wrong: a.counted.wrong.Load(), Waited: a.counted.waited.Load(),
 		Busy: a.counted.busy.Load(), Unavailable: a.counted.unavailable.Load(),
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
 	}
@@ -128,10 +165,11 @@ func (a *Auth) Stats() Stats {
 	return s
 }
 
-// account is a principal with its current password hash.
+// account is a principal with its current password.
 type account struct {
 	Principal
-	phc string
+	phc        string    // empty: none
+	passwordAt time.Time // when it was chosen
 }
 
 // findAccount looks an account up by folded key; it returns nil if there is none. The roles are not read.
@@ -141,8 +179,8 @@ func (a *Auth) findAccount(ctx context.Context, key string, email bool) (*accoun
 		query = sqlAccountByEmail
 	}
 	var found account
-	dest, finish := principalColumns(&found.Principal)
-	err := a.db.QueryRowContext(ctx, query, key).Scan(append(dest, &found.phc)...)
+	dest, finish := accountColumns(&found)
+	err := a.db.QueryRowContext(ctx, query, key).Scan(dest...)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -155,10 +193,21 @@ func (a *Auth) findAccount(ctx context.Context, key string, email bool) (*accoun
 
 // principalColumns returns where sqlPrincipalColumns are to be scanned, and what completes p afterwards.
 func principalColumns(p *Principal) (dest []any, finish func()) {
-	var disabled, created, changed int64
-	return []any{&p.ID, &p.Name, &p.Email, &p.DisplayName, &disabled, &created, &changed}, func() {
-		p.Disabled = disabled != 0
-		p.Created, p.Changed = store.FromMicros(created), store.FromMicros(changed)
+	var disabled, created, changed, mustChange int64
+	return []any{&p.ID, &p.Name, &p.Email, &p.DisplayName, &disabled, &created, &changed,
+			&p.Phone, &p.Language, &p.Origin, &mustChange}, func() {
+			p.Disabled, p.MustChange = disabled != 0, mustChange != 0
+			p.Created, p.Changed = store.FromMicros(created), store.FromMicros(changed)
+		}
+}
+
+// accountColumns is principalColumns for the statements that read the password too.
+func accountColumns(who *account) (dest []any, finish func()) {
+	dest, finishPrincipal := principalColumns(&who.Principal)
+	var chosen int64
+	return append(dest, &who.phc, &chosen), func() {
+		finishPrincipal()
+		who.passwordAt = store.FromMicros(chosen)
 	}
 }
 
@@ -169,12 +218,29 @@ func readRoles(ctx context.Context, tx *sql.Tx, id string) ([]Role, error) {
 		return nil, fmt.Errorf("read roles: %w", err)
 	}
 	var roles []Role
-	for _, r := range []Role{Owner, Admin, Agent, User} {
-		if slices.Contains(names, string(r)) {
-			roles = append(roles, r)
-		}
+	for _, name := range names {
+		roles = append(roles, Role(name))
 	}
+	sortRoles(roles)
 	return roles, nil
+}
+
+// addRoles completes an account that findAccount has read.
+func (a *Auth) addRoles(ctx context.Context, who *account) error {
+	rows, err := a.db.QueryContext(ctx, sqlRoles, who.ID)
+	if err != nil {
+		return fmt.Errorf("read roles: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var role Role
+		if err := rows.Scan(&role); err != nil {
+			return fmt.Errorf("read roles: %w", err)
+		}
+		who.Roles = append(who.Roles, role)
+	}
+	sortRoles(who.Roles)
+	return rows.Err()
 }
 
 func readStrings(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {

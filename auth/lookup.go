@@ -48,7 +48,7 @@ func (a *Auth) PollSession(ctx context.Context, realm Realm, host, token string,
 			return nil, ErrUnavailable
 		}
 	}
-	if !s.alive(at, a.cfg.Load().Sessions) {
+	if !s.alive(at, a.cfg.Load()) {
 		// It may have been used elsewhere, so the store has the last word.
 		a.sessions.forget(s)
 		return a.lookUp(ctx, realm, host, hash, now)
@@ -76,7 +76,7 @@ func (a *Auth) lookUp(ctx context.Context, realm Realm, host string, hash [sha25
 			a.suspect(err, now)
 			return nil, unavailable(fmt.Errorf("look up session: %w", err))
 		}
-		if s == nil || !s.alive(a.stamp(now), a.cfg.Load().Sessions) || a.sessions.isUnstored(s.ID) {
+		if s == nil || !s.alive(a.stamp(now), a.cfg.Load()) || a.sessions.isUnstored(s.ID) {
 			return nil, ErrNoSession
 		}
 		if held := a.sessions.add(s, generation); held != nil {
@@ -99,14 +99,15 @@ func (a *Auth) readSession(ctx context.Context, realm Realm, host string, hash [
 		next := &Session{Realm: realm, Host: host, hash: hash, done: make(chan struct{})}
 		dest, finish := principalColumns(&next.Principal)
 		var role, address string
-		var created, seen, idle, expires int64
+		var created, seen, idle, expires, remember int64
 		if err := rows.Scan(append(dest, &role, &next.ID, &next.Level, &address, &next.UserAgent,
-			&created, &seen, &idle, &expires)...); err != nil {
+			&created, &seen, &idle, &expires, &next.Methods, &remember)...); err != nil {
 			return nil, err
 		}
 		if s == nil {
 			finish()
 			s = next
+			s.Remember = remember != 0
 			s.Address, _ = netip.ParseAddr(address) // written by us; the zero address otherwise
 			a.age(s, store.FromMicros(created), store.FromMicros(seen), time.Duration(idle)*time.Second,
 				store.FromMicros(expires), now)

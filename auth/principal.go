@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,12 +19,12 @@ const (
 	User  Role = "user"
 )
 
-// ParseRole reads a role's name; the error lists the names.
+// ParseRole reads a role's name. It says nothing of whether the role exists in this installation: Config.RoleNames does.
 func ParseRole(s string) (Role, error) {
-	if r := Role(s); slices.Contains([]Role{Owner, Admin, Agent, User}, r) {
-		return r, nil
+	if !validRole(s) {
+		return "", fmt.Errorf("role %q is not a role's name; the roles are owner, admin, agent, user and your own", s)
 	}
-	return "", fmt.Errorf("role %q is not one of owner, admin, agent, user", s)
+	return Role(s), nil
 }
 
 // Realm is the door that a session opens. A session of one is none in the other, since the cookies of
@@ -52,10 +53,15 @@ type Principal struct {
 	Name        string // unique without regard to case; has no @
 	Email       string // unique without regard to case; may be empty
 	DisplayName string
-	Roles       []Role // sorted from Owner down
+	Roles       []Role // sorted from Owner down; none: a fresh account that may only see its own pages (M-12)
 	Disabled    bool   // may not sign in
 	Created     time.Time
 	Changed     time.Time
+
+	Phone      string // E.164; may be empty
+	Language   string // BCP 47 tag of the language that pages and mails are in; empty: the browser's
+	Origin     string // who made the account: local, registered, oidc:NAME, ldap:NAME
+	MustChange bool   // has to choose a new password at the next sign-in
 }
 
 // HasRole tells whether the principal has at least one of the roles.
@@ -85,10 +91,16 @@ type InputError struct {
 // Error is the sentence.
 func (e *InputError) Error() string { return e.Field + " " + e.Problem }
 
-// sortRoles puts the roles in order, Owner first.
+// sortRoles puts the roles in order, Owner first, then the built-in ones, then others by name.
 func sortRoles(roles []Role) {
-	order := []Role{Owner, Admin, Agent, User}
-	slices.SortFunc(roles, func(a, b Role) int { return slices.Index(order, a) - slices.Index(order, b) })
+	order := builtIn()
+	place := func(r Role) int {
+		if i := slices.Index(order, r); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	slices.SortFunc(roles, func(a, b Role) int { return cmp.Or(place(a)-place(b), strings.Compare(string(a), string(b))) })
 }
 
 const minPassword = 15
@@ -109,21 +121,22 @@ func checkPassword(password, name, email string) error {
 	return nil
 }
 
-// checkRoles returns the roles sorted and without duplicates.
-func checkRoles(roles []Role) ([]Role, error) {
-	if len(roles) == 0 {
-		return nil, &InputError{"roles", "must name at least one of owner, admin, agent, user"}
+// checkRoles returns the roles sorted and without duplicates; all must exist.
+func (s *settings) checkRoles(roles []Role) ([]Role, error) {
+	var names []string
+	for _, r := range s.order {
+		names = append(names, string(r))
 	}
-	var sorted []Role
-	for _, r := range []Role{Owner, Admin, Agent, User} {
-		if slices.Contains(roles, r) {
-			sorted = append(sorted, r)
-		}
+	known := strings.Join(names, ", ")
+	if len(roles) == 0 {
+		return nil, &InputError{"roles", "must name at least one of " + known}
 	}
 	for _, r := range roles {
-		if _, err := ParseRole(string(r)); err != nil {
-			return nil, &InputError{"roles", fmt.Sprintf("must not contain %q: only owner, admin, agent, user exist", r)}
+		if s.roles[r] == nil {
+			return nil, &InputError{"roles", fmt.Sprintf("must not contain %q: only %s exist", r, known)}
 		}
 	}
-	return sorted, nil
+	sorted := slices.Clone(roles)
+	sortRoles(sorted)
+	return slices.Compact(sorted), nil
 }

@@ -12,18 +12,26 @@ import (
 
 // recordSignIn counts a sign-in and leaves its event: who, from where, at which host, how it ended and
 // why. The password is never in it.
-func (a *Auth) recordSignIn(at Attempt, who verdict, s *Session, err error, now time.Time) {
+func (a *Auth) recordSignIn(at Attempt, who verdict, out Outcome, err error, now time.Time) {
 	outcome, severity := event.Failure, event.Low
 	var wait *WaitError
 	switch {
+	case err == nil && out.Pending != nil:
+		outcome, severity = event.Unknown, event.Informational // not over: the step that follows leaves its own event
+		a.counted.pending.Add(1)
 	case err == nil:
 		outcome, severity = event.Success, event.Informational
 		a.counted.succeeded.Add(1)
 	case errors.Is(err, ErrWrong):
 		a.counted.wrong.Add(1)
+	case errors.Is(err, ErrNetwork):
+		outcome, severity = event.Refused, event.Medium
+		a.counted.wrong.Add(1)
 	case errors.As(err, &wait):
 		outcome = event.Refused
-		who.reason = "waiting"
+		if who.reason != "limit" {
+			who.reason = "waiting"
+		}
 		a.counted.waited.Add(1)
 	case errors.Is(err, ErrUnavailable):
 		outcome = event.Refused
@@ -50,8 +58,8 @@ func (a *Auth) recordSignIn(at Attempt, who verdict, s *Session, err error, now 
 	if who.reason != "" {
 		e.Fields = append(e.Fields, event.Field{Key: "reason", Value: who.reason})
 	}
-	if s != nil {
-		e.Fields = append(e.Fields, event.Field{Key: "session", Value: s.ID})
+	if s := out.Session; s != nil {
+		e.Fields = append(e.Fields, event.Field{Key: "session", Value: s.ID}, event.Field{Key: "methods", Value: s.Methods})
 	}
 	a.append(e)
 }

@@ -22,6 +22,8 @@ type Session struct {
 	Host      string // the only host the session's token is good for
 	Created   time.Time
 	Expires   time.Time // the end in any case
+	Methods   string    // by what the person was recognised, separated by spaces: password totp
+	Remember  bool      // outlives the browser: the person asked for it and the role allows it
 
 	hash     [sha256.Size]byte
 	idle     time.Duration
@@ -49,12 +51,17 @@ func (s *Session) LastSeen() time.Time { return time.Unix(0, s.seenWall.Load()) 
 const clockSlack = time.Minute
 
 // alive judges the session's age. A shorter lifetime in the configuration binds sessions that exist too.
-func (s *Session) alive(now stamp, cfg SessionsConfig) bool {
+func (s *Session) alive(now stamp, cfg *settings) bool {
+	idle, absolute := cfg.lifetimes(s.Principal.Roles)
+	if s.Remember {
+		idle = cfg.remember(s.Principal.Roles)
+		absolute = idle
+	}
 	age := now.since(s.created)
-	if age < -clockSlack || age >= min(s.absolute, cfg.Absolute) {
+	if age < -clockSlack || age >= min(s.absolute, absolute) {
 		return false
 	}
-	return now.since(s.seen()) < min(s.idle, cfg.Idle)
+	return now.since(s.seen()) < min(s.idle, idle)
 }
 
 func (s *Session) seen() stamp { return stamp{s.seenWall.Load(), s.seenMono.Load()} }

@@ -21,7 +21,7 @@ const (
 	maxUserAgent = 300
 )
 
-// Attempt is one try to sign in.
+// Attempt is one try to sign in, or one step of it.
 type Attempt struct {
 	Login    string // a name or an e-mail address
 	Password string
@@ -34,20 +34,38 @@ type Attempt struct {
 
 	// PreviousToken is the session token that came with the request; that session ends with the sign-in.
 	PreviousToken string
+	// Device is the device cookie that came with the request.
+	Device string
+	// Remember says that the person wants to stay signed in; the roles decide (D-18).
+	Remember bool
+	// ReturnTo is the path that the person wanted, kept while steps are lacking.
+	ReturnTo string
 }
 
-// SignIn checks a name and a password and begins a session, whose token it returns. The errors are
-// ErrWrong, *WaitError, ErrBusy, ErrUnavailable, and ctx's own when it is cancelled. An unknown name, a disabled account and a wrong password take
-// the same time. A wrong sign-in is counted against the address before the next one from there is looked
+// Outcome is how far a sign-in has come. Exactly one of Session and Pending is set.
+type Outcome struct {
+	Session *Session
+	Pending *Pending
+	Token   string // of the session, or of the pending sign-in
+	// Device is a new device cookie for the browser; empty: it keeps the one it has.
+	Device string
+	// ReturnTo is the path that the person wanted when the sign-in began.
+	ReturnTo string
+}
+
+// SignIn checks a name and a password. The outcome is a session, or a pending sign-in when more is needed: a second
+// factor, a release by mail, a new password. The errors are
+// ErrWrong, *WaitError, ErrBusy, ErrUnavailable, ErrNetwork, and ctx's own when it is cancelled. An unknown name, a disabled account and a
+// wrong password take the same time. A wrong sign-in is counted against the address before the next one from there is looked
 // at; while the address waits, nothing is checked and nothing counted (M-40, M-41). Every call leaves
 // one authentication event.
-func (a *Auth) SignIn(ctx context.Context, at Attempt, now time.Time) (token string, s *Session, err error) {
-	who, token, s, err := a.signIn(ctx, at, now)
-	a.recordSignIn(at, who, s, err, now)
+func (a *Auth) SignIn(ctx context.Context, at Attempt, now time.Time) (Outcome, error) {
+	who, out, err := a.signIn(ctx, at, now)
+	a.recordSignIn(at, who, out, err, now)
 	if err != nil {
-		return "", nil, err
+		return Outcome{}, err
 	}
-	return token, s, nil
+	return out, nil
 }
 
 // verdict is what is known about who tried, for the event.
@@ -56,19 +74,19 @@ type verdict struct {
 	reason  string   // a constant word
 }
 
-func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, string, *Session, error) {
+func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, Outcome, error) {
 	cfg := a.cfg.Load()
 	began := time.Now()
 	key := addressKey(at.Address)
 	if left := a.waits.remaining(key, now, cfg.SignIn.Wait); left > 0 {
-		return verdict{reason: "waiting"}, "", nil, &WaitError{left}
+		return verdict{reason: "waiting"}, Outcome{}, &WaitError{left}
 	}
 	if a.health.since.Load() != nil {
-		return verdict{reason: "store-away"}, "", nil, ErrUnavailable
+		return verdict{reason: "store-away"}, Outcome{}, ErrUnavailable
 	}
 	release, err := a.hasher.acquire(ctx, key)
 	if err != nil {
-		return verdict{reason: "busy"}, "", nil, err
+		return verdict{reason: "busy"}, Outcome{}, err
 	}
 	now = now.Add(time.Since(began)) // the queue may have taken seconds
 	who, newHash, err := func() (verdict, string, error) {
@@ -76,25 +94,37 @@ func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, 
 		return a.check(ctx, at, now, cfg)
 	}()
 	if err != nil {
-		return who, "", nil, err
+		return who, Outcome{}, err
 	}
-	token, s, err := a.begin(ctx, at, who.account, newHash, now, cfg)
+	return a.finish(ctx, at, who, a.passwordGrant(at, who.account, newHash), now)
+}
+
+// finish takes a proved step into the store and says what follows from it.
+func (a *Auth) finish(ctx context.Context, at Attempt, who verdict, g *grant, now time.Time) (verdict, Outcome, error) {
+	out, err := a.advance(ctx, at, g, now)
 	if err != nil {
 		who.reason = "not-stored"
-		if errors.Is(err, ErrWrong) {
+		switch {
+		case errors.Is(err, ErrWrong):
 			who.reason = "changed-meanwhile"
+		case errors.Is(err, ErrNetwork):
+			who.reason = "role-network"
 		}
-		return who, "", nil, err
+		return who, Outcome{}, err
 	}
-	a.waits.succeeded(key, s.Principal.ID)
-	a.hasher.know(key)
-	return who, token, s, nil
+	if out.Pending != nil {
+		who.reason = "lacks-" + string(out.Pending.Step)
+		return who, out, nil
+	}
+	a.waits.succeeded(addressKey(at.Address), out.Session.Principal.ID)
+	a.hasher.know(addressKey(at.Address))
+	return who, out, nil
 }
 
 // check runs while the address has its turn at the hasher, so what it finds about the address cannot
 // change before it counts the failure. On success newHash is the password's hash at today's cost, or empty if it
 // has that already.
-func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *Config) (who verdict, newHash string, err error) {
+func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *settings) (who verdict, newHash string, err error) {
 	key := addressKey(at.Address)
 	if left := a.waits.remaining(key, now, cfg.SignIn.Wait); left > 0 {
 		return verdict{reason: "waiting"}, "", &WaitError{left}
@@ -103,11 +133,26 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *Config
 	if ok {
 		ctx, cancel := context.WithTimeout(ctx, storeLimit)
 		who.account, err = a.findAccount(ctx, login, email)
+		if err == nil && who.account != nil {
+			err = a.addRoles(ctx, who.account)
+		}
 		cancel()
 		if err != nil {
 			a.suspect(err, now)
 			return verdict{reason: "store-away"}, "", unavailable(err)
 		}
+	}
+	keys, rate, err := a.keysOf(ctx, at, login, who.account, cfg)
+	if err == nil {
+		var left time.Duration
+		if left, err = a.limited(ctx, keys, rate, now); left > 0 {
+			who.reason = "limit"
+			return who, "", &WaitError{left}
+		}
+	}
+	if err != nil {
+		a.suspect(err, now)
+		return verdict{reason: "store-away"}, "", unavailable(err)
 	}
 	prepared, usable := preparePassword(at.Password)
 	defer clear(prepared)
@@ -130,6 +175,11 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *Config
 		account = who.account.ID
 	}
 	a.waits.failed(key, account, now, cfg.SignIn)
+	if err := a.countFailure(ctx, keys, rate, now); err != nil {
+		a.logStep("count failed sign-in", err)
+		a.suspect(err, now)
+	}
+	a.noteFailure(ctx, who.account, at, now)
 	return who, "", ErrWrong
 }
 
@@ -146,125 +196,6 @@ func (a *Auth) passwordMatches(who *account, password []byte, cfg HashConfig) bo
 		}
 	}
 	return phc.matches(password) && known
-}
-
-// begin stores the session and takes it into memory.
-func (a *Auth) begin(ctx context.Context, at Attempt, who *account, newHash string, now time.Time, cfg *Config) (string, *Session, error) {
-	token, hash := newToken()
-	s := &Session{
-		Principal: who.Principal, Realm: at.Realm, Level: PasswordLevel, Address: at.Address.Unmap(),
-		UserAgent: cut(store.Text(at.UserAgent), maxUserAgent), Host: at.Host,
-		Created: now, Expires: now.Add(cfg.Sessions.Absolute),
-		hash: hash, idle: cfg.Sessions.Idle, absolute: cfg.Sessions.Absolute, created: a.stamp(now),
-		done: make(chan struct{}),
-	}
-	s.seenWall.Store(s.created.wall)
-	s.seenMono.Store(s.created.mono)
-	s.stored.Store(s.created.wall)
-	var err error
-	if s.ID, err = store.NewID(); err != nil {
-		return "", nil, fmt.Errorf("make session id: %w", err)
-	}
-	generation := a.sessions.generation()
-	ctx, cancel := context.WithTimeout(ctx, storeLimit)
-	defer cancel()
-	var ended []string
-	err = a.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		ended, err = storeSignIn(ctx, tx, s, who, at.PreviousToken, newHash)
-		return err
-	})
-	if errors.Is(err, ErrWrong) {
-		return "", nil, err
-	}
-	if err != nil {
-		a.suspect(err, now)
-		return "", nil, unavailable(fmt.Errorf("store session: %w", err))
-	}
-	a.admit(ctx, s, generation)
-	if len(ended) > 0 {
-		a.sessions.end(ended...)
-	}
-	return token, s, nil
-}
-
-// admit takes a session that was just stored into memory. If any session ended meanwhile, it might be this
-// one; then the next request reads it from the store, and this one's Done tells nothing but the truth.
-func (a *Auth) admit(ctx context.Context, s *Session, generation uint64) {
-	for range 3 {
-		if a.sessions.add(s, generation) != nil {
-			return
-		}
-		generation = a.sessions.generation()
-		if again, err := a.readSession(ctx, s.Realm, s.Host, s.hash, s.Created); err != nil || again == nil {
-			break
-		}
-	}
-	close(s.done)
-}
-
-// storeSignIn writes the session and returns the sign-ins that ended with it. It returns ErrWrong if the
-// account was disabled or its password changed while the hash was computed.
-func storeSignIn(ctx context.Context, tx *sql.Tx, s *Session, who *account, previousToken, newHash string) (ended []string, err error) {
-	var disabled int64
-	var phc string
-	if err := tx.QueryRowContext(ctx, sqlAccountState, who.ID).Scan(&disabled, &phc); err != nil {
-		return nil, fmt.Errorf("read account again: %w", err)
-	}
-	if disabled != 0 || phc != who.phc {
-		return nil, ErrWrong
-	}
-	if s.Principal.Roles, err = readRoles(ctx, tx, who.ID); err != nil {
-		return nil, err
-	}
-	at := store.Micros(s.Created)
-	if ended, err = endBefore(ctx, tx, s, previousToken, at); err != nil {
-		return nil, err
-	}
-	if _, err := tx.ExecContext(ctx, sqlInsertSignIn, s.ID, who.ID, string(s.Realm), int(s.Level), s.Address.String(),
-		s.UserAgent, at, int64(s.idle/time.Second), store.Micros(s.Expires)); err != nil {
-		return nil, fmt.Errorf("insert sign-in: %w", err)
-	}
-	if _, err := tx.ExecContext(ctx, sqlInsertToken, hexHash(s.hash), s.ID, s.Host, at); err != nil {
-		return nil, fmt.Errorf("insert session token: %w", err)
-	}
-	if newHash != "" {
-		if _, err := tx.ExecContext(ctx, sqlRehash, newHash, who.ID, who.phc); err != nil {
-			return nil, fmt.Errorf("store new password hash: %w", err)
-		}
-	}
-	return ended, nil
-}
-
-// endBefore ends the session that the browser had, and the account's oldest ones if there are too many.
-func endBefore(ctx context.Context, tx *sql.Tx, s *Session, previousToken string, at int64) (ended []string, err error) {
-	end := func(id, why string) error {
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, id); err != nil {
-			return fmt.Errorf("end session: %w", err)
-		}
-		ended = append(ended, id)
-		return nil
-	}
-	if hash, ok := hashToken(previousToken); ok {
-		ids, err := readStrings(ctx, tx, sqlSignInOfToken, hexHash(hash), s.Host, string(s.Realm))
-		if err != nil {
-			return nil, fmt.Errorf("look up previous session: %w", err)
-		}
-		for _, id := range ids {
-			if err := end(id, "signed-in-again"); err != nil {
-				return nil, err
-			}
-		}
-	}
-	ids, err := readStrings(ctx, tx, sqlTooMany, s.Principal.ID, at, maxPerAccount-1)
-	if err != nil {
-		return nil, fmt.Errorf("count sessions: %w", err)
-	}
-	for _, id := range ids {
-		if err := end(id, "too-many"); err != nil {
-			return nil, err
-		}
-	}
-	return ended, nil
 }
 
 // cut shortens text for a column or an event to at most n bytes, at a character's border.

@@ -2,17 +2,18 @@ package auth
 
 // The statements of this package; they run unchanged on both dialects. A time of 0 means never.
 const (
-	sqlPrincipalColumns = `p.id, p.name, p.email, p.display_name, p.disabled_at, p.created_at, p.changed_at`
+	sqlPrincipalColumns = `p.id, p.name, p.email, p.display_name, p.disabled_at, p.created_at, p.changed_at,
+p.phone, p.language, p.origin, p.must_change`
 
-	sqlAccountByName = `SELECT ` + sqlPrincipalColumns + `, COALESCE(w.phc, '')
+	sqlAccountByName = `SELECT ` + sqlPrincipalColumns + `, COALESCE(w.phc, ''), COALESCE(w.created_at, 0)
 FROM principal p LEFT JOIN password w ON w.principal_id = p.id AND w.current = 1
 WHERE p.name_key = $1`
 
-	sqlAccountByEmail = `SELECT ` + sqlPrincipalColumns + `, COALESCE(w.phc, '')
+	sqlAccountByEmail = `SELECT ` + sqlPrincipalColumns + `, COALESCE(w.phc, ''), COALESCE(w.created_at, 0)
 FROM principal p LEFT JOIN password w ON w.principal_id = p.id AND w.current = 1
 WHERE p.email_key = $1`
 
-	sqlAccountState = `SELECT p.disabled_at, COALESCE(w.phc, '')
+	sqlAccountByID = `SELECT ` + sqlPrincipalColumns + `, COALESCE(w.phc, ''), COALESCE(w.created_at, 0)
 FROM principal p LEFT JOIN password w ON w.principal_id = p.id AND w.current = 1
 WHERE p.id = $1`
 
@@ -50,9 +51,9 @@ WHERE r.role = 'owner' AND p.disabled_at = 0 AND p.id <> $1`
 	// The same password with other parameters is no new password, so its row stays.
 	sqlRehash = `UPDATE password SET phc = $1 WHERE principal_id = $2 AND current = 1 AND phc = $3`
 
-	sqlInsertSignIn = `INSERT INTO sign_in
-(id, principal_id, realm, level, address, user_agent, created_at, last_seen_at, idle_seconds, expires_at, ended_at, ended_why)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, 0, '')`
+	sqlInsertSignIn = `INSERT INTO sign_in (id, principal_id, realm, level, address, user_agent, created_at, last_seen_at,
+idle_seconds, expires_at, ended_at, ended_why, methods, remember, provider, provider_sid)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, 0, '', $10, $11, $12, $13)`
 
 	sqlInsertToken = `INSERT INTO session_token (hash, sign_in_id, host, created_at) VALUES ($1, $2, $3, $4)`
 
@@ -65,7 +66,7 @@ WHERE t.hash = $1 AND t.host = $2 AND s.realm = $3 AND s.ended_at = 0`
 ORDER BY last_seen_at DESC, id DESC LIMIT 1000 OFFSET $3`
 
 	sqlSession = `SELECT ` + sqlPrincipalColumns + `, COALESCE(r.role, ''),
-s.id, s.level, s.address, s.user_agent, s.created_at, s.last_seen_at, s.idle_seconds, s.expires_at
+s.id, s.level, s.address, s.user_agent, s.created_at, s.last_seen_at, s.idle_seconds, s.expires_at, s.methods, s.remember
 FROM session_token t
 JOIN sign_in s ON s.id = t.sign_in_id
 JOIN principal p ON p.id = s.principal_id

@@ -66,7 +66,7 @@ func (a *Auth) Close() error {
 // Sweep does one round of Run's work. It must not be called while Run runs.
 func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 	at := a.stamp(now)
-	cfg := a.cfg.Load().Sessions
+	cfg := a.cfg.Load()
 	since := a.health.since.Load()
 	a.sessions.forgetWhere(func(s *Session) bool {
 		gone := since != nil && (s.HasRole(Owner, Admin) || at.since(*since) >= withoutStore)
@@ -90,6 +90,9 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 	if due(&a.sweeper.expired, now, expireEvery) {
 		if err := a.expireStored(ctx, now); err != nil {
 			a.sweepFailed("end expired sessions", err, now)
+		}
+		if err := a.tellFailures(ctx, now); err != nil {
+			a.sweepFailed("tell people of failed sign-ins", err, now)
 		}
 	}
 }
@@ -232,6 +235,21 @@ func (a *Auth) expireStored(ctx context.Context, now time.Time) error {
 		if _, err := tx.ExecContext(ctx, sqlDeleteOldFailures, store.Micros(now.Add(-2*forgetAfter))); err != nil {
 			return fmt.Errorf("forget old failures: %w", err)
 		}
-		return nil
+		return forgetBegun(ctx, tx, now)
 	})
+}
+
+// forgetBegun forgets sign-ins that were begun and never ended, links that are over, and counts that no window needs.
+func forgetBegun(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	for _, old := range []struct {
+		statement string
+		before    time.Time
+	}{
+		{sqlForgetPending, now}, {sqlForgetLinks, now.Add(-linkWindow)}, {sqlForgetRates, now.Add(-maxRateWindow)},
+	} {
+		if _, err := tx.ExecContext(ctx, old.statement, store.Micros(old.before)); err != nil {
+			return fmt.Errorf("forget what is over: %w", err)
+		}
+	}
+	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps
+//go:embed apps texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -18,4 +18,13 @@ func Apps() fs.FS {
 		panic("rules: the embedded tree has no folder apps: " + err.Error()) // fs.Sub refuses only malformed names
 	}
 	return apps
+}
+
+// Texts is the folder of the texts that people read, one file a language. Package language reads it.
+func Texts() fs.FS {
+	texts, err := fs.Sub(files, "texts")
+	if err != nil {
+		panic("rules: the embedded tree has no folder texts: " + err.Error()) // fs.Sub refuses only malformed names
+	}
+	return texts
 }

@@ -1,0 +1,166 @@
+package auth
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/doorward/doorward/store"
+)
+
+const (
+	// bundleFor is how long failed sign-ins are gathered before the person is told, and tellEvery how often at most.
+	bundleFor = 2 * time.Minute
+	tellEvery = time.Hour
+	// maxNoticeAddresses is how many addresses a notice names.
+	maxNoticeAddresses = 5
+	// hostNameWait is how long a mail waits for an address's host name.
+	hostNameWait = time.Second
+)
+
+// canMail tells whether the person can be reached by mail.
+func (a *Auth) canMail(p Principal) bool { return a.mail != nil && a.mail.Enabled() && p.Email != "" }
+
+// where describes an address, a browser and a time in the person's language.
+func (a *Auth) where(ctx context.Context, p Principal, address netip.Addr, browser string, at time.Time) string {
+	lang := a.texts.Match(p.Language, "")
+	unknown := a.texts.Text(lang, "mail.unknown")
+	wait, cancel := context.WithTimeout(ctx, hostNameWait)
+	defer cancel()
+	return a.texts.Text(lang, "mail.where", "time", at.UTC().Format("2006-01-02 15:04:05 UTC"), "address", address.String(),
+		"hostname", cmp.Or(a.hostName(wait, address), unknown), "country", cmp.Or(a.country(address), unknown), "browser", cmp.Or(browser, unknown))
+}
+
+// tellHeld mails the link that releases a held sign-in (D-13).
+func (a *Auth) tellHeld(ctx context.Context, tx *sql.Tx, p Principal, r *pendingRow, code string, now time.Time) (bool, error) {
+	return a.send(ctx, tx, letter{kind: "held", to: p, host: r.host, path: "/.doorward/link/release?c=" + code,
+		facts: a.where(ctx, p, parseStored(r.address), r.userAgent, now), until: now.Add(LinkRelease.life()),
+		pairs: []string{"minutes", strconv.Itoa(int(LinkRelease.life() / time.Minute))}}, now)
+}
+
+// tellSignIn mails that somebody has signed in, if the person wants to know (D-09).
+func (a *Auth) tellSignIn(ctx context.Context, tx *sql.Tx, s *Session, newAddress, newDevice bool, now time.Time, cfg *settings) (bool, error) {
+	wanted := cfg.Notices.SignIn == "every" || cfg.Notices.SignIn == "new" && (newAddress || newDevice)
+	if !wanted || !a.canMail(s.Principal) {
+		return false, nil
+	}
+	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: s.Principal.ID}, now)
+	if err != nil || code == "" {
+		return false, err
+	}
+	return a.send(ctx, tx, letter{kind: "signed_in", to: s.Principal, host: s.Host, path: "/.doorward/link/not-me?c=" + code,
+		facts: a.where(ctx, s.Principal, s.Address, s.UserAgent, now), until: now.Add(24 * time.Hour)}, now)
+}
+
+// noteFailure remembers a failed sign-in for the person's next notice. It is evidence already, as an event; that the person
+// cannot be told is no reason to answer differently.
+func (a *Auth) noteFailure(ctx context.Context, who *account, at Attempt, now time.Time) {
+	if who == nil || a.cfg.Load().Notices.NoFailures || !a.canMail(who.Principal) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	err := a.db.Write(ctx, func(tx *sql.Tx) error {
+		var addresses string
+		err := tx.QueryRowContext(ctx, sqlFailureAddresses, who.ID).Scan(&addresses)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		list := strings.Fields(addresses)
+		if address := at.Address.Unmap().WithZone("").String(); len(list) < maxNoticeAddresses && !slices.Contains(list, address) {
+			list = append(list, address)
+		}
+		_, err = tx.ExecContext(ctx, sqlNoteFailure, who.ID, strings.Join(list, " "), store.Micros(now), at.Host)
+		return err
+	})
+	if err != nil {
+		a.logStep("note failed sign-in for the person's notice", err)
+	}
+}
+
+// tellFailures mails what noteFailure has gathered (D-09); the sweep calls it.
+func (a *Auth) tellFailures(ctx context.Context, now time.Time) error {
+	if a.mail == nil || !a.mail.Enabled() {
+		return nil
+	}
+	rows, err := a.db.QueryContext(ctx, sqlDueNotices, store.Micros(now.Add(-bundleFor)), store.Micros(now.Add(-tellEvery)))
+	if err != nil {
+		return err
+	}
+	var due []string
+	for rows.Next() {
+		var id string
+		if err = rows.Scan(&id); err != nil {
+			break
+		}
+		due = append(due, id)
+	}
+	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
+		return err
+	}
+	for _, id := range due {
+		if err := a.db.Write(ctx, func(tx *sql.Tx) error { return a.tellFailuresOf(ctx, tx, id, now) }); err != nil {
+			return err
+		}
+	}
+	if len(due) > 0 {
+		a.mail.Wake()
+	}
+	return nil
+}
+
+func (a *Auth) tellFailuresOf(ctx context.Context, tx *sql.Tx, id string, now time.Time) error {
+	var failures, first, last, mailed int64
+	var addresses, host string
+	err := tx.QueryRowContext(ctx, sqlNotice, id).Scan(&failures, &addresses, &host, &first, &last, &mailed)
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (failures == 0 || mailed > store.Micros(now.Add(-tellEvery))) {
+		return nil // another gateway was first
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, sqlNoticeTold, store.Micros(now), id); err != nil {
+		return err
+	}
+	who, err := readAccountByID(ctx, tx, id)
+	if err != nil || who == nil || !a.canMail(who.Principal) {
+		return err
+	}
+	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: id}, now)
+	if err != nil || code == "" {
+		return err
+	}
+	lang := a.texts.Match(who.Language, "")
+	stamp := func(at int64) string { return store.FromMicros(at).UTC().Format("2006-01-02 15:04:05 UTC") }
+	_, err = a.send(ctx, tx, letter{kind: "failed", to: who.Principal, host: host, path: "/.doorward/link/not-me?c=" + code,
+		facts: a.texts.Text(lang, "mail.failed.where", "first", stamp(first), "last", stamp(last), "addresses", strings.ReplaceAll(addresses, " ", ", ")),
+		until: now.Add(24 * time.Hour), pairs: []string{"n", strconv.FormatInt(failures, 10)}}, now)
+	return err
+}
+
+// hostName is the confirmed reverse DNS name of an address (D-11), or empty. It may wait for as long as ctx allows.
+func (a *Auth) hostName(ctx context.Context, address netip.Addr) string {
+	if a.names == nil {
+		return ""
+	}
+	return a.names(ctx, address)
+}
+
+// country is the address's country code, or empty.
+func (a *Auth) country(address netip.Addr) string {
+	if a.countries == nil {
+		return ""
+	}
+	return a.countries(address)
+}
+
+// linkURL is a mailed link. Its host is one of the configuration's, never what a request said (security.md 9).
+func (a *Auth) linkURL(host, path string) string {
+	return "https://" + host + a.port + path
+}

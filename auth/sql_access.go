@@ -1,0 +1,105 @@
+package auth
+
+// The statements about what a sign-in needs besides the password, and where people come from.
+const (
+	sqlCountFactors = `SELECT (SELECT COUNT(*) FROM totp t WHERE t.principal_id = p.id AND t.confirmed = 1),
+(SELECT COUNT(*) FROM passkey k WHERE k.principal_id = p.id) FROM principal p WHERE p.id = $1`
+
+	sqlPendingColumns = `SELECT id, principal_id, phc, realm, host, site, address, user_agent, return_to, previous, device,
+level, want, methods, remember, provider, provider_sid, failures, link_hash, released_at, created_at, expires_at FROM pending_sign_in`
+
+	sqlPendingByToken = sqlPendingColumns + ` WHERE hash = $1 AND realm = $2 AND host = $3 AND expires_at > $4`
+
+	sqlPendingByID = sqlPendingColumns + ` WHERE id = $1`
+
+	sqlLivePendingByID = sqlPendingColumns + ` WHERE id = $1 AND expires_at > $2`
+
+	sqlInsertPending = `INSERT INTO pending_sign_in (id, hash, principal_id, phc, realm, host, site, address, user_agent, return_to,
+previous, device, level, want, methods, remember, provider, provider_sid, released_at, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)`
+
+	sqlUpdatePending = `UPDATE pending_sign_in SET level = $1, methods = $2, phc = $3 WHERE id = $4`
+
+	sqlHoldPending = `UPDATE pending_sign_in SET link_hash = $1, expires_at = $2 WHERE id = $3`
+
+	// A released sign-in has as long again for the steps that follow.
+	sqlReleasePending = `UPDATE pending_sign_in SET released_at = $1 WHERE id = $2`
+
+	sqlFailPending = `UPDATE pending_sign_in SET failures = failures + 1 WHERE id = $1`
+
+	sqlEndFailedPending = `DELETE FROM pending_sign_in WHERE id = $1 AND failures >= $2`
+
+	sqlDeletePending = `DELETE FROM pending_sign_in WHERE id = $1`
+
+	sqlDeletePendingOf = `DELETE FROM pending_sign_in WHERE principal_id = $1`
+
+	sqlPrunePending = `DELETE FROM pending_sign_in WHERE principal_id = $1 AND id NOT IN
+(SELECT id FROM pending_sign_in WHERE principal_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)`
+
+	sqlForgetPending = `DELETE FROM pending_sign_in WHERE expires_at < $1`
+
+	sqlIsTrusted = `SELECT COUNT(*) FROM known_address WHERE principal_id = $1 AND prefix = $2 AND trusted_until > $3`
+
+	sqlCountAddress = `SELECT COUNT(*) FROM known_address WHERE principal_id = $1 AND prefix = $2`
+
+	sqlPutAddress = `INSERT INTO known_address (principal_id, prefix, how, created_at, seen_at, trusted_until)
+VALUES ($1, $2, $3, $4, $4, $5)
+ON CONFLICT (principal_id, prefix) DO UPDATE SET seen_at = excluded.seen_at,
+how = CASE WHEN excluded.trusted_until > known_address.trusted_until THEN excluded.how ELSE known_address.how END,
+trusted_until = CASE WHEN excluded.trusted_until > known_address.trusted_until THEN excluded.trusted_until
+ELSE known_address.trusted_until END`
+
+	sqlPruneAddresses = `DELETE FROM known_address WHERE principal_id = $1 AND prefix NOT IN
+(SELECT prefix FROM known_address WHERE principal_id = $1 ORDER BY seen_at DESC, prefix LIMIT $2)`
+
+	sqlAddressesOf = `SELECT prefix, how, created_at, seen_at, trusted_until FROM known_address
+WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
+
+	sqlDeleteAddress = `DELETE FROM known_address WHERE principal_id = $1 AND prefix = $2`
+
+	sqlDeleteAddressesOf = `DELETE FROM known_address WHERE principal_id = $1`
+
+	sqlSeenDevice = `UPDATE known_device SET seen_at = $1 WHERE principal_id = $2 AND hash = $3`
+
+	sqlInsertDevice = `INSERT INTO known_device (principal_id, hash, user_agent, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)`
+
+	sqlPruneDevices = `DELETE FROM known_device WHERE principal_id = $1 AND hash NOT IN
+(SELECT hash FROM known_device WHERE principal_id = $1 ORDER BY seen_at DESC, hash LIMIT $2)`
+
+	sqlDeleteDevicesOf = `DELETE FROM known_device WHERE principal_id = $1`
+
+	sqlFamiliarTo = `SELECT (SELECT COUNT(*) FROM known_address a WHERE a.principal_id = p.id AND a.prefix = $2)
++ (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = p.id AND d.hash = $3) FROM principal p WHERE p.id = $1`
+
+	sqlCountLinks = `SELECT COUNT(*) FROM mailed_link WHERE principal_id = $1 AND kind = $2 AND created_at > $3`
+
+	sqlInsertLink = `INSERT INTO mailed_link (hash, kind, principal_id, data, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
+
+	sqlLink = `SELECT principal_id, data, created_at FROM mailed_link WHERE hash = $1 AND kind = $2 AND expires_at > $3`
+
+	sqlUseLink = `UPDATE mailed_link SET expires_at = $1 WHERE hash = $2`
+
+	sqlForgetLinks = `DELETE FROM mailed_link WHERE expires_at < $1`
+
+	sqlRate = `SELECT count FROM sign_in_rate WHERE key = $1 AND window_start = $2`
+
+	sqlCountRate = `INSERT INTO sign_in_rate (key, window_start, count) VALUES ($1, $2, 1)
+ON CONFLICT (key, window_start) DO UPDATE SET count = sign_in_rate.count + 1`
+
+	sqlForgetRates = `DELETE FROM sign_in_rate WHERE window_start < $1`
+
+	sqlFailureAddresses = `SELECT addresses FROM failure_notice WHERE principal_id = $1 AND failures > 0`
+
+	sqlNoteFailure = `INSERT INTO failure_notice (principal_id, failures, addresses, host, first_at, last_at, mailed_at)
+VALUES ($1, 1, $2, $4, $3, $3, 0)
+ON CONFLICT (principal_id) DO UPDATE SET failures = failure_notice.failures + 1, addresses = excluded.addresses,
+host = excluded.host, last_at = excluded.last_at,
+first_at = CASE WHEN failure_notice.failures = 0 THEN excluded.first_at ELSE failure_notice.first_at END`
+
+	sqlDueNotices = `SELECT principal_id FROM failure_notice WHERE failures > 0 AND first_at < $1 AND mailed_at < $2
+ORDER BY first_at LIMIT 100`
+
+	sqlNotice = `SELECT failures, addresses, host, first_at, last_at, mailed_at FROM failure_notice WHERE principal_id = $1`
+
+	sqlNoticeTold = `UPDATE failure_notice SET failures = 0, addresses = '', mailed_at = $1 WHERE principal_id = $2`
+)

@@ -1,0 +1,143 @@
+package auth
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"slices"
+	"time"
+)
+
+// ProveCode takes the code of an authenticator app, or a recovery code, for the pending sign-in of the browser's cookie.
+// Wrong codes count like wrong passwords (M-40), and the fifth ends the pending sign-in. The errors are SignIn's and ErrNoPending.
+func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, now time.Time) (Outcome, error) {
+	return a.step(ctx, at, token, now, func(g *grant) {
+		g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
+			right, err := a.checkTOTP(ctx, tx, g.who.ID, code, now)
+			method := methodTOTP
+			if err == nil && !right {
+				right, err = a.useRecoveryCode(ctx, tx, g.who.ID, code, now)
+				method = methodRecovery
+			}
+			if right {
+				g.reached(FactorLevel, method)
+			}
+			return right, err
+		}
+	})
+}
+
+// ProvePasskey takes the passkey's answer for the pending sign-in of the browser's cookie; BeginPasskeySignIn made the
+// ceremony. The errors are SignIn's and ErrNoPending.
+func (a *Auth) ProvePasskey(ctx context.Context, at Attempt, token, ceremony string, response []byte, now time.Time) (Outcome, error) {
+	return a.step(ctx, at, token, now, func(g *grant) {
+		g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
+			if _, err := a.finishPasskey(ctx, tx, at.Host, ceremony, response, g.who.ID, now); err != nil {
+				return false, wrongPasskey(err)
+			}
+			g.reached(PasskeyLevel, methodPasskey)
+			return true, nil
+		}
+	})
+}
+
+// ContinueSignIn looks at the pending sign-in again: a release, or an enrolment, may have come meanwhile. The errors are
+// SignIn's and ErrNoPending.
+func (a *Auth) ContinueSignIn(ctx context.Context, at Attempt, token string, now time.Time) (Outcome, error) {
+	return a.step(ctx, at, token, now, func(*grant) {})
+}
+
+// SignInWithPasskey begins a sign-in with a passkey alone, which says itself whose it is; it must have verified the person.
+// The errors are SignIn's.
+func (a *Auth) SignInWithPasskey(ctx context.Context, at Attempt, ceremony string, response []byte, now time.Time) (Outcome, error) {
+	who, out, err := a.signInWithPasskey(ctx, at, ceremony, response, now)
+	a.recordSignIn(at, who, out, err, now)
+	return out, err
+}
+
+func (a *Auth) signInWithPasskey(ctx context.Context, at Attempt, ceremony string, response []byte, now time.Time) (verdict, Outcome, error) {
+	if v, err := a.mayTry(at, now); err != nil {
+		return v, Outcome{}, err
+	}
+	owner, err := a.passkeyOwner(ctx, at.Host, ceremony, response, now)
+	if err != nil {
+		if err := wrongPasskey(err); err != nil {
+			return verdict{reason: "not-read"}, Outcome{}, a.stepError(err, now)
+		}
+		a.waits.failed(addressKey(at.Address), nobody, now, a.cfg.Load().SignIn)
+		return verdict{reason: "wrong-passkey"}, Outcome{}, ErrWrong
+	}
+	g := &grant{who: owner, level: PasskeyLevel, methods: []string{methodPasskey}, remember: at.Remember,
+		previous: tokenKey(at.PreviousToken), device: tokenKey(at.Device), returnTo: at.ReturnTo}
+	g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		verified, err := a.finishPasskey(ctx, tx, at.Host, ceremony, response, owner.ID, now)
+		if err != nil {
+			return false, wrongPasskey(err)
+		}
+		return verified, nil
+	}
+	return a.finish(ctx, at, verdict{account: owner}, g, now)
+}
+
+// StepUp begins to prove more than the session has, because a page or a role demands it. The session goes on until that
+// is done, and then ends for a new one (ASVS 7.2.4). The errors are ErrNetwork and ErrUnavailable.
+func (a *Auth) StepUp(ctx context.Context, at Attempt, s *Session, token string, want Level, now time.Time) (Outcome, error) {
+	g := &grant{level: s.Level, methods: methodsOf(s), want: want, remember: s.Remember, released: true,
+		previous: tokenKey(token), device: tokenKey(at.Device), returnTo: at.ReturnTo}
+	var err error
+	if g.who, err = a.accountByID(ctx, s.Principal.ID); err != nil {
+		return Outcome{}, a.stepError(err, now)
+	}
+	return a.advance(ctx, at, g, now)
+}
+
+// step takes a further step of the pending sign-in that the cookie names.
+func (a *Auth) step(ctx context.Context, at Attempt, token string, now time.Time, prepare func(*grant)) (Outcome, error) {
+	who, out, err := a.takeStep(ctx, at, token, now, prepare)
+	if !errors.Is(err, ErrNoPending) && (err != nil || out.Session != nil) {
+		a.recordSignIn(at, who, out, err, now)
+	}
+	return out, err
+}
+
+func (a *Auth) takeStep(ctx context.Context, at Attempt, token string, now time.Time, prepare func(*grant)) (verdict, Outcome, error) {
+	if v, err := a.mayTry(at, now); err != nil {
+		return v, Outcome{}, err
+	}
+	var g *grant
+	err := a.withPending(ctx, at, token, now, func(_ *sql.Tx, r *pendingRow, who *account) error {
+		g = r.grant(who)
+		return nil
+	})
+	if err != nil {
+		return verdict{}, Outcome{}, a.stepError(err, now)
+	}
+	prepare(g)
+	who := verdict{account: g.who}
+	v, out, err := a.finish(ctx, at, who, g, now)
+	if errors.Is(err, ErrWrong) {
+		v.reason = "wrong-code"
+		a.waits.failed(addressKey(at.Address), g.who.ID, now, a.cfg.Load().SignIn)
+		a.noteFailure(ctx, g.who, at, now)
+	}
+	return v, out, err
+}
+
+// mayTry refuses while the address waits or the store is away.
+func (a *Auth) mayTry(at Attempt, now time.Time) (verdict, error) {
+	if left := a.Waiting(at.Address, now); left > 0 {
+		return verdict{reason: "waiting"}, &WaitError{left}
+	}
+	if a.health.since.Load() != nil {
+		return verdict{reason: "store-away"}, ErrUnavailable
+	}
+	return verdict{}, nil
+}
+
+// reached notes a proved factor.
+func (g *grant) reached(level Level, method string) {
+	g.level = max(g.level, level)
+	if !slices.Contains(g.methods, method) {
+		g.methods = append(slices.Clone(g.methods), method)
+	}
+}
