@@ -27,20 +27,25 @@ var allowedImports = map[string][]string{
 	"event":   {"store"},
 	"journal": {"store"},
 
+	// What people read, and how it reaches them.
+	"language": {},
+	"mail":     {"store"},
+
 	// Domains.
-	"auth":       {"event", "journal", "store"},
-	"auth/pages": {"auth", "event"},
-	"gateway":    {"auth", "auth/pages", "event", "rules"},
+	"auth":          {"auth/password", "event", "journal", "language", "mail", "store"},
+	"auth/password": {"rules"},
+	"auth/pages":    {"auth", "event"},
+	"gateway":       {"auth", "auth/pages", "event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal"},
 	"console": {"auth", "auth/pages", "event", "gateway"},
 
 	"config":        {"auth", "console", "event", "gateway", "store"},
-	"app":           {"api", "auth", "config", "console", "event", "gateway", "journal", "store"},
+	"app":           {"api", "auth", "config", "console", "event", "gateway", "journal", "language", "mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "store"},
+	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "language", "rules", "store"},
 
 	// Helpers of tests.
 	"store/storetest": {"store"},

@@ -36,7 +36,7 @@ func (h *Handler) addPrincipal(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := auth.NewPrincipal{Name: in.Name, Email: in.Email, DisplayName: in.DisplayName, Password: in.Password}
+	n := auth.NewPrincipal{Name: in.Name, Email: in.Email, DisplayName: in.DisplayName, Password: in.Password, MustChange: in.MustChange}
 	for _, role := range in.Roles {
 		n.Roles = append(n.Roles, auth.Role(role))
 	}
@@ -60,7 +60,8 @@ func (h *Handler) setDisabled(r *http.Request, disabled bool) (any, error) {
 
 // passwordRequest is the body of a password reset.
 type passwordRequest struct {
-	Password string `json:"password"`
+	Password   string `json:"password"`
+	MustChange bool   `json:"must_change,omitempty"`
 }
 
 func (h *Handler) resetPassword(r *http.Request) (any, error) {
@@ -72,7 +73,7 @@ func (h *Handler) resetPassword(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return done{}, h.deps.Auth.ResetPassword(r.Context(), who, r.PathValue("name"), in.Password)
+	return done{}, h.deps.Auth.ResetPassword(r.Context(), who, r.PathValue("name"), in.Password, in.MustChange)
 }
 
 func (h *Handler) sessions(r *http.Request) (any, error) {

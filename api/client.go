@@ -155,9 +155,9 @@ func (c *Client) SetDisabled(ctx context.Context, name string, disabled bool) er
 	return c.call(ctx, http.MethodPost, "/v1/principals/"+url.PathEscape(name)+verb, nil, nil)
 }
 
-// ResetPassword sets an account's password and ends its sessions.
-func (c *Client) ResetPassword(ctx context.Context, name, password string) error {
-	return c.call(ctx, http.MethodPost, "/v1/principals/"+url.PathEscape(name)+"/password", passwordRequest{Password: password}, nil)
+// ResetPassword sets an account's password and ends its sessions. mustChange has the person choose another one at the next sign-in.
+func (c *Client) ResetPassword(ctx context.Context, name, password string, mustChange bool) error {
+	return c.call(ctx, http.MethodPost, "/v1/principals/"+url.PathEscape(name)+"/password", passwordRequest{Password: password, MustChange: mustChange}, nil)
 }
 
 // Sessions lists the sessions of one account, or of all with user "".

@@ -30,9 +30,12 @@ func (h *Handler) public(err error, r *http.Request) *Error {
 		return chosen
 	}
 	var invalid *auth.InputError
+	var unfit *auth.PasswordError
 	switch {
 	case errors.As(err, &invalid):
 		return badRequest(invalid.Error())
+	case errors.As(err, &unfit):
+		return badRequest(unfit.Error())
 	case errors.Is(err, auth.ErrNotFound) && r.PathValue("id") != "", errors.Is(err, auth.ErrNoSession):
 		return &Error{Status: http.StatusNotFound, Message: "there is no such session", Hint: "doorward session list shows the sessions"}
 	case errors.Is(err, auth.ErrNotFound):

@@ -21,6 +21,7 @@ type NewPrincipal struct {
 	DisplayName string   `json:"display_name"`
 	Roles       []string `json:"roles"`
 	Password    string   `json:"password"`
+	MustChange  bool     `json:"must_change,omitempty"`
 }
 
 // Session is a sign-in that has not ended.

@@ -18,6 +18,8 @@ import (
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/rules"
 	"github.com/doorward/doorward/store"
 )
 
@@ -71,7 +73,12 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if a.journal, err = journal.Open(ctx, a.db, filepath.Join(cfg.DataDir, "journal.key")); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
-	if a.auth, err = auth.New(cfg.Auth, a.db, a.journal, a.events, a.log); err != nil {
+	texts, err := language.Load(rules.Texts())
+	if err != nil {
+		return nil, fmt.Errorf("load texts: %w", err)
+	}
+	a.auth, err = auth.New(cfg.Auth, auth.Deps{DB: a.db, Journal: a.journal, Events: a.events, Log: a.log, Texts: texts})
+	if err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
 	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Sockets: opts.Sockets})

@@ -50,10 +50,14 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("reload console: %w", err)
 	}
+	swapAuth, err := a.auth.Prepare(cfg.Auth)
+	if err != nil {
+		return fmt.Errorf("reload accounts: %w", err)
+	}
 	if err := a.gateway.Reload(ctx, cfg.Gateway); err != nil {
 		return fmt.Errorf("reload gateway: %w", err)
 	}
-	a.auth.Reload(cfg.Auth)
+	swapAuth()
 	swapConsole()
 	a.cfg = cfg
 	return nil

@@ -19,44 +19,54 @@ type NewPrincipal struct {
 	Email       string // may be empty
 	DisplayName string // may be empty
 	Roles       []Role // at least one
-	Password    string // 15 to 256 characters
+	Password    string // as the roles' rules want it
+	// MustChange asks for a new password at the first sign-in, whatever the roles' rules say.
+	MustChange bool
 }
 
-// AddPrincipal makes an account. The errors are *InputError, ErrExists, ErrBusy and ErrUnavailable.
+// AddPrincipal makes an account. The errors are *InputError, *PasswordError, ErrExists, ErrBusy and ErrUnavailable.
 func (a *Auth) AddPrincipal(ctx context.Context, by Actor, n NewPrincipal) (Principal, error) {
 	p, err := a.checkNew(n)
 	if err != nil {
 		return Principal{}, fmt.Errorf("add account: %w", err)
 	}
-	phc, err := a.hashPassword(ctx, n.Password)
+	phc, err := a.hashNew(ctx, p, n.Password, 0, netip.Prefix{})
 	if err != nil {
 		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, err)
 	}
-	if p.ID, err = store.NewID(); err != nil {
-		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, err)
-	}
-	p.Created = time.Now().UTC().Truncate(time.Microsecond)
-	p.Changed = p.Created
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		if err := insertPrincipal(ctx, tx, p); err != nil {
-			return err
-		}
-		if err := putRoles(ctx, tx, p.ID, p.Roles); err != nil {
-			return err
-		}
-		if err := putPassword(ctx, tx, p.ID, phc, p.Created); err != nil {
-			return err
-		}
-		return a.note(ctx, tx, by, "account.add", p.Name, nil, snapshotOf(p))
-	})
-	if err != nil {
+	if err := a.insertNew(ctx, by, &p, phc); err != nil {
 		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, a.storeError(err))
 	}
 	return p, nil
 }
 
+// insertNew stores a new account, with a password unless phc is empty, in a transaction of its own.
+func (a *Auth) insertNew(ctx context.Context, by Actor, p *Principal, phc string) error {
+	return a.db.Write(ctx, func(tx *sql.Tx) error { return a.insertAccount(ctx, tx, by, p, phc) })
+}
+
+func (a *Auth) insertAccount(ctx context.Context, tx *sql.Tx, by Actor, p *Principal, phc string) (err error) {
+	if p.ID, err = store.NewID(); err != nil {
+		return err
+	}
+	p.Created = time.Now().UTC().Truncate(time.Microsecond)
+	p.Changed = p.Created
+	if err := insertPrincipal(ctx, tx, *p); err != nil {
+		return err
+	}
+	if err := putRoles(ctx, tx, p.ID, p.Roles); err != nil {
+		return err
+	}
+	if phc != "" {
+		if err := putPassword(ctx, tx, p.ID, phc, p.Created); err != nil {
+			return err
+		}
+	}
+	return a.note(ctx, tx, by, "account.add", p.Name, nil, snapshotOf(*p))
+}
+
 func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
-	p := Principal{Name: n.Name, Email: n.Email, DisplayName: n.DisplayName}
+	p := Principal{Name: n.Name, Email: n.Email, DisplayName: n.DisplayName, Origin: originLocal}
 	if !validName(n.Name) {
 		return p, &InputError{"name", fmt.Sprintf("must be 1 to %d letters, digits or . _ - + and begin with a letter or digit", maxInput)}
 	}
@@ -66,24 +76,17 @@ func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
 	if n.DisplayName != "" && !usable(n.DisplayName) {
 		return p, &InputError{"display name", fmt.Sprintf("must be at most %d visible characters", maxInput)}
 	}
+	cfg := a.cfg.Load()
 	var err error
-	if p.Roles, err = a.cfg.Load().checkRoles(n.Roles); err != nil {
+	if p.Roles, err = cfg.checkRoles(n.Roles); err != nil {
 		return p, err
 	}
-	return p, checkPassword(n.Password, n.Name, n.Email)
+	p.MustChange = n.MustChange || cfg.changesFirst(p.Roles)
+	return p, nil
 }
 
-// hashPassword hashes a password that checkPassword has accepted. It takes a turn at the hasher like
-// everybody else, so that two hashes at once stay two.
-func (a *Auth) hashPassword(ctx context.Context, password string) (string, error) {
-	prepared, _ := preparePassword(password)
-	release, err := a.hasher.acquire(ctx, netip.Prefix{})
-	if err != nil {
-		return "", err
-	}
-	defer release()
-	return newPHC(prepared, a.cfg.Load().PasswordHash).String(), nil
-}
+// originLocal is the origin of accounts that an administrator made.
+const originLocal = "local"
 
 func insertPrincipal(ctx context.Context, tx *sql.Tx, p Principal) error {
 	var taken, takenEmail int
@@ -99,7 +102,7 @@ func insertPrincipal(ctx context.Context, tx *sql.Tx, p Principal) error {
 	}
 	at := store.Micros(p.Created)
 	if _, err := tx.ExecContext(ctx, sqlInsertPrincipal, p.ID, p.Name, fold(p.Name), p.Email, emailKey,
-		p.DisplayName, at, at); err != nil {
+		p.DisplayName, at, at, p.Phone, sql.NullString{String: p.Phone, Valid: p.Phone != ""}, p.Language, p.Origin, truth(p.MustChange)); err != nil {
 		return fmt.Errorf("insert account: %w", err)
 	}
 	return nil
@@ -211,21 +214,21 @@ func (a *Auth) SetRoles(ctx context.Context, by Actor, name string, roles []Role
 	return nil
 }
 
-// ResetPassword replaces the account's password and ends its sessions. The errors are *InputError,
-// ErrNotFound, ErrBusy and ErrUnavailable.
-func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password string) error {
-	if err := checkPassword(password, name, ""); err != nil {
+// ResetPassword replaces the account's password and ends its sessions. Where the roles' rules say so, or mustChange does,
+// the person has to choose another at the next sign-in. The errors are *InputError, *PasswordError, ErrNotFound, ErrBusy and
+// ErrUnavailable.
+func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password string, mustChange bool) error {
+	p, err := a.Principal(ctx, name)
+	if err != nil {
 		return fmt.Errorf("reset password of account %q: %w", name, err)
 	}
-	phc, err := a.hashPassword(ctx, password)
+	phc, err := a.hashNew(ctx, p, password, 0, netip.Prefix{})
 	if err != nil {
 		return fmt.Errorf("reset password of account %q: %w", name, err)
 	}
 	err = a.change(ctx, by, "account.password", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
-		if err := checkPassword(password, p.Name, p.Email); err != nil {
-			return false, err
-		}
-		if _, err := tx.ExecContext(ctx, sqlSetChanged, store.Micros(now), p.ID); err != nil {
+		p.MustChange = mustChange || a.cfg.Load().changesFirst(p.Roles)
+		if err := setMustChange(ctx, tx, p.ID, p.MustChange, now); err != nil {
 			return false, err
 		}
 		return true, putPassword(ctx, tx, p.ID, phc, now)
@@ -234,6 +237,34 @@ func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password strin
 		return fmt.Errorf("reset password of account %q: %w", name, err)
 	}
 	return nil
+}
+
+// RequireNewPassword has the person choose a new password at the next sign-in, and ends the account's sessions. The errors
+// are ErrNotFound and ErrUnavailable.
+func (a *Auth) RequireNewPassword(ctx context.Context, by Actor, name string) error {
+	err := a.change(ctx, by, "account.must-change", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+		if p.MustChange {
+			return false, nil
+		}
+		p.MustChange = true
+		return true, setMustChange(ctx, tx, p.ID, true, now)
+	})
+	if err != nil {
+		return fmt.Errorf("require a new password of account %q: %w", name, err)
+	}
+	return nil
+}
+
+// Principal returns an account by its name or e-mail address. The errors are ErrNotFound and ErrUnavailable.
+func (a *Auth) Principal(ctx context.Context, name string) (p Principal, err error) {
+	err = a.db.Write(ctx, func(tx *sql.Tx) error {
+		p, err = readPrincipal(ctx, tx, name)
+		return err
+	})
+	if err != nil {
+		return Principal{}, a.storeError(err)
+	}
+	return p, nil
 }
 
 // change runs f on the account in one transaction with the ending of its sessions, the check that an
@@ -346,10 +377,11 @@ type snapshot struct {
 	DisplayName string `json:"display_name,omitempty"`
 	Roles       []Role `json:"roles"`
 	Disabled    bool   `json:"disabled"`
+	MustChange  bool   `json:"must_change,omitempty"`
 }
 
 func snapshotOf(p Principal) *snapshot {
-	return &snapshot{p.ID, p.Name, p.Email, p.DisplayName, p.Roles, p.Disabled}
+	return &snapshot{p.ID, p.Name, p.Email, p.DisplayName, p.Roles, p.Disabled, p.MustChange}
 }
 
 // note writes the journal entry of a change, in the change's own transaction.
@@ -382,12 +414,13 @@ func marshal(v any) (string, error) {
 // storeError turns a store error into what callers decide on; the package's own errors stay.
 func (a *Auth) storeError(err error) error {
 	var input *InputError
-	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy} {
+	var unfit *PasswordError
+	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy, ErrUnavailable} {
 		if errors.Is(err, own) {
 			return err
 		}
 	}
-	if errors.As(err, &input) {
+	if errors.As(err, &input) || errors.As(err, &unfit) {
 		return err
 	}
 	if errors.Is(err, context.Canceled) {

@@ -133,7 +133,7 @@ func TestChangesEndSessions(t *testing.T) {
 			signIn error // afterwards, with the password
 			with   string
 		}{
-			{"account.password", func() error { return f.ResetPassword(t.Context(), actor, "agent@example.com", newPassword) }, nil, newPassword},
+			{"account.password", func() error { return f.ResetPassword(t.Context(), actor, "agent@example.com", newPassword, false) }, nil, newPassword},
 			{"account.roles", func() error {
 				return f.SetRoles(t.Context(), actor, "AGENT", []auth.Role{auth.User, auth.Agent})
 			}, nil, newPassword},
@@ -143,7 +143,8 @@ func TestChangesEndSessions(t *testing.T) {
 			if c.action != "account.password" {
 				with = newPassword
 			}
-			token, s, err := f.SignIn(t.Context(), attempt("agent", with, "192.0.2.1"), f.now)
+			out, err := f.SignIn(t.Context(), attempt("agent", with, "192.0.2.1"), f.now)
+			token, s := out.Token, out.Session
 			if err != nil {
 				t.Fatalf("%s: %v", c.action, err)
 			}
@@ -182,11 +183,11 @@ func TestChangesEndSessions(t *testing.T) {
 		wantErr(t, f.try("agent", password, "192.0.2.50"), auth.ErrWrong, "the old password")
 		for _, name := range []string{"nobody", "", "agent\x00", "a@b@c"} {
 			wantErr(t, f.SetDisabled(t.Context(), actor, name, true), auth.ErrNotFound, name)
-			wantErr(t, f.ResetPassword(t.Context(), actor, name, password), auth.ErrNotFound, name)
+			wantErr(t, f.ResetPassword(t.Context(), actor, name, password, false), auth.ErrNotFound, name)
 		}
 		var input *auth.InputError
 		for _, bad := range []string{"", "fourteen chars", strings.Repeat("x", 257), "Agent@Example.com"} {
-			if err := f.ResetPassword(t.Context(), actor, "agent", bad); !errors.As(err, &input) || input.Field != "password" {
+			if err := f.ResetPassword(t.Context(), actor, "agent", bad, false); !errors.As(err, &input) || input.Field != "password" {
 				t.Errorf("ResetPassword to %q: %v, want an *InputError about the password", bad, err)
 			}
 		}

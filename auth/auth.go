@@ -92,6 +92,8 @@ type Auth struct {
 	sessions *cache
 	reads    chan struct{} // places for looking up unknown tokens
 	health   health
+	secrets  *secrets
+	relying  relyingParty
 	sweeper  sweeper
 	counted  counters
 }
@@ -104,15 +106,22 @@ type counters struct {
 // must be valid.
 func New(cfg Config, deps Deps) (*Auth, error) {
 	cfg.SetDefaults()
+	settings, err := newSettings(cfg)
+	if err != nil {
+		return nil, err
+	}
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
 		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, countries: deps.Country, port: deps.Port,
 		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		reads: make(chan struct{}, 8),
 	}
-	a.cfg.Store(newSettings(cfg))
+	a.cfg.Store(settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	if err := a.openFactors(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.restoreWaits(ctx, time.Now()); err != nil {
 		return nil, fmt.Errorf("read failed sign-ins: %w", err)
 	}
@@ -122,12 +131,18 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	return a, nil
 }
 
-// Reload takes new lifetimes and costs. Shorter lifetimes bind existing sessions at their next request;
-// a password is hashed at the new cost when its owner next signs in.
-func (a *Auth) Reload(cfg Config) {
+// Prepare builds what follows from a new configuration, and returns what puts it into force. Shorter lifetimes bind existing
+// sessions at their next request; a password is hashed at the new cost when its owner next signs in.
+func (a *Auth) Prepare(cfg Config) (swap func(), err error) {
 	cfg.SetDefaults()
-	a.cfg.Store(newSettings(cfg))
-	a.hasher.configure(cfg.PasswordHash)
+	settings, err := newSettings(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		a.cfg.Store(settings)
+		a.hasher.configure(cfg.PasswordHash)
+	}, nil
 }
 
 // Waiting returns how long the address must wait before another sign-in is looked at; 0 if it need not (M-40, M-41).

@@ -68,7 +68,7 @@ func (f *fixture) restart() {
 // another is a second process on the same store.
 func (f *fixture) another() *auth.Auth {
 	f.t.Helper()
-	a, err := auth.New(f.cfg, f.db, f.journal, f.events, slog.New(slog.DiscardHandler))
+	a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Events: f.events, Log: slog.New(slog.DiscardHandler), Texts: texts(f.t)})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -94,16 +94,16 @@ func attempt(login, password, address string) auth.Attempt {
 // signIn signs in and fails the test if that does not work.
 func (f *fixture) signIn(login string) (token string, s *auth.Session) {
 	f.t.Helper()
-	token, s, err := f.SignIn(f.t.Context(), attempt(login, password, "192.0.2.1"), f.now)
+	out, err := f.SignIn(f.t.Context(), attempt(login, password, "192.0.2.1"), f.now)
 	if err != nil {
 		f.t.Fatalf("sign in as %s: %v", login, err)
 	}
-	return token, s
+	return out.Token, out.Session
 }
 
 // try signs in from an address and returns the error only.
 func (f *fixture) try(login, password, address string) error {
-	_, _, err := f.SignIn(f.t.Context(), attempt(login, password, address), f.now)
+	_, err := f.SignIn(f.t.Context(), attempt(login, password, address), f.now)
 	return err
 }
 

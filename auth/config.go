@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/auth/password"
 )
 
 // Config is the part of the configuration file about accounts, sign-in and sessions. The zero value of
@@ -15,9 +17,14 @@ type Config struct {
 	SignIn       SignInConfig   `yaml:"sign_in"`
 	PasswordHash HashConfig     `yaml:"password_hash"`
 	Notices      NoticesConfig  `yaml:"notices"`
+	// Passwords are the rules for passwords of all roles; a role may have others (D-02 to D-07, F-40, I-75, M-02, M-03, M-06).
+	Passwords password.Config `yaml:"passwords"`
+	Factors   FactorsConfig   `yaml:"factors"`
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
 	Roles []RoleConfig `yaml:"roles"`
 
+	// DataDir is the folder of the key that seals second factors; empty in tests, where a key lasts as long as the process.
+	DataDir string `yaml:"-"`
 	// Zones are the file's named networks, for the roles' zones.
 	Zones []Zone `yaml:"-"`
 }
@@ -92,6 +99,8 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.SignIn.Failures, 3)
 	setDefault(&c.SignIn.Wait, 10*time.Second)
 	c.SignIn.Staff.setDefaults()
+	c.Factors.setDefaults()
+	c.Passwords.SetDefaults()
 	c.SignIn.Users.setDefaults()
 	setDefault(&c.Notices.SignIn, "new")
 	for i := range c.Roles {
@@ -131,6 +140,8 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	c.SignIn.Staff.validate("sign_in.staff", report)
 	c.SignIn.Users.validate("sign_in.users", report)
 	oneOf(report, "notices.sign_in", c.Notices.SignIn, "new", "every", "off")
+	c.Factors.validate(report)
+	c.Passwords.Validate(below("passwords", report))
 	c.validateRoles(report)
 	between(report, "password_hash.memory_kib", c.PasswordHash.MemoryKiB, minMemoryKiB, MaxMemoryKiB)
 	between(report, "password_hash.time", c.PasswordHash.Time, 1, MaxTime)
@@ -167,7 +178,13 @@ func (c Config) validateRoles(report func(path, format string, args ...any)) {
 	}
 }
 
+// below reports what a section finds under the section's own path.
+func below(path string, report func(path, format string, args ...any)) func(path, format string, args ...any) {
+	return func(rest, format string, args ...any) { report(path+"."+rest, format, args...) }
+}
+
 func (c Config) validateRole(r RoleConfig, path string, report func(path, format string, args ...any)) {
+	r.Passwords.Validate(below(path+".passwords", report))
 	oneOf(report, path+".factor", r.Factor, "none", "any", "passkey")
 	if r.Staff && slices.Contains(builtIn(), Role(r.Name)) {
 		report(path+".staff", "owner, admin and agent are staff and user is not; remove the line, or make a role of your own")

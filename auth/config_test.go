@@ -8,14 +8,19 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/auth"
+	rules "github.com/doorward/doorward/auth/password"
 )
 
 func TestConfigDefaults(t *testing.T) {
 	var got auth.Config
 	got.SetDefaults()
+	rate := auth.RateConfig{Window: 10 * time.Minute, PerAddress: 30, PerAccount: 10}
 	want := auth.Config{
 		Sessions:     auth.SessionsConfig{Idle: time.Hour, Absolute: 12 * time.Hour},
-		SignIn:       auth.SignInConfig{Failures: 3, Wait: 10 * time.Second},
+		SignIn:       auth.SignInConfig{Failures: 3, Wait: 10 * time.Second, Staff: rate, Users: rate},
+		Notices:      auth.NoticesConfig{SignIn: "new"},
+		Passwords:    rules.Config{Preset: "nist", BreachCheck: rules.BreachConfig{Timeout: 3 * time.Second}},
+		Factors:      auth.FactorsConfig{Name: "Doorward"},
 		PasswordHash: auth.HashConfig{MemoryKiB: 19456, Time: 2, Parallelism: 1, AtOnce: 2, Queue: 64, QueueWait: 10 * time.Second},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

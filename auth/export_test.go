@@ -22,7 +22,7 @@ var (
 )
 
 // NameForEvent is what an event says of an unknown name.
-var NameForEvent = nameForEvent
+func NameForEvent(login string) string { return nameForEvent(login, 15) }
 
 // Hasher is the queue for password hashes.
 type Hasher struct{ *hasher }

@@ -154,7 +154,7 @@ func TestCancelledRequestIsNoFault(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 3 {
-		_, _, _ = f.SignIn(ctx, attempt("agent", password, "192.0.2.1"), f.now)
+		_, _ = f.SignIn(ctx, attempt("agent", password, "192.0.2.1"), f.now)
 		_, _ = f.another().Session(ctx, auth.SiteRealm, host, token, f.now)
 	}
 	if f.Stats().StoreAway || ended(s) {

@@ -18,6 +18,8 @@ import (
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/rules"
 	"github.com/doorward/doorward/store"
 )
 
@@ -48,7 +50,11 @@ func flooded(dir string) error {
 	if err != nil {
 		return err
 	}
-	a, err := auth.New(auth.Config{}, db, j, nil, slog.New(slog.DiscardHandler))
+	catalogue, err := language.Load(rules.Texts())
+	if err != nil {
+		return err
+	}
+	a, err := auth.New(auth.Config{}, auth.Deps{DB: db, Journal: j, Log: slog.New(slog.DiscardHandler), Texts: catalogue})
 	if err != nil {
 		return err
 	}
@@ -61,13 +67,13 @@ func flooded(dir string) error {
 	defer stopSweeping()
 	var sweeper sync.WaitGroup
 	sweeper.Go(func() { _ = a.Run(sweeping) })
-	signIn := func(addr netip.Addr, password string) error {
-		_, _, err := a.SignIn(ctx, auth.Attempt{Login: "zoe", Password: password, Address: addr,
+	signIn := func(login string, addr netip.Addr, password string) error {
+		_, err := a.SignIn(ctx, auth.Attempt{Login: login, Password: password, Address: addr,
 			Realm: auth.SiteRealm, Host: "a.example"}, time.Now())
 		return err
 	}
 	home := netip.MustParseAddr("192.0.2.1")
-	if err := signIn(home, password); err != nil {
+	if err := signIn("zoe", home, password); err != nil {
 		return err
 	}
 	var attackers sync.WaitGroup
@@ -76,7 +82,7 @@ func flooded(dir string) error {
 	for i := range 300 {
 		attackers.Go(func() {
 			for n := 0; time.Now().Before(over); n++ {
-				if errors.Is(signIn(netip.AddrFrom4([4]byte{198, 51, byte(n), byte(i)}), "guess"), auth.ErrWrong) {
+				if errors.Is(signIn(fmt.Sprintf("guest-%d-%d", i, n), netip.AddrFrom4([4]byte{198, 51, byte(n), byte(i)}), "guess"), auth.ErrWrong) {
 					wrong.Add(1)
 					continue
 				}
@@ -87,7 +93,7 @@ func flooded(dir string) error {
 	}
 	honest, locked := 0, 0
 	for time.Now().Before(over) {
-		if err := signIn(home, password); err != nil {
+		if err := signIn("zoe", home, password); err != nil {
 			locked++
 		} else {
 			honest++

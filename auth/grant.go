@@ -218,14 +218,6 @@ func insertSession(ctx context.Context, tx *sql.Tx, s *Session, g *grant, at int
 	return nil
 }
 
-// truth is a truth value as the store has it.
-func truth(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // admit takes a session that was just stored into memory. If any session ended meanwhile, it might be this
 // one; then the next request reads it from the store, and this one's Done tells nothing but the truth.
 func (a *Auth) admit(ctx context.Context, s *Session, generation uint64) {

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/store"
 )
 

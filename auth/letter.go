@@ -46,8 +46,7 @@ func (a *Auth) send(ctx context.Context, tx *sql.Tx, l letter, now time.Time) (b
 	}
 	err = a.mail.Add(ctx, tx, mail.Message{To: l.to.Email, Subject: w.Subject, Text: w.plain(), HTML: html,
 		Kind: strings.ReplaceAll(l.kind, "_", "-"), Expires: l.until, Language: w.Language}, now)
-	var message *mail.MessageError
-	if errors.Is(err, mail.ErrFull) || errors.As(err, &message) {
+	if errors.Is(err, mail.ErrFull) || errors.Is(err, mail.ErrMessage) {
 		a.logStep("a mail is not sent", err)
 		return false, nil
 	}

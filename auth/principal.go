@@ -103,24 +103,6 @@ func sortRoles(roles []Role) {
 	slices.SortFunc(roles, func(a, b Role) int { return cmp.Or(place(a)-place(b), strings.Compare(string(a), string(b))) })
 }
 
-const minPassword = 15
-
-// checkPassword applies the length rule for passwords that are the only factor: 15 characters (NIST SP
-// 800-63B-4 3.1.1.2), 256 at most, not the account's own name or address.
-func checkPassword(password, name, email string) error {
-	prepared, ok := preparePassword(password)
-	if !ok {
-		return &InputError{"password", fmt.Sprintf("must be UTF-8 text of at most %d characters", maxInput)}
-	}
-	if n := len([]rune(string(prepared))); n < minPassword {
-		return &InputError{"password", fmt.Sprintf("has %d characters; at least %d are needed", n, minPassword)}
-	}
-	if key := fold(strings.TrimSpace(password)); key == fold(name) || email != "" && key == fold(email) {
-		return &InputError{"password", "must not be the account's name or e-mail address"}
-	}
-	return nil
-}
-
 // checkRoles returns the roles sorted and without duplicates; all must exist.
 func (s *settings) checkRoles(roles []Role) ([]Role, error) {
 	var names []string

@@ -41,7 +41,7 @@ func (a *Auth) recordSignIn(at Attempt, who verdict, out Outcome, err error, now
 		outcome = event.Refused
 		a.counted.busy.Add(1)
 	}
-	user := nameForEvent(at.Login)
+	user := nameForEvent(at.Login, a.cfg.Load().shortest)
 	if who.account != nil {
 		user = who.account.Name
 	}
@@ -86,14 +86,14 @@ func (a *Auth) append(e event.Event) {
 // nameForEvent is what an event says of a name that is no account's, or was not looked up. People type
 // their password into the name field, so it is kept only if it can hardly be one: shorter than a password may be,
 // in small letters, digits and . _ -, beginning with a letter; or an e-mail address of such a kind.
-func nameForEvent(login string) string {
+func nameForEvent(login string, shortest int) string {
 	const hidden = "[not recorded]"
 	login = store.Text(strings.TrimSpace(login))
 	if login == "" {
 		return ""
 	}
 	local, domain, email := strings.Cut(login, "@")
-	if !plainWord(local) || len(local) >= minPassword && !email {
+	if !plainWord(local) || len(local) >= shortest && !email {
 		return hidden
 	}
 	if email && (!plainWord(domain) || !strings.Contains(domain, ".") || len(login) > 100) {

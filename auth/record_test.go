@@ -87,11 +87,11 @@ func TestEvents(t *testing.T) {
 		f.step()
 		console := attempt("user", password, "192.0.2.9")
 		console.Realm, console.Site, console.UserAgent = auth.ConsoleRealm, "", strings.Repeat("B", 5000)
-		_, _, _ = f.SignIn(t.Context(), console, f.now)
+		_, _ = f.SignIn(t.Context(), console, f.now)
 
 		const tail = ` host=desk.example user_agent=Browser/1 request_id=req-1`
 		want := []string{
-			`sign-in success user="agent" source=192.0.2.1 site=desk realm=site` + tail + ` session=x`,
+			`sign-in success user="agent" source=192.0.2.1 site=desk realm=site` + tail + ` session=x methods=password`,
 			`sign-out success user="agent" source=192.0.2.1 site= realm=site host=desk.example session=x`,
 			`sign-in failure user="agent" source=2001:db8::7 site=desk realm=site` + tail + ` reason=wrong-password`,
 			`sign-in failure user="root" source=2001:db8::7 site=desk realm=site` + tail + ` reason=unknown-account`,

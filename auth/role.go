@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/auth/password"
 )
 
 // RoleConfig says what one role demands of its people and lets them do. An entry for owner, admin, agent or user
@@ -29,6 +31,8 @@ type RoleConfig struct {
 	Zones []string `yaml:"zones"`
 	// Sessions are the role's lifetimes. Default: those of all, under sessions.
 	Sessions RoleSessionsConfig `yaml:"sessions"`
+	// Passwords are the role's password rules, over those of all under passwords.
+	Passwords password.Config `yaml:"passwords"`
 	// TrustedAddresses holds sign-ins from new addresses.
 	TrustedAddresses TrustConfig `yaml:"trusted_addresses"`
 }
@@ -136,25 +140,38 @@ type rolePolicy struct {
 	remember        time.Duration
 	requireActivity bool
 	trust           TrustConfig
+	passwords       *password.Checker
 }
 
 // settings are a configuration with what follows from it. They are immutable.
 type settings struct {
 	Config
-	roles map[Role]*rolePolicy
-	order []Role
+	roles     map[Role]*rolePolicy
+	order     []Role
+	passwords *password.Checker // of accounts without a role
+	shortest  int               // characters of the shortest password that some role may have
 }
 
 // newSettings completes a configuration that SetDefaults and Validate have seen.
-func newSettings(cfg Config) *settings {
+func newSettings(cfg Config) (*settings, error) {
 	s := &settings{Config: cfg, roles: make(map[Role]*rolePolicy), order: cfg.RoleNames()}
+	var err error
+	if s.passwords, err = password.New(cfg.Passwords); err != nil {
+		return nil, err
+	}
+	configs := make([]RoleConfig, 0, len(s.order)+len(cfg.Roles))
 	for _, name := range s.order {
-		s.roles[name] = s.policyOf(RoleConfig{Name: string(name)})
+		configs = append(configs, RoleConfig{Name: string(name)})
 	}
-	for _, r := range cfg.Roles {
-		s.roles[Role(r.Name)] = s.policyOf(r)
+	for _, r := range append(configs, cfg.Roles...) {
+		p := s.policyOf(r)
+		if p.passwords, err = s.passwords.For(r.Passwords.Over(cfg.Passwords)); err != nil {
+			return nil, fmt.Errorf("role %s: %w", r.Name, err)
+		}
+		s.roles[Role(r.Name)] = p
 	}
-	return s
+	s.shortest = s.shortestPassword()
+	return s, nil
 }
 
 func (s *settings) policyOf(r RoleConfig) *rolePolicy {
@@ -262,14 +279,14 @@ func (s *settings) isStaff(roles []Role) bool {
 // allowedFrom tells whether people with these roles may act from the address: each role's networks must hold it.
 func (s *settings) allowedFrom(roles []Role, address netip.Addr) bool {
 	for _, name := range roles {
-		if p := s.roles[name]; p != nil && len(p.networks) > 0 && !within(p.networks, address) {
+		if p := s.roles[name]; p != nil && len(p.networks) > 0 && !holds(p.networks, address) {
 			return false
 		}
 	}
 	return true
 }
 
-func within(networks []netip.Prefix, address netip.Addr) bool {
+func holds(networks []netip.Prefix, address netip.Addr) bool {
 	address = address.Unmap().WithZone("")
 	return slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(address) })
 }
@@ -285,7 +302,7 @@ func (s *settings) trust(roles []Role, address netip.Addr) (required bool, perio
 		if period == 0 || p.trust.Period < period {
 			period = p.trust.Period
 		}
-		required = required || !within(p.trust.Networks, address)
+		required = required || !holds(p.trust.Networks, address)
 	}
 	return required, period
 }

@@ -155,7 +155,7 @@ func TestSessionReloadShortens(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))
 	token, _ := f.signIn("agent")
 	f.cfg.Sessions.Idle = 5 * time.Minute
-	f.Reload(f.cfg)
+	f.reload(f.cfg)
 	f.now = f.now.Add(4 * time.Minute)
 	f.wantSession(token, nil, "within the new idle time")
 	f.now = f.now.Add(6 * time.Minute)

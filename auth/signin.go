@@ -2,14 +2,10 @@ package auth
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
-
-	"github.com/doorward/doorward/store"
 )
 
 const (

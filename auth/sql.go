@@ -24,8 +24,8 @@ ORDER BY p.name_key, p.id`
 	sqlRoles = `SELECT role FROM principal_role WHERE principal_id = $1`
 
 	sqlInsertPrincipal = `INSERT INTO principal
-(id, name, name_key, email, email_key, display_name, disabled_at, created_at, changed_at)
-VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8)`
+(id, name, name_key, email, email_key, display_name, disabled_at, created_at, changed_at, phone, phone_key, language, origin, must_change)
+VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $12, $13)`
 
 	sqlTaken = `SELECT COUNT(*) FROM principal WHERE name_key = $1`
 
@@ -45,6 +45,10 @@ WHERE r.role = 'owner' AND p.disabled_at = 0 AND p.id <> $1`
 	sqlNewestPassword = `SELECT COALESCE(MAX(created_at), 0) FROM password WHERE principal_id = $1`
 
 	sqlRetirePassword = `UPDATE password SET current = 0 WHERE principal_id = $1 AND current = 1`
+
+	sqlFormerPasswords = `SELECT phc FROM password WHERE principal_id = $1 ORDER BY created_at DESC LIMIT $2`
+
+	sqlSetMustChange = `UPDATE principal SET must_change = $1, changed_at = $2 WHERE id = $3`
 
 	sqlInsertPassword = `INSERT INTO password (principal_id, created_at, phc, current) VALUES ($1, $2, $3, 1)`
 

@@ -71,11 +71,6 @@ func (a *Auth) judge(ctx context.Context, tx *sql.Tx, g *grant, at Attempt, now 
 	return p.next(), nil
 }
 
-// passwordExpired tells whether the roles' maximum age of a password is over (D-06, M-06).
-func (s *settings) passwordExpired(who *account, now time.Time) bool {
-	return s.passwordPolicy(who.Roles).Expired(who.passwordAt, now)
-}
-
 // isTrusted tells whether the person's sign-ins from the address need no release.
 func isTrusted(ctx context.Context, tx *sql.Tx, principalID string, address netip.Addr, now time.Time) (bool, error) {
 	var n int

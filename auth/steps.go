@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -31,13 +32,14 @@ func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, no
 // ceremony. The errors are SignIn's and ErrNoPending.
 func (a *Auth) ProvePasskey(ctx context.Context, at Attempt, token, ceremony string, response []byte, now time.Time) (Outcome, error) {
 	return a.step(ctx, at, token, now, func(g *grant) {
+		_, _, err := a.finishPasskey(ctx, at.Host, ceremony, response, g.who.ID, now)
 		g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
-			if _, err := a.finishPasskey(ctx, tx, at.Host, ceremony, response, g.who.ID, now); err != nil {
-				return false, wrongPasskey(err)
+			if errors.Is(err, ErrWrong) {
+				return false, nil
 			}
-			g.reached(PasskeyLevel, methodPasskey)
-			return true, nil
+			return err == nil, err
 		}
+		g.reached(PasskeyLevel, methodPasskey)
 	})
 }
 
@@ -59,30 +61,27 @@ func (a *Auth) signInWithPasskey(ctx context.Context, at Attempt, ceremony strin
 	if v, err := a.mayTry(at, now); err != nil {
 		return v, Outcome{}, err
 	}
-	owner, err := a.passkeyOwner(ctx, at.Host, ceremony, response, now)
-	if err != nil {
-		if err := wrongPasskey(err); err != nil {
-			return verdict{reason: "not-read"}, Outcome{}, a.stepError(err, now)
-		}
+	id, _, err := a.finishPasskey(ctx, at.Host, ceremony, response, "", now)
+	if errors.Is(err, ErrWrong) {
 		a.waits.failed(addressKey(at.Address), nobody, now, a.cfg.Load().SignIn)
 		return verdict{reason: "wrong-passkey"}, Outcome{}, ErrWrong
 	}
+	if err != nil {
+		return verdict{reason: "not-read"}, Outcome{}, a.stepError(err, now)
+	}
+	owner, err := a.accountByID(ctx, id)
+	if err != nil {
+		return verdict{reason: "not-read"}, Outcome{}, a.stepError(err, now)
+	}
 	g := &grant{who: owner, level: PasskeyLevel, methods: []string{methodPasskey}, remember: at.Remember,
 		previous: tokenKey(at.PreviousToken), device: tokenKey(at.Device), returnTo: at.ReturnTo}
-	g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
-		verified, err := a.finishPasskey(ctx, tx, at.Host, ceremony, response, owner.ID, now)
-		if err != nil {
-			return false, wrongPasskey(err)
-		}
-		return verified, nil
-	}
 	return a.finish(ctx, at, verdict{account: owner}, g, now)
 }
 
 // StepUp begins to prove more than the session has, because a page or a role demands it. The session goes on until that
 // is done, and then ends for a new one (ASVS 7.2.4). The errors are ErrNetwork and ErrUnavailable.
 func (a *Auth) StepUp(ctx context.Context, at Attempt, s *Session, token string, want Level, now time.Time) (Outcome, error) {
-	g := &grant{level: s.Level, methods: methodsOf(s), want: want, remember: s.Remember, released: true,
+	g := &grant{level: s.Level, methods: strings.Fields(s.Methods), want: want, remember: s.Remember, released: true,
 		previous: tokenKey(token), device: tokenKey(at.Device), returnTo: at.ReturnTo}
 	var err error
 	if g.who, err = a.accountByID(ctx, s.Principal.ID); err != nil {

@@ -139,12 +139,12 @@ func TestWaitCountsNetworks(t *testing.T) {
 func TestWaitHoldsInParallel(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))
 	f.cfg.PasswordHash.Queue = 400 // so that nobody is turned away instead
-	f.Reload(f.cfg)
+	f.reload(f.cfg)
 	var wrong, waited, other atomic.Int64
 	var all sync.WaitGroup
 	for range 60 {
 		all.Go(func() {
-			_, _, err := f.SignIn(context.Background(), attempt("agent", wrongPassword, "192.0.2.7"), f.now)
+			_, err := f.SignIn(context.Background(), attempt("agent", wrongPassword, "192.0.2.7"), f.now)
 			switch {
 			case errors.Is(err, auth.ErrWrong):
 				wrong.Add(1)
@@ -208,11 +208,11 @@ func TestWaitAndTheClockSetBack(t *testing.T) {
 func TestWaitSettings(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))
 	f.cfg.SignIn = auth.SignInConfig{Failures: 1, Wait: time.Minute}
-	f.Reload(f.cfg)
+	f.reload(f.cfg)
 	f.fail("agent", "192.0.2.7")
 	f.wantWait("192.0.2.7", time.Minute, "after one failure")
 	f.cfg.SignIn.Wait = 5 * time.Second
-	f.Reload(f.cfg)
+	f.reload(f.cfg)
 	f.wantWait("192.0.2.7", 5*time.Second, "after the wait was made shorter")
 }
 

@@ -61,7 +61,7 @@ func start(t *testing.T, change func(*console.Config)) *running {
 	must(t, err)
 	authConfig := auth.Config{PasswordHash: auth.HashConfig{MemoryKiB: 8 << 10, Time: 1}}
 	authConfig.SetDefaults()
-	accounts, err := auth.New(authConfig, db, j, r.events, log)
+	accounts, err := auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: r.events, Log: log, Texts: texts(t)})
 	must(t, err)
 	for _, role := range []auth.Role{auth.Owner, auth.Admin, auth.Agent, auth.User} {
 		_, err := accounts.AddPrincipal(t.Context(), auth.Actor{Name: "test", Origin: "local"},

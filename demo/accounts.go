@@ -34,7 +34,7 @@ func makeAccounts(ctx context.Context, a *auth.Auth) ([]Account, error) {
 		account := Account{Name: "demo-" + string(role), Role: string(role), Password: newPassword()}
 		account.Email = account.Name + "@demo.example"
 		if known[account.Name] {
-			err = a.ResetPassword(ctx, actor, account.Name, account.Password)
+			err = a.ResetPassword(ctx, actor, account.Name, account.Password, false)
 			if err == nil {
 				err = a.SetDisabled(ctx, actor, account.Name, false)
 			}

@@ -71,9 +71,10 @@ func startApps(t *testing.T, access ...gateway.AccessRule) []*appSite {
 		s := &appSite{t: t, app: app, host: name + ".localhost", port: g.port("https"), plain: g.port("plain"), client: g.client(),
 			tokens: map[auth.Role]string{}, opened: map[auth.Role]*auth.Session{}}
 		for _, role := range roles {
-			s.tokens[role], s.opened[role], err = g.auth.SignIn(t.Context(), auth.Attempt{Login: "the-" + string(role), Password: password,
+			out, err := g.auth.SignIn(t.Context(), auth.Attempt{Login: "the-" + string(role), Password: password,
 				Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: s.host, Site: s.host}, time.Now())
 			must(t, err)
+			s.tokens[role], s.opened[role] = out.Token, out.Session
 		}
 		all = append(all, s)
 	}

@@ -146,10 +146,10 @@ func startBypass(t *testing.T) *bypass {
 // token signs somebody in at host and returns the session cookie's value.
 func (b *bypass) token(name, host string) string {
 	b.t.Helper()
-	token, _, err := b.auth.SignIn(b.t.Context(), auth.Attempt{Login: name, Password: bypassPassword,
+	out, err := b.auth.SignIn(b.t.Context(), auth.Attempt{Login: name, Password: bypassPassword,
 		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: host, Site: host}, time.Now())
 	must(b.t, err)
-	return token
+	return out.Token
 }
 
 func (b *bypass) dial(a attack) net.Conn {

@@ -101,9 +101,10 @@ func TestIdentityValues(t *testing.T) {
 	_, err := r.auth.AddPrincipal(t.Context(), auth.Actor{Name: "test", Origin: "local"}, auth.NewPrincipal{Name: "zoe", Email: "zoe@example.org",
 		DisplayName: "Zoë 100% 木", Roles: []auth.Role{auth.Agent}, Password: bypassPassword})
 	must(t, err)
-	token, _, err := r.auth.SignIn(t.Context(), auth.Attempt{Login: "zoe", Password: bypassPassword, Address: netip.MustParseAddr("127.0.0.1"),
+	out, err := r.auth.SignIn(t.Context(), auth.Attempt{Login: "zoe", Password: bypassPassword, Address: netip.MustParseAddr("127.0.0.1"),
 		Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, time.Now())
 	must(t, err)
+	token := out.Token
 	ask := func() seenRequest {
 		t.Helper()
 		request, err := http.NewRequest("GET", r.url("plain", "/x"), nil)

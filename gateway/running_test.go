@@ -94,7 +94,7 @@ func start(t *testing.T, cfg gateway.Config, sites ...gateway.SiteConfig) *runni
 	must(t, err)
 	var authConfig auth.Config
 	authConfig.SetDefaults()
-	r.auth, err = auth.New(authConfig, db, j, events, log)
+	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts(t)})
 	must(t, err)
 	cfg.DataDir, cfg.Sites = r.dir, sites
 	if cfg.Listen.HTTPS == nil && cfg.Listen.HTTP == nil && cfg.Listen.Plain == nil {
@@ -207,10 +207,10 @@ func (r *running) signInAs(name string, role auth.Role) (*http.Cookie, string) {
 	_, err := r.auth.AddPrincipal(r.t.Context(), auth.Actor{Name: "test", Origin: "local"},
 		auth.NewPrincipal{Name: name, Roles: []auth.Role{role}, Password: password})
 	must(r.t, err)
-	token, session, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
+	out, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
 		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, time.Now())
 	must(r.t, err)
-	return &http.Cookie{Name: gateway.CookieName, Value: token}, session.ID
+	return &http.Cookie{Name: gateway.CookieName, Value: out.Token}, out.Session.ID
 }
 
 func (r *running) revoke(id string) {

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps texts
+//go:embed apps passwords texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -27,4 +27,10 @@ func Texts() fs.FS {
 		panic("rules: the embedded tree has no folder texts: " + err.Error()) // fs.Sub refuses only malformed names
 	}
 	return texts
+}
+
+// Passwords is what is known about passwords.
+func Passwords() fs.FS {
+	tree, _ := fs.Sub(files, "passwords")
+	return tree
 }

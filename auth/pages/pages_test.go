@@ -49,7 +49,7 @@ func newSite(t *testing.T, cfg auth.Config) *site {
 		cfg.PasswordHash.MemoryKiB, cfg.PasswordHash.Time = 64, 1
 	}
 	log := slog.New(slog.DiscardHandler)
-	a, err := auth.New(cfg, db, j, nil, log)
+	a, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Log: log, Texts: texts(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,10 +33,10 @@ func (p *Pages) signIn(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	token, session, err := p.auth.SignIn(x.r.Context(), auth.Attempt{
+	out, err := p.auth.SignIn(x.r.Context(), auth.Attempt{
 		Login: f.username, Password: f.password, Address: x.v.Address, Realm: p.cfg.Realm,
 		Host: x.v.Host, Site: x.v.Site, UserAgent: x.r.UserAgent(), RequestID: x.v.RequestID,
-		PreviousToken: p.token(x),
+		PreviousToken: p.token(x), ReturnTo: f.returnTo,
 	}, time.Now())
 	if err != nil {
 		no := p.public(x, signInRefusal(err))
@@ -44,7 +44,8 @@ func (p *Pages) signIn(x *exchange) error {
 			Wrong: no.status == http.StatusUnauthorized})
 		return nil
 	}
-	p.setCookie(x, token)
+	session := out.Session
+	p.setCookie(x, out.Token)
 	if wantsJSON(x.r) {
 		x.w.Header().Set("Location", f.returnTo)
 		writeJSON(x, http.StatusSeeOther, struct {

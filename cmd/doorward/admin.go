@@ -19,6 +19,8 @@ import (
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/rules"
 	"github.com/doorward/doorward/store"
 )
 
@@ -75,7 +77,11 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	if err != nil {
 		return failure("", "open journal: %w", err)
 	}
-	a, err := auth.New(cfg.Auth, db, j, events, log)
+	texts, err := language.Load(rules.Texts())
+	if err != nil {
+		return failure("", "load texts: %w", err)
+	}
+	a, err := auth.New(cfg.Auth, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts})
 	if err != nil {
 		return failure("", "open accounts: %w", err)
 	}

@@ -32,6 +32,7 @@ func newUserAdd(s streams) *cobra.Command {
 	c.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"owner", "admin", "agent", "user"}, cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().StringVar(&n.Email, "email", "", "e-mail address, which also serves to sign in")
 	c.Flags().StringVar(&n.DisplayName, "display-name", "", "the name that people see")
+	c.Flags().BoolVar(&n.MustChange, "must-change", false, "have the person choose another password at the first sign-in")
 	password, asJSON := addPasswordFlags(c), jsonFlag(c)
 	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
 		var generated bool
@@ -132,12 +133,13 @@ func newUserEnable(s streams) *cobra.Command {
 func newUserReset(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "reset NAME", Short: "Set a new password for an account and end its sessions", Args: exactly("NAME")}
 	password, asJSON := addPasswordFlags(c), jsonFlag(c)
+	mustChange := c.Flags().Bool("must-change", false, "have the person choose another password at the next sign-in")
 	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
 		text, generated, err := password.read(ctx, s)
 		if err != nil {
 			return err
 		}
-		if err := client.ResetPassword(ctx, args[0], text); err != nil {
+		if err := client.ResetPassword(ctx, args[0], text, *mustChange); err != nil {
 			return err
 		}
 		if !generated {
