@@ -30,7 +30,9 @@ var allowedImports = map[string][]string{
 	// Domains.
 	"auth":       {"event", "journal", "store"},
 	"auth/pages": {"auth", "event"},
-	"gateway":    {"auth", "auth/pages", "event", "rules"},
+	// A judge of passwords that knows nothing of accounts; the policies and lists are data.
+	"auth/password": {"rules"},
+	"gateway":       {"auth", "auth/pages", "event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal"},
