@@ -32,9 +32,10 @@ var allowedImports = map[string][]string{
 	"mail":     {"store"},
 
 	// Domains.
-	"auth":          {"auth/password", "event", "journal", "language", "mail", "store"},
+	"auth":       {"event", "journal", "store"},
+	"auth/pages": {"auth", "event"},
+	// A judge of passwords that knows nothing of accounts; the policies and lists are data.
 	"auth/password": {"rules"},
-	"auth/pages":    {"auth", "event"},
 	"gateway":       {"auth", "auth/pages", "event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.

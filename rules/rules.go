@@ -7,17 +7,24 @@ import (
 	"io/fs"
 )
 
-//go:embed apps passwords texts
+//go:embed apps passwords
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
 // reads NAME/gateway.yaml; docs/app-folders.md describes it.
-func Apps() fs.FS {
-	apps, err := fs.Sub(files, "apps")
+func Apps() fs.FS { return folder("apps") }
+
+// Passwords is what is known about passwords: presets/NAME.yaml are the password rules of the guides and standards,
+// common.txt the passwords that everybody tries first, context.txt words that belong to every installation, walks.txt the
+// lines that fingers follow on keyboards. Package auth/password reads them; docs/passwords.md describes them.
+func Passwords() fs.FS { return folder("passwords") }
+
+func folder(name string) fs.FS {
+	tree, err := fs.Sub(files, name)
 	if err != nil {
-		panic("rules: the embedded tree has no folder apps: " + err.Error()) // fs.Sub refuses only malformed names
+		panic("rules: the embedded tree has no folder " + name + ": " + err.Error()) // fs.Sub refuses only malformed names
 	}
-	return apps
+	return tree
 }
 
 // Texts is the folder of the texts that people read, one file a language. Package language reads it.

@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"unicode/utf8"
 )
@@ -72,12 +73,12 @@ func (c *Checker) Check(password string, who Subject, withFactor bool) []Problem
 
 // guessable tells whether the prepared password is one that is tried early. One reason is enough: they have the same cure.
 func (c *Checker) guessable(text string, who Subject) []Problem {
-	known := namesOf(who, c.context)
 	list, err := c.words()
 	if err != nil {
 		// The list is part of the binary and a test reads it. Without it nothing would be refused as common.
 		return []Problem{{Code: Common}}
 	}
+	known := namesOf(who, slices.Concat(list.context, c.context))
 	if !c.policy.CommonPasswords {
 		list = &wordList{walks: list.walks}
 	}

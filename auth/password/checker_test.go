@@ -75,7 +75,7 @@ func TestCheckClasses(t *testing.T) {
 		"vQxjzkw7pfhgybm": {password.NoSymbol},
 		"vQxjzkw7 fhgybm": nil,
 		"жЩъыэюя٣-цчшпбд": nil, // letters and digits of any script
-		"漢字仮名交文章七八九十天地人":  {password.NoLower, password.NoUpper, password.NoDigit, password.NoSymbol},
+		"漢字仮名交文章七八九十天地人心": {password.NoLower, password.NoUpper, password.NoDigit, password.NoSymbol},
 	} {
 		if diff := cmp.Diff(want, codes(all.Check(text, zoe(), false))); diff != "" {
 			t.Errorf("deskpro, %q (-want +got):\n%s", text, diff)
@@ -102,17 +102,14 @@ func TestCheckRefusesWhatIsTriedFirst(t *testing.T) {
 	}{
 		{password.Common, []string{"iloveyou", "ILoveYou", "P@ssw0rd123", "Passw0rd!", "passwordpassword1", "PasswordPassword1", "monkeydragon1999",
 			"trustno1trustno1", "footballbaseball", "letmeinpassword123!", "Summer2024Winter", "pässwörd2024", "ｐａｓｓｗｏｒｄ１２３",
-			"1qaz2wsx3edc4rfv", "adm1n1strat0r", "drowssapdrowssap", "thunder#4711", "changemechangeme"}},
+			"1qaz2wsx3edc4rfv", "sup3rm4n-sup3rm4n", "12121212121212121212", "drowssapdrowssap", "thunder#4711", "changemechangeme", "Passwort-2026!!", "Kennwort1"}},
 		{password.Context, []string{"zoe.miller2024", "ZoeMiller!", "Zoë.Müller.2024", "z0em1ller", "muellerzoe-mueller", "support-example",
-			"AcmeHelpdesk2026", "deskpro-deskpro", "Doorward123!", "umbrella-corp-1", "UMBRELLA2026!!", "lüdenscheidt-1"}},
+			"AcmeHelpdesk2026", "adm1n1strat0r!", "loginlogin1234", "deskpro-deskpro", "Doorward123!", "umbrella-corp-1", "UMBRELLA2026!!", "lüdenscheidt-1"}},
 		{password.Predictable, []string{"aaaaaaaaaaaaaaaaaaaa", "qwertyuiopasdfg", "abcdefghijklmno", "zyxwvutsrqponml", "poiuztrewqlkjhgf",
-			"987654321098765", "!!!!!!!!!!!!!!!!", "yxcvbnm,.-#+ü", "ab12ab12ab12ab12", "zxcvb zxcvb zxcvb", "19991999199919991", "12121212121212121212"}},
+			"987654321098765", "!!!!!!!!!!!!!!!!", "yxcvbnm,.-#+ü", "ab12ab12ab12ab12", "zxcvb zxcvb zxcvb", "19991999199919991"}},
 	} {
 		for _, text := range test.passwords {
 			got := codes(c.Check(text, zoe(), true))
-			if test.want == password.Context && text == "muellerzoe-mueller" {
-				continue // ue for ü is a spelling that no table knows; see the score below
-			}
 			if diff := cmp.Diff([]password.Code{test.want}, got); diff != "" {
 				t.Errorf("%q (-want +got):\n%s", text, diff)
 			}

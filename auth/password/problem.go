@@ -16,7 +16,7 @@ const (
 	NoSymbol    Code = "class-symbol" // … a symbol
 	NoLetter    Code = "class-letter" // … a letter of any case
 	Common      Code = "common"       // a common password or a variant of one
-	Context     Code = "context"      // built from the person's own names or the site's
+	Context     Code = "context"      // built from the person's own names or words that belong to the site
 	Predictable Code = "predictable"  // a sequence, a line on the keyboard, a repetition
 	Guessable   Code = "guessable"    // zxcvbn's score is lower than Problem.Number
 
@@ -60,7 +60,7 @@ func (p Problem) String() string {
 	case Common:
 		return "The password is a common one, or nearly so. Several words that have nothing to do with each other are better."
 	case Context:
-		return "The password is built from your name, your address or the name of this site, which others try first."
+		return "The password is built from your name, your address or words that belong to this site, which others try first."
 	case Predictable:
 		return "The password is a sequence, a line of keys or a repetition."
 	case Guessable:

@@ -11,9 +11,9 @@ import (
 
 // maxScored is how many characters zxcvbn sees at a time, because its time grows with the square of them. Of a longer
 // password its beginning and its end are judged and the better one counts: the whole is at least as hard to guess as a
-// part of it, and 72 characters are far more than the highest score needs. So the cap makes no password pass that is
+// part of it, and 48 characters are far more than the highest score needs. So the cap makes no password pass that is
 // weak as a whole; a long one that is weak at both ends is refused, whatever stands between.
-const maxScored = 72
+const maxScored = 48
 
 // score is zxcvbn's estimate of a prepared password: 0 (under a million guesses) to 4 (over a million million), see
 // docs/passwords.md. known are words that the guesser tries, too.

@@ -1,6 +1,7 @@
 package password
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -29,17 +30,20 @@ func prepare(password string) (text string, problem Problem, ok bool) {
 	return text, Problem{}, true
 }
 
-// plain is the text in the form in which guesses are compared: case folded, as names are in package auth, and Latin,
-// Greek and Cyrillic letters without their accents. It is not what is hashed.
-func plain(text string) string {
-	for range 4 { // folding can undo the composition
+// plain is the text in the form in which guesses are compared; it is not what is hashed.
+func plain(text string) string { return bare(fold(text)) }
+
+// fold makes upper and lower case one, in the way that package auth does for names. Folding can undo the
+// composition, so it is repeated until nothing changes.
+func fold(text string) string {
+	for range 4 {
 		next := norm.NFKC.String(cases.Fold().String(norm.NFKC.String(text)))
 		if next == text {
 			break
 		}
 		text = next
 	}
-	return bare(text)
+	return text
 }
 
 // bare is the text without accents. Other scripts' marks are letters to their readers and stay.
@@ -66,20 +70,24 @@ const (
 	minWordRunes = 3 // shorter ones are in every other password
 )
 
+func isNoWord(r rune) bool { return !unicode.In(r, unicode.L, unicode.M, unicode.Nd) }
+
 // names are the words that a guesser knows of a person and a site.
 type names struct {
 	set     map[string]bool
 	longest int // runes
 }
 
-// namesOf splits names, addresses and hosts into words.
-func namesOf(who Subject, more []string) names {
+// namesOf splits names, addresses and hosts into words. ours are those of every account here.
+func namesOf(who Subject, ours []string) names {
 	words := names{set: make(map[string]bool)}
+	umlauts := strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue") // Müller writes Mueller where a keyboard lacks the ü
 	add := func(text string) {
 		if len(text) > maxBytes {
 			return
 		}
-		for word := range strings.FieldsFuncSeq(plain(text), func(r rune) bool { return !unicode.In(r, unicode.L, unicode.M, unicode.Nd) }) {
+		folded := fold(text)
+		for word := range strings.FieldsFuncSeq(bare(folded)+" "+umlauts.Replace(folded), isNoWord) {
 			n := utf8.RuneCountInString(word)
 			if n >= minWordRunes && n <= maxWordRunes && len(words.set) < maxWords && strings.ContainsFunc(word, unicode.IsLetter) {
 				words.set[word] = true
@@ -87,14 +95,7 @@ func namesOf(who Subject, more []string) names {
 			}
 		}
 	}
-	add("doorward")
-	for _, text := range []string{who.Name, who.Email, who.DisplayName} {
-		add(text)
-	}
-	for _, text := range more {
-		add(text)
-	}
-	for _, text := range who.Context {
+	for _, text := range slices.Concat([]string{who.Name, who.Email, who.DisplayName}, ours, who.Context) {
 		if len(words.set) == maxWords {
 			break
 		}

@@ -10,11 +10,12 @@ import (
 	"github.com/doorward/doorward/rules"
 )
 
-// wordList is what everybody tries first: the common passwords and the lines on keyboards of rules/passwords. The
-// words are slices of the one text they were read from; with their table they take about one megabyte.
+// wordList is what everybody tries first: the common passwords, the words that belong to every installation, and the
+X
 type wordList struct {
 	common  map[string]struct{}
 	longest int        // runes of the longest common password
+	context []string   // words of every installation
 	walks   []walkLine // forwards and backwards
 }
 
@@ -31,6 +32,9 @@ func loadWords() (*wordList, error) {
 		list.longest = max(list.longest, utf8.RuneCountInString(line))
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := eachLine("context.txt", func(line string) { list.context = append(list.context, line) }); err != nil {
 		return nil, err
 	}
 	err = eachLine("walks.txt", func(line string) {
