@@ -57,6 +57,8 @@ type Auth struct {
 	sessions *cache
 	reads    chan struct{} // places for looking up unknown tokens
 	health   health
+	secrets  *secrets
+	relying  relyingParty
 	sweeper  sweeper
 	counted  counters
 }
@@ -77,6 +79,9 @@ func New(cfg Config, db *store.DB, j *journal.Journal, events *event.Log, log *s
 	a.cfg.Store(&cfg)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
+	if err := a.openFactors(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.restoreWaits(ctx, time.Now()); err != nil {
 		return nil, fmt.Errorf("read failed sign-ins: %w", err)
 	}

@@ -8,6 +8,10 @@ type Config struct {
 	Sessions     SessionsConfig `yaml:"sessions"`
 	SignIn       SignInConfig   `yaml:"sign_in"`
 	PasswordHash HashConfig     `yaml:"password_hash"`
+	Factors      FactorsConfig  `yaml:"factors"`
+
+	// DataDir is the folder of the key that seals second factors; empty in tests, where a key lasts as long as the process.
+	DataDir string `yaml:"-"`
 }
 
 // SessionsConfig bounds how long a sign-in lasts (D-18). A shorter value applies to sessions that already
@@ -53,6 +57,7 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.PasswordHash.AtOnce, 2)
 	setDefault(&c.PasswordHash.Queue, 64)
 	setDefault(&c.PasswordHash.QueueWait, 10*time.Second)
+	c.Factors.setDefaults()
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -81,6 +86,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	between(report, "password_hash.at_once", c.PasswordHash.AtOnce, 1, 64)
 	between(report, "password_hash.queue", c.PasswordHash.Queue, 1, 4096)
 	between(report, "password_hash.queue_wait", c.PasswordHash.QueueWait, 100*time.Millisecond, time.Minute)
+	c.Factors.validate(report)
 }
 
 func between[T int | uint32 | uint8 | time.Duration](report func(path, format string, args ...any), path string, got, low, high T) {

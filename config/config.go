@@ -155,9 +155,14 @@ func (c *Config) setDefaults() {
 	c.Events.Dir = filepath.Join(c.DataDir, "events")
 	c.Gateway.DataDir = c.DataDir
 	c.Gateway.SetDefaults()
+	c.Auth.DataDir = c.DataDir
 	c.Auth.SetDefaults()
 	c.Events.SetDefaults()
 	c.Console.SetDefaults()
+	for _, site := range c.Gateway.Sites {
+		c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, site.Hosts...)
+	}
+	c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, c.Console.Hosts...)
 }
 
 // readBounded reads a regular file of at most limit bytes, and one byte more, by which the caller sees that
