@@ -81,6 +81,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
+	if err := a.auth.CheckPasskeys(ctx, cfg.Auth.Factors); err != nil {
+		return nil, fmt.Errorf("open accounts: %w", err)
+	}
 	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Sockets: opts.Sockets})
 	if err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)

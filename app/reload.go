@@ -46,6 +46,9 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	if err := unchangeable(a.cfg, cfg); err != nil {
 		return err
 	}
+	if err := a.auth.CheckPasskeys(ctx, cfg.Auth.Factors); err != nil {
+		return fmt.Errorf("reload accounts: %w", err)
+	}
 	swapConsole, err := a.console.Prepare(cfg.Console)
 	if err != nil {
 		return fmt.Errorf("reload console: %w", err)

@@ -41,7 +41,7 @@ type fixedRPID struct {
 	read             time.Time
 }
 
-// openFactors reads the key of the installation and judges the configuration of passkeys.
+// openFactors reads the key of the installation.
 func (a *Auth) openFactors(ctx context.Context) error {
 	if err := a.openSecrets(ctx); err != nil {
 		return fmt.Errorf("open the key of second factors: %w", err)
@@ -60,13 +60,14 @@ func (a *Auth) openFactors(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make decoy key: %w", err)
 	}
-	return a.CheckPasskeys(ctx, a.cfg.Load().Factors)
+	return nil
 }
 
 // CheckPasskeys tells whether the configuration can be used with the passkeys in the store: another relying
-// party id than the one they were made for is an error that says how many would be worth nothing. New calls it; call
-// it before Reload too, which cannot fail. Passkeys that work at no host any more, because the hosts have
-// moved, are only worth a warning.
+// party id than the one they were made for is an error that says how many would be worth nothing. It is to be
+// called before people are served, and before Reload; until it agrees no passkey is taken. New does not
+// call it, because a command must be able to reset factors under such a configuration. Passkeys that work at
+// no host any more, because the hosts have moved, are only worth a warning.
 func (a *Auth) CheckPasskeys(ctx context.Context, cfg FactorsConfig) error {
 	fixed, err := readFixedRPID(ctx, a.db)
 	if err != nil {

@@ -123,6 +123,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		Sessions:     auth.SessionsConfig{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
 		SignIn:       auth.SignInConfig{Failures: 5, Wait: 20 * time.Second},
 		PasswordHash: auth.HashConfig{MemoryKiB: 65536, Time: 3, Parallelism: 2, AtOnce: 4, Queue: 100, QueueWait: 5 * time.Second},
+		Factors: auth.FactorsConfig{Name: "Example Ltd", RPID: "example.org", Hosts: []string{"helpdesk.example.org", "helpdesk.example.net",
+			"192.0.2.7", "2001:db8::7", "cmdb.example.org", "localhost", "console.example.org"}},
+		DataDir: "/etc/doorward/data",
 	}
 	if diff := cmp.Diff(wantAuth, got.Auth); diff != "" {
 		t.Errorf("auth (-want +got):\n%s", diff)
