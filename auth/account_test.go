@@ -3,6 +3,7 @@ package auth_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -50,7 +51,7 @@ func TestAddPrincipal(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := auth.Principal{ID: added.ID, Name: "Zoë", Email: "Zoe@Example.com", DisplayName: "Zoë <b>",
-			Roles: []auth.Role{auth.Admin, auth.User}, Created: added.Created, Changed: added.Created}
+			Roles: []auth.Role{auth.Admin, auth.User}, Created: added.Created, Changed: added.Created, Origin: "local"}
 		if len(list) != 5 {
 			t.Fatalf("%d accounts, want 5", len(list))
 		}
@@ -101,6 +102,11 @@ func TestAddPrincipalRefuses(t *testing.T) {
 			c.change(&n)
 			_, err := f.AddPrincipal(t.Context(), actor, n)
 			var input *auth.InputError
+			var unfit *auth.PasswordError
+			if errors.As(err, &unfit) {
+				input = &auth.InputError{Field: "password"}
+				err = fmt.Errorf("%w: %w", err, input)
+			}
 			if c.field == "" && !errors.Is(err, auth.ErrExists) || c.field != "" && (!errors.As(err, &input) || input.Field != c.field) {
 				t.Errorf("%s: %v, want an error about %q", name, err, c.field)
 			}
@@ -185,10 +191,10 @@ func TestChangesEndSessions(t *testing.T) {
 			wantErr(t, f.SetDisabled(t.Context(), actor, name, true), auth.ErrNotFound, name)
 			wantErr(t, f.ResetPassword(t.Context(), actor, name, password, false), auth.ErrNotFound, name)
 		}
-		var input *auth.InputError
+		var unfit *auth.PasswordError
 		for _, bad := range []string{"", "fourteen chars", strings.Repeat("x", 257), "Agent@Example.com"} {
-			if err := f.ResetPassword(t.Context(), actor, "agent", bad, false); !errors.As(err, &input) || input.Field != "password" {
-				t.Errorf("ResetPassword to %q: %v, want an *InputError about the password", bad, err)
+			if err := f.ResetPassword(t.Context(), actor, "agent", bad, false); !errors.As(err, &unfit) {
+				t.Errorf("ResetPassword to %q: %v, want a *PasswordError", bad, err)
 			}
 		}
 		if n := row[int](f, `SELECT COUNT(*) FROM password w JOIN principal p ON p.id = w.principal_id WHERE p.name = 'agent'`); n != 2 {

@@ -16,10 +16,31 @@ type Config struct {
 	Sessions     SessionsConfig `yaml:"sessions"`
 	SignIn       SignInConfig   `yaml:"sign_in"`
 	PasswordHash HashConfig     `yaml:"password_hash"`
-	Factors      FactorsConfig  `yaml:"factors"`
+	Notices      NoticesConfig  `yaml:"notices"`
+	// Passwords are the rules for passwords of all roles; a role may have others (D-02 to D-07, F-40, I-75, M-02, M-03, M-06).
+	Passwords password.Config `yaml:"passwords"`
+	Factors   FactorsConfig   `yaml:"factors"`
+	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
+	Roles []RoleConfig `yaml:"roles"`
 
 	// DataDir is the folder of the key that seals second factors; empty in tests, where a key lasts as long as the process.
 	DataDir string `yaml:"-"`
+	// Zones are the file's named networks, for the roles' zones.
+	Zones []Zone `yaml:"-"`
+}
+
+// Zone is a set of networks with a name.
+type Zone struct {
+	Name     string
+	Networks []netip.Prefix
+}
+
+// NoticesConfig says what people are told by mail about their own account (D-09).
+type NoticesConfig struct {
+	// SignIn is new (a mail when the browser or the network is new for the person; default), every or off.
+	SignIn string `yaml:"sign_in"`
+	// NoFailures keeps quiet about failed sign-ins. They are told bundled, at most once an hour.
+	NoFailures bool `yaml:"no_failures"`
 }
 
 // SessionsConfig bounds how long a sign-in lasts (D-18). A shorter value applies to sessions that already
@@ -91,7 +112,6 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.PasswordHash.AtOnce, 2)
 	setDefault(&c.PasswordHash.Queue, 64)
 	setDefault(&c.PasswordHash.QueueWait, 10*time.Second)
-	c.Factors.setDefaults()
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -132,7 +152,6 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	between(report, "password_hash.at_once", c.PasswordHash.AtOnce, 1, 64)
 	between(report, "password_hash.queue", c.PasswordHash.Queue, 1, 4096)
 	between(report, "password_hash.queue_wait", c.PasswordHash.QueueWait, 100*time.Millisecond, time.Minute)
-	c.Factors.validate(report)
 }
 
 func (r RateConfig) validate(path string, report func(path, format string, args ...any)) {

@@ -100,8 +100,12 @@ func validEmail(address string) bool {
 // keyboard or system is the same (NIST SP 800-63B 3.1.1.2). ok is false for what cannot be a password here:
 // empty, longer than 256 characters, not UTF-8.
 func preparePassword(password string) (prepared []byte, ok bool) {
-	if password == "" || !short(password) || !utf8.ValidString(password) {
+	// Composing takes several characters for one; sixteen bytes each is more than any composition needs.
+	if password == "" || len(password) > 16*maxInput || !utf8.ValidString(password) {
 		return nil, false
 	}
-	return norm.NFKC.Bytes([]byte(password)), true
+	if password = norm.NFKC.String(password); !short(password) {
+		return nil, false
+	}
+	return []byte(password), true
 }

@@ -100,6 +100,9 @@ func (a *Auth) judgePassword(ctx context.Context, p Principal, text string) erro
 	for _, r := range rules {
 		add(r.Check(text, who, cfg.factor(p.Roles) > PasswordLevel)...)
 	}
+	if key := fold(strings.TrimSpace(text)); len(all.Problems) == 0 && (key == fold(p.Name) || p.Email != "" && key == fold(p.Email)) {
+		add(password.Problem{Code: password.Context})
+	}
 	if len(all.Problems) == 0 {
 		found, err := rules[0].Breached(ctx, text)
 		if err != nil {

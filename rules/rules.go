@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps passwords
+//go:embed apps passwords texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -28,16 +28,4 @@ func folder(name string) fs.FS {
 }
 
 // Texts is the folder of the texts that people read, one file a language. Package language reads it.
-func Texts() fs.FS {
-	texts, err := fs.Sub(files, "texts")
-	if err != nil {
-		panic("rules: the embedded tree has no folder texts: " + err.Error()) // fs.Sub refuses only malformed names
-	}
-	return texts
-}
-
-// Passwords is what is known about passwords.
-func Passwords() fs.FS {
-	tree, _ := fs.Sub(files, "passwords")
-	return tree
-}
+func Texts() fs.FS { return folder("texts") }

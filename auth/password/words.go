@@ -11,7 +11,8 @@ import (
 )
 
 // wordList is what everybody tries first: the common passwords, the words that belong to every installation, and the
-X
+// lines on keyboards, of rules/passwords. The words are slices of the one text they were read from; with their table
+// they take two megabytes.
 type wordList struct {
 	common  map[string]struct{}
 	longest int        // runes of the longest common password
