@@ -27,6 +27,10 @@ var allowedImports = map[string][]string{
 	"event":   {"store"},
 	"journal": {"store"},
 
+	// They know addresses only, and nothing of ours.
+	"geo":      {},
+	"hostname": {},
+
 	// Domains.
 	"auth":       {"event", "journal", "store"},
 	"auth/pages": {"auth", "event"},
@@ -43,6 +47,7 @@ var allowedImports = map[string][]string{
 	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "store"},
 
 	// Helpers of tests.
+	"geo/geotest":     {},
 	"store/storetest": {"store"},
 }
 
