@@ -40,7 +40,7 @@ var allowedImports = map[string][]string{
 	"api":     {"auth", "journal"},
 	"console": {"auth", "auth/pages", "event", "gateway"},
 
-	"config":        {"auth", "console", "event", "gateway", "store"},
+	"config":        {"auth", "console", "event", "gateway", "geo", "hostname", "store"},
 	"app":           {"api", "auth", "config", "console", "event", "gateway", "journal", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},

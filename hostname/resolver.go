@@ -135,10 +135,10 @@ func (r *Resolver) ask(addr netip.Addr, urgent bool) (*entry, string, State) {
 	if s.cfg.Off {
 		return nil, "", Off
 	}
-	if !addr.IsValid() {
+	addr = addr.Unmap().WithZone("")
+	if !asked(addr) {
 		return nil, "", Missing
 	}
-	addr = addr.Unmap().WithZone("")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.cache.get(addr, r.now())
@@ -159,6 +159,12 @@ func (r *Resolver) ask(addr netip.Addr, urgent bool) (*entry, string, State) {
 		r.cache.add(e)
 	}
 	return e, "", Pending
+}
+
+// asked tells whether addr may have a name that says anything. Questions about the others belong to this machine or its
+// cable and should not leave it (RFC 6303).
+func asked(addr netip.Addr) bool {
+	return addr.IsValid() && !addr.IsUnspecified() && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() && !addr.IsMulticast()
 }
 
 // push puts e in a queue unless that is full; the caller holds mu.

@@ -114,8 +114,11 @@ func TestNames(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("stats (-want +got):\n%s", diff)
 	}
-	if name, state := r.Name(netip.Addr{}); name != "" || state != hostname.Missing {
-		t.Errorf("no address is %q, %v; want missing", name, state)
+	for _, addr := range []netip.Addr{{}, netip.MustParseAddr("127.0.0.66"), netip.MustParseAddr("::1"), netip.MustParseAddr("::ffff:127.0.0.1"),
+		netip.MustParseAddr("::"), netip.MustParseAddr("fe80::1%eth0"), netip.MustParseAddr("169.254.1.1"), netip.MustParseAddr("224.0.0.1")} {
+		if name, state := r.Name(addr); name != "" || state != hostname.Missing {
+			t.Errorf("%v is %q, %v; want missing, without a question", addr, name, state)
+		}
 	}
 }
 
