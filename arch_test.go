@@ -31,24 +31,33 @@ var allowedImports = map[string][]string{
 	"language": {},
 	"mail":     {"store"},
 
+	// They know addresses only, and nothing of ours.
+	"geo":      {},
+	"hostname": {},
+
 	// Domains.
-	"auth":       {"auth/password", "event", "journal", "language", "mail", "store"},
-	"auth/pages": {"auth", "auth/password", "event", "language"},
+	"auth":       {"auth/directory", "auth/oidc", "auth/password", "event", "journal", "language", "mail", "store"},
+	"auth/pages": {"auth", "auth/oidc", "auth/password", "event", "language"},
 	// A judge of passwords that knows nothing of accounts; the policies and lists are data.
 	"auth/password": {"rules"},
-	"gateway":       {"auth", "auth/pages", "event", "rules"},
+	// Other systems that vouch for people; they know no accounts.
+	"auth/directory": {},
+	"auth/oidc":      {},
+	"gateway":        {"auth", "auth/pages", "event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal"},
 	"console": {"auth", "auth/pages", "event", "gateway"},
 
-	"config":        {"auth", "console", "event", "gateway", "store"},
-	"app":           {"api", "auth", "config", "console", "event", "gateway", "journal", "language", "mail", "rules", "store"},
+	"config": {"auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
+	"app": {"api", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",
+		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
 	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "language", "rules", "store"},
 
 	// Helpers of tests.
+	"geo/geotest":     {},
 	"store/storetest": {"store"},
 	"mail/mailtest":   {},
 }

@@ -21,6 +21,8 @@ import (
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/geo"
+	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/store"
 )
 
@@ -31,13 +33,15 @@ const DefaultPath = "/etc/doorward/doorward.yaml"
 type Config struct {
 	// DataDir is the folder of the database, keys, certificates and events. Only Doorward's own user may be
 	// able to read it. Default: /var/lib/doorward.
-	DataDir string         `yaml:"data_dir"`
-	Store   store.Config   `yaml:"store"`
-	Log     LogConfig      `yaml:"log"`
-	Gateway gateway.Config `yaml:",inline"`
-	Auth    auth.Config    `yaml:",inline"`
-	Events  event.Config   `yaml:"events"`
-	Console console.Config `yaml:"console"`
+	DataDir   string          `yaml:"data_dir"`
+	Store     store.Config    `yaml:"store"`
+	Log       LogConfig       `yaml:"log"`
+	Gateway   gateway.Config  `yaml:",inline"`
+	Auth      auth.Config     `yaml:",inline"`
+	Geo       geo.Config      `yaml:"geo"`
+	HostNames hostname.Config `yaml:"host_names"`
+	Events    event.Config    `yaml:"events"`
+	Console   console.Config  `yaml:"console"`
 
 	// File is where the configuration was read from; SHA256 is the hash of its bytes, in hexadecimal.
 	File   string `yaml:"-"`
@@ -157,6 +161,8 @@ func (c *Config) setDefaults() {
 	c.Gateway.SetDefaults()
 	c.Auth.DataDir = c.DataDir
 	c.Auth.SetDefaults()
+	c.Geo.SetDefaults()
+	c.HostNames.SetDefaults()
 	c.Events.SetDefaults()
 	c.Console.SetDefaults()
 	for _, site := range c.Gateway.Sites {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/doorward/doorward/geo"
 )
 
 // maxNamedFile bounds what is read of a file that the configuration names; a bundle of every public
@@ -33,6 +36,8 @@ func checkFiles(c *Config, problems, warnings *problemList) {
 		case *use.file == "" || problems.has(use.path):
 		case strings.HasPrefix(*use.file, credentialPrefix):
 			warnings.report(use.path, "%s is only there while systemd runs the service, so it was not looked at", *use.file)
+		case use.path == geoDatabase:
+			checkGeo(c.Geo, time.Now(), problems.report, warnings.report)
 		default:
 			if text, ok := checkFile(use, problems.report); ok {
 				readable[use.path] = text
@@ -109,6 +114,25 @@ func checkFile(use fileUse, report func(string, string, ...any)) (text []byte, o
 		report(use.path, "%s holds a secret, but its mode %04o lets others read or change it; run: chmod 600 %s", *use.file, info.Mode().Perm(), *use.file)
 	}
 	return text, true
+}
+
+// geoDatabase is the setting whose file is not a text, and far larger than those.
+const geoDatabase = "geo.database"
+
+// checkGeo reports a country database that cannot be used, and warns of an old one: rules about countries still work
+// with it, only less well every month.
+func checkGeo(cfg geo.Config, now time.Time, report, warn func(string, string, ...any)) {
+	table, err := geo.Open(cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		report(geoDatabase, "%v", errors.Unwrap(err))
+		return
+	}
+	switch {
+	case table.Built().IsZero():
+		warn(geoDatabase, "%s does not say when it was made; renew it", cfg.Database)
+	case table.Stale(now):
+		warn(geoDatabase, "%s was made on %s, %d days ago; renew it", cfg.Database, table.Built().Format(time.DateOnly), table.Age(now)/(24*time.Hour))
+	}
 }
 
 // expirySoon is when an expiring certificate is worth a warning: time enough for whoever renews by hand.

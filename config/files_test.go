@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/geo/geotest"
 )
 
 // folder is a configuration file's folder with the files that it names.
@@ -57,6 +58,12 @@ func (f folder) certificate(name string, from, to time.Duration, hosts ...string
 	}
 	f.write(name+".pem", 0o644, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
 	f.write(name+".key", 0o600, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+}
+
+// countries writes a country database that was made at built.
+func (f folder) countries(name string, built time.Time) {
+	f.t.Helper()
+	geotest.Database{Built: built, Countries: map[string]string{"81.2.69.0/24": "GB"}}.Write(f.t, filepath.Join(f.dir, name))
 }
 
 // load writes text as the configuration file and returns everything said about it, without the folder's
@@ -152,6 +159,16 @@ func TestFilesThatTheConfigurationNames(t *testing.T) {
 			"doorward.yaml:5:19: store.url_file: url holds a secret, but its mode 0604 lets others read or change it; run: chmod 600 url\n"},
 		{"credential outside the service", nil, site + "store: {url_file: credential:url}\n", true,
 			"doorward.yaml:5:19: store.url_file: credential:url is only there while systemd runs the service, so it was not looked at\n"},
+		{"countries, good", func(f folder) { f.countries("c.mmdb", time.Now()) }, site + "geo: {database: c.mmdb}\n", true, ""},
+		{"countries, missing", nil, site + "geo: {database: c.mmdb}\n", false,
+			"doorward.yaml:5:17: geo.database: c.mmdb cannot be read: no such file or directory\n"},
+		{"countries, not unpacked", func(f folder) { f.write("c.tar.gz", 0o644, "\x1f\x8b\x08\x00") }, site + "geo: {database: c.tar.gz}\n", false,
+			"doorward.yaml:5:17: geo.database: c.tar.gz is compressed; unpack it and give the .mmdb file\n"},
+		{"countries, old", func(f folder) { f.countries("c.mmdb", time.Now().Add(-40*24*time.Hour)) },
+			site + "geo: {database: c.mmdb, max_age: 720h}\n", true, "doorward.yaml:5:17: geo.database: c.mmdb was made on " +
+				time.Now().Add(-40*24*time.Hour).UTC().Format(time.DateOnly) + ", 40 days ago; renew it\n"},
+		{"countries, without a date", func(f folder) { f.countries("c.mmdb", time.Unix(1<<40, 0)) }, site + "geo: {database: c.mmdb}\n", true,
+			"doorward.yaml:5:17: geo.database: c.mmdb does not say when it was made; renew it\n"},
 		{"data folder is a file", func(f folder) { f.write("data", 0o600, "x") }, site, false,
 			"doorward.yaml:1:11: data_dir: data is not a folder\n"},
 		{"data folder below a file", func(f folder) { f.write("data", 0o600, "x") }, strings.Replace(site, "data\n", "data/below\n", 1), false,

@@ -20,6 +20,7 @@ func (c *Config) fileUses() []fileUse {
 		{"store.url_file", &c.Store.URLFile, true},
 		{"tls.acme.ca_file", &c.Gateway.TLS.ACME.CAFile, false},
 		{"console.metrics_token_file", &c.Console.MetricsTokenFile, true},
+		{geoDatabase, &c.Geo.Database, false},
 	}
 	for i := range c.Gateway.Sites {
 		s, path := &c.Gateway.Sites[i], fmt.Sprintf("sites[%d]", i)

@@ -27,6 +27,8 @@ func (c *Config) validate(problems, warnings *problemList) {
 	}
 	c.Gateway.Validate(report)
 	c.Auth.Validate(report)
+	c.Geo.Validate(func(path, format string, args ...any) { report(join("geo", path), format, args...) })
+	c.HostNames.Validate(func(path, format string, args ...any) { report(join("host_names", path), format, args...) })
 	c.Events.Validate(func(path, format string, args ...any) { report(join("events", path), format, args...) })
 	c.Console.Validate(func(path, format string, args ...any) {
 		if path != "metrics_token_file" || !strings.HasPrefix(c.Console.MetricsTokenFile, credentialPrefix) {

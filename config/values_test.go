@@ -13,6 +13,8 @@ import (
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/geo"
+	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/store"
 )
 
@@ -68,6 +70,12 @@ func TestThreeLinesAreEnough(t *testing.T) {
 	}
 	if got, want := got.Auth.Sessions, (auth.SessionsConfig{Idle: time.Hour, Absolute: 12 * time.Hour}); got != want {
 		t.Errorf("sessions are %+v, want %+v", got, want)
+	}
+	if got, want := got.Geo, (geo.Config{MaxAge: 90 * 24 * time.Hour}); got != want {
+		t.Errorf("geo is %+v, want %+v", got, want)
+	}
+	if got, want := got.HostNames, (hostname.Config{Timeout: 2 * time.Second, TTL: time.Hour, NegativeTTL: 10 * time.Minute}); got != want {
+		t.Errorf("host_names is %+v, want %+v", got, want)
 	}
 	if got, want := got.Log, (config.LogConfig{Level: "info", Format: "text"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
@@ -135,6 +143,13 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 	if got.Events.RetentionDays != 90 || got.Events.Queue != 1024 {
 		t.Errorf("events are %+v, want 90 days and a queue of 1024", got.Events)
+	}
+	if got, want := got.Geo, (geo.Config{Database: "/etc/doorward/countries.mmdb", MaxAge: 30 * 24 * time.Hour}); got != want {
+		t.Errorf("geo is %+v, want %+v", got, want)
+	}
+	if got, want := got.HostNames, (hostname.Config{Off: true, Resolver: "[2001:db8::53]:53", Timeout: time.Second, TTL: 30 * time.Minute,
+		NegativeTTL: time.Minute}); got != want {
+		t.Errorf("host_names is %+v, want %+v", got, want)
 	}
 	wantConsole := console.Config{Listen: []string{"127.0.0.1:9444", "[::1]:9444"}, Hosts: []string{"localhost", "console.example.org"}}
 	if diff := cmp.Diff(wantConsole, got.Console); diff != "" {
