@@ -96,8 +96,10 @@ func TestEverySettingIsRead(t *testing.T) {
 			{Path: "/setup", Roles: []string{"owner"}, Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"),
 				netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.9/32")}},
 			{Path: "/internal/", Deny: true},
-			{Path: "/reports", Roles: []string{"admin", "agent"}},
+			{Path: "/reports", Roles: []string{"admin", "agent"}, Zones: []string{"office", "Branch-2"},
+				Countries: gateway.CountryConfig{Deny: []string{"FR"}, Unknown: "deny"}, Factor: "passkey"},
 		},
+		Countries: gateway.CountryConfig{Allow: []string{"DE", "AT"}, Deny: []string{"CH"}, Unknown: "allow"},
 		Paths: gateway.PathConfig{Allow: []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}},
 		Headers: gateway.HeaderConfig{ContentSecurityPolicy: "frame-ancestors 'none'; object-src 'none'", FrameOptions: "DENY",
 			ReferrerPolicy: "same-origin", XSSProtection: true, HSTS: gateway.HSTS{MaxAge: 5 * time.Minute, ExcludeSubDomains: true}},
@@ -122,6 +124,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fd00::/8")},
 		Limits: gateway.LimitsConfig{Connections: 16000, HeaderBytes: 64 << 10, HeaderTimeout: 5 * time.Second, BodyTimeout: time.Minute,
 			IdleTimeout: 30 * time.Second, RequestsPerSecond: 12.5, Burst: 50, InFlight: 500},
+		Zones: []gateway.ZoneConfig{
+			{Name: "office", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}},
+			{Name: "Branch-2", Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")}}},
 		DataDir: "/etc/doorward/data",
 	}
 	if diff := cmp.Diff(want, got.Gateway, same); diff != "" {

@@ -15,15 +15,17 @@ type decision int
 const (
 	deny   decision = iota
 	signIn          // nobody is signed in, and somebody must be
+	stepUp          // somebody is, but not surely enough
 	allow
 )
 
 // verdict is a decision with what the rest of the chain wants to know of it. A refusal has a reason:
-// path-denied, network or role.
+// path-denied, network, country, role or factor.
 type verdict struct {
 	decision decision
 	reason   string
-	public   bool // let through because the path is declared public
+	public   bool       // let through because the path is declared public
+	level    auth.Level // of a stepUp: the level that is asked for
 }
 
 // accessPolicy decides who may use which path of a site. In order: the application folder's denied and data
@@ -37,16 +39,18 @@ type accessPolicy struct {
 }
 
 type accessRule struct {
-	prefix   string // without a final slash; folded, except for public rules
-	public   bool
-	deny     bool
-	roles    []auth.Role // empty: any
-	networks []netip.Prefix
-	narrow   []*accessRule // the folder's role rules that hold besides this one
+	prefix    string // without a final slash; folded, except for public rules
+	public    bool
+	deny      bool
+	roles     []auth.Role // empty: any
+	networks  []netip.Prefix
+	countries *countryRule  // nil: any
+	level     auth.Level    // 0: any
+	narrow    []*accessRule // the folder's role rules that hold besides this one
 }
 
 // newAccessPolicy compiles the site's rules and the application folder's. An error names the rule.
-func newAccessPolicy(rules []AccessRule, app *App) (*accessPolicy, error) {
+func newAccessPolicy(rules []AccessRule, zones zoneTable, app *App) (*accessPolicy, error) {
 	admin, agent := []auth.Role{auth.Owner, auth.Admin}, []auth.Role{auth.Owner, auth.Admin, auth.Agent}
 	var compiled, roleRules []*accessRule
 	add := func(list []*accessRule, paths []string, rule accessRule) ([]*accessRule, error) {
@@ -74,7 +78,7 @@ func newAccessPolicy(rules []AccessRule, app *App) (*accessPolicy, error) {
 			spellings = app.Spellings(rule.Path)
 		}
 		for _, rule.Path = range spellings {
-			r, err := compileRule(rule)
+			r, err := compileRule(rule, zones)
 			if err != nil {
 				return nil, fmt.Errorf("access[%d]: %w", i, err)
 			}
@@ -90,13 +94,20 @@ func newAccessPolicy(rules []AccessRule, app *App) (*accessPolicy, error) {
 	return indexRules(compiled), nil
 }
 
-func compileRule(rule AccessRule) (*accessRule, error) {
-	r := &accessRule{public: rule.Public, deny: rule.Deny, networks: rule.Networks}
+func compileRule(rule AccessRule, zones zoneTable) (*accessRule, error) {
+	r := &accessRule{public: rule.Public, deny: rule.Deny, countries: newCountryRule(rule.Countries)}
 	if rule.Public && rule.Deny {
 		return nil, fmt.Errorf("path %q is both public and denied", rule.Path)
 	}
-	if len(rule.Roles) > 0 && (rule.Public || rule.Deny) {
-		return nil, fmt.Errorf("path %q: roles have no meaning on a public or denied path", rule.Path)
+	if (len(rule.Roles) > 0 || rule.Factor != "") && (rule.Public || rule.Deny) {
+		return nil, fmt.Errorf("path %q: roles and factor have no meaning on a public or denied path", rule.Path)
+	}
+	var err error
+	if r.networks, err = zones.networks(rule); err != nil {
+		return nil, fmt.Errorf("path %q: %w", rule.Path, err)
+	}
+	if r.level, err = factorLevel(rule.Factor); err != nil {
+		return nil, fmt.Errorf("path %q: %w", rule.Path, err)
 	}
 	for _, name := range rule.Roles {
 		role, err := auth.ParseRole(name)
@@ -106,6 +117,20 @@ func compileRule(rule AccessRule) (*accessRule, error) {
 		r.roles = append(r.roles, role)
 	}
 	return r, r.setPrefix(rule.Path)
+}
+
+// factorLevel is the level that a rule's factor asks for.
+func factorLevel(factor string) (auth.Level, error) {
+	switch factor {
+	case "":
+		return 0, nil
+	case factorAny:
+		return auth.FactorLevel, nil
+	case factorPasskey:
+		return auth.PasskeyLevel, nil
+	default:
+		return 0, fmt.Errorf("factor %q is neither %s nor %s", factor, factorAny, factorPasskey)
+	}
 }
 
 // setPrefix brings a rule's path into the form that requests' paths have.
@@ -168,23 +193,23 @@ func firstSegment(path string) string {
 
 // judge decides about a path by every reading of it: the strictest verdict holds. s is nil while nobody is
 // signed in.
-func (p *accessPolicy) judge(path canonicalPath, s *auth.Session, client netip.Addr) verdict {
-	v := p.judgeReading(path.decoded, path.folded, s, client)
+func (p *accessPolicy) judge(path canonicalPath, s *auth.Session, from place) verdict {
+	v := p.judgeReading(path.decoded, path.folded, s, from)
 	for _, other := range path.others {
-		v = stricter(v, p.judgeReading(other.decoded, other.folded, s, client))
+		v = stricter(v, p.judgeReading(other.decoded, other.folded, s, from))
 	}
 	return v
 }
 
 func stricter(a, b verdict) verdict {
-	if b.decision < a.decision {
+	if b.decision < a.decision || b.decision == stepUp && a.decision == stepUp && b.level > a.level {
 		a, b = b, a
 	}
 	a.public = a.public && b.public
 	return a
 }
 
-func (p *accessPolicy) judgeReading(decoded, folded string, s *auth.Session, client netip.Addr) verdict {
+func (p *accessPolicy) judgeReading(decoded, folded string, s *auth.Session, from place) verdict {
 	rules, found := p.bySegment[firstSegment(folded)]
 	if !found {
 		rules = p.anywhere
@@ -193,15 +218,15 @@ func (p *accessPolicy) judgeReading(decoded, folded string, s *auth.Session, cli
 		if !rule.matches(decoded, folded) {
 			continue
 		}
-		v := rule.judge(s, client)
+		v := rule.judge(s, from)
 		for _, role := range rule.narrow {
 			if role.matches(decoded, folded) {
-				return stricter(v, role.judge(s, client))
+				return stricter(v, role.judge(s, from))
 			}
 		}
 		return v
 	}
-	return (&accessRule{}).judge(s, client)
+	return (&accessRule{}).judge(s, from)
 }
 
 // matches compares whole segments. Public rules compare the path as written, so that no spelling makes more
@@ -214,21 +239,27 @@ func (r *accessRule) matches(decoded, folded string) bool {
 	return strings.HasPrefix(path, r.prefix) && (len(path) == len(r.prefix) || path[len(r.prefix)] == '/')
 }
 
-// judge applies the rule to a request that it matches.
-func (r *accessRule) judge(s *auth.Session, client netip.Addr) verdict {
+// judge applies the rule to a request that it matches. A principal without any role (freshly registered) may
+// use what is public and nothing else.
+func (r *accessRule) judge(s *auth.Session, from place) verdict {
 	if r.deny {
 		return verdict{decision: deny, reason: "path-denied"}
 	}
-	if len(r.networks) > 0 && !containsAddress(r.networks, client) {
+	if len(r.networks) > 0 && !containsAddress(r.networks, from.client) {
 		return verdict{decision: deny, reason: "network"}
+	}
+	if !r.countries.admits(from) {
+		return verdict{decision: deny, reason: "country"}
 	}
 	switch {
 	case r.public:
 		return verdict{decision: allow, public: true}
 	case s == nil:
 		return verdict{decision: signIn}
-	case len(r.roles) > 0 && !s.HasRole(r.roles...):
+	case len(s.Principal.Roles) == 0, len(r.roles) > 0 && !s.HasRole(r.roles...):
 		return verdict{decision: deny, reason: "role"}
+	case s.Level < r.level:
+		return verdict{decision: stepUp, reason: "factor", level: r.level}
 	default:
 		return verdict{decision: allow}
 	}

@@ -18,17 +18,19 @@ import (
 // one request. Nothing reaches an application by another way.
 func (g *Gateway) chain() handler {
 	steps := []step{
-		g.record,        // one access event a request, refusals too; errors become answers here
-		g.recoverPanic,  // our own defect costs one request, not the process
-		g.clientAddress, // who is asking, through trusted proxies only
-		g.findSite,      // Host, and the TLS server name that must agree
-		g.canonicalise,  // one reading of method, path and headers, or none
-		g.findSession,   // who is signed in
-		g.limit,         // rate and load, strangers first to go
-		g.refuseForgery, // cross-site state changes
-		g.ownPages,      // /.doorward/* ends here
-		g.judgeAccess,   // the site's access policy
-		g.limitBody,     // size and parameters of the body
+		g.record,           // one access event a request, refusals too; errors become answers here
+		g.recoverPanic,     // our own defect costs one request, not the process
+		g.clientAddress,    // who is asking, through trusted proxies only
+		g.findSite,         // Host, and the TLS server name that must agree
+		g.canonicalise,     // one reading of method, path and headers, or none
+		g.judgeOrigin,      // network and country rules
+		g.findSession,      // who is signed in
+		g.limit,            // rate and load, strangers first to go
+		g.refuseForgery,    // cross-site state changes
+		g.judgeRoleAddress, // where the person's roles may be used
+		g.ownPages,         // /.doorward/* ends here
+		g.judgeAccess,      // the site's access policy
+		g.limitBody,        // size and parameters of the body
 	}
 	h := g.forward // identity, proxy, cookie and header rules
 	for i := len(steps) - 1; i >= 0; i-- {
@@ -112,6 +114,7 @@ func (g *Gateway) canonicalise(next handler) handler {
 			return err
 		}
 		x.path = path
+		x.cookies = r.Header["Cookie"]
 		x.token = sessionToken(r.Header)
 		if x.token == "" && path.decoded == signOutPath {
 			x.tokens = sessionTokens(r.Header)
@@ -132,14 +135,13 @@ func (g *Gateway) findSession(next handler) handler {
 		if x.token == "" {
 			return next(w, r, x)
 		}
-		look := g.auth.Session
-		if x.path.under(x.site.app.PollPaths) {
-			look = g.auth.PollSession // an open page asks, which keeps no session alive
-		}
-		s, err := look(r.Context(), auth.SiteRealm, x.host, x.token, x.started)
+		s, err := g.auth.PollSession(r.Context(), auth.SiteRealm, x.host, x.token, x.started)
 		switch {
 		case err == nil:
 			x.session = s
+			if g.isActivity(r, x) {
+				g.auth.Touch(s, x.started)
+			}
 			if x.conn != nil {
 				x.conn.signedIn.Store(true)
 			}
@@ -213,6 +215,7 @@ func (g *Gateway) ownPages(next handler) handler {
 		}
 		ctx := pages.Visit(r.Context(), pages.Visitor{
 			Address: x.client, Host: x.host, Site: x.site.name, RequestID: x.id, Token: x.token, Session: x.session,
+			Cookies: ownCookies(x.cookies),
 		})
 		g.pages.ServeHTTP(w, r.WithContext(ctx))
 		return nil
@@ -221,33 +224,18 @@ func (g *Gateway) ownPages(next handler) handler {
 
 func (g *Gateway) judgeAccess(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
-		v := x.site.access.judge(x.path, x.session, x.client)
+		v := x.site.access.judge(x.path, x.session, x.from)
 		switch v.decision {
 		case allow:
 			return next(w, r, x)
 		case signIn:
 			return x.askToSignIn(r)
+		case stepUp:
+			return x.askForFactor(r, v.level)
 		default:
 			return refuse(http.StatusForbidden, v.reason, "")
 		}
 	}
-}
-
-// askToSignIn sends a person who follows a link to the sign-in page, and tells everything else 401.
-func (x *exchange) askToSignIn(r *http.Request) error {
-	if x.storeDown {
-		return overload("store-unavailable")
-	}
-	no := refuse(http.StatusUnauthorized, "not-signed-in", "")
-	if pages.IsNavigation(r) {
-		target := x.path.raw
-		if x.path.query != "" {
-			target += "?" + x.path.query
-		}
-		no.status = http.StatusSeeOther
-		no.location = pages.SignInURL(target)
-	}
-	return no
 }
 
 func (g *Gateway) limitBody(next handler) handler {

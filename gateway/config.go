@@ -17,7 +17,9 @@ type Config struct {
 	// are believed. Default: none.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
 	Limits         LimitsConfig   `yaml:"limits"`
-	Sites          []SiteConfig   `yaml:"sites"`
+	// Zones are networks with a name, for access rules.
+	Zones []ZoneConfig `yaml:"zones"`
+	Sites []SiteConfig `yaml:"sites"`
 
 	// DataDir is where certificates, keys and generated secrets live; it is the file's data_dir.
 	DataDir string `yaml:"-"`
@@ -63,6 +65,29 @@ type LimitsConfig struct {
 	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters and one address of theirs an eighth
 }
 
+// ZoneConfig is a name for networks, such as those of an office.
+type ZoneConfig struct {
+	// Name is what access rules call the zone: letters, digits and dashes.
+	Name string `yaml:"name"`
+	// Networks are the zone's addresses, as 192.0.2.0/24 or 2001:db8::/48.
+	Networks []netip.Prefix `yaml:"networks"`
+}
+
+// CountryConfig lets people in by the country of their address (M-42). It needs a country database. Private addresses
+// belong to no country and always pass.
+type CountryConfig struct {
+	// Allow, if any, must hold the country, as two capital letters (ISO 3166-1).
+	Allow []string `yaml:"allow"`
+	// Deny must not hold it.
+	Deny []string `yaml:"deny"`
+	// Unknown says what becomes of addresses whose country the database does not know: allow or deny. Default: deny
+	// with a list of allowed countries, else allow.
+	Unknown string `yaml:"unknown"`
+}
+
+// set tells whether the rule asks for anything.
+func (c CountryConfig) set() bool { return len(c.Allow) > 0 || len(c.Deny) > 0 || c.Unknown != "" }
+
 // SiteConfig is one application behind the gateway.
 type SiteConfig struct {
 	// Hosts are the names under which people reach the site, without scheme or port.
@@ -76,10 +101,12 @@ type SiteConfig struct {
 	TLS      SiteTLSConfig  `yaml:"tls"`
 	Upstream UpstreamConfig `yaml:"upstream"`
 	Access   []AccessRule   `yaml:"access"`
-	Paths    PathConfig     `yaml:"paths"`
-	Headers  HeaderConfig   `yaml:"headers"`
-	Cookies  CookieConfig   `yaml:"cookies"`
-	Identity IdentityConfig `yaml:"identity"`
+	// Countries closes the whole site, the sign-in page with it.
+	Countries CountryConfig  `yaml:"countries"`
+	Paths     PathConfig     `yaml:"paths"`
+	Headers   HeaderConfig   `yaml:"headers"`
+	Cookies   CookieConfig   `yaml:"cookies"`
+	Identity  IdentityConfig `yaml:"identity"`
 	// MaxBody caps a request's body. Default 64MiB.
 	MaxBody Size `yaml:"max_body"`
 }
@@ -107,7 +134,7 @@ type UpstreamConfig struct {
 }
 
 // AccessRule is one line of a site's access policy: the first whose path is a prefix of the request's
-// decides. Exactly one of Public and Deny may be set; Roles and Networks both narrow.
+// decides. At most one of Public and Deny may be set; everything else narrows.
 type AccessRule struct {
 	// Path is a prefix; it matches whole segments: /admin and /admin/ match /admin and /admin/x, not /administrator.
 	Path string `yaml:"path"`
@@ -117,8 +144,15 @@ type AccessRule struct {
 	Deny bool `yaml:"deny"`
 	// Roles names who may pass. Default: any role.
 	Roles []string `yaml:"roles"`
-	// Networks, if any, must contain the client's address (D-03, D-31, M-19).
+	// Networks, if any, must contain the client's address (D-03, D-31, M-19); so may one of Zones.
 	Networks []netip.Prefix `yaml:"networks"`
+	// Zones are names from the list zones: networks that may contain the client's address, beside those of Networks.
+	Zones []string `yaml:"zones"`
+	// Countries narrows the rule to people in some countries.
+	Countries CountryConfig `yaml:"countries"`
+	// Factor says how surely the person must have been recognised: any asks for a second factor, passkey for a passkey or
+	// security key. Whoever has signed in with less is asked for it. Default: a password is enough.
+	Factor string `yaml:"factor"`
 }
 
 // PathConfig loosens the canonical path for applications that need it.

@@ -25,11 +25,13 @@ type exchange struct {
 	conn     *connState // the connection it came on; nil in handler tests
 	peer     netip.Addr // the address of the connection's other end
 	client   netip.Addr // the client's address, after trusted proxies
+	from     place      // the same with its country, where the site's rules ask for it
 	secure   bool       // the client's side speaks TLS, here or at a trusted proxy
 	site     *site
 	host     string   // canonical, without port
 	token    string   // the session cookie's value; empty without one, or with several
 	tokens   []string // of several session cookies, when somebody signs out
+	cookies  []string // the Cookie lines as they came, for our own pages
 	path     canonicalPath
 	session  *auth.Session  // nil while not signed in
 	identity *identityEntry // what the application is told of the session
@@ -109,6 +111,7 @@ type refusal struct {
 	text       string        // what the person reads; empty: the status's own text
 	retryAfter time.Duration // for 429 and 503
 	location   string        // for redirects
+	page       string        // the page of ours that would help: sign-in or step-up
 	close      bool          // close the connection after the answer
 }
 

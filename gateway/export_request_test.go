@@ -42,19 +42,21 @@ type AccessPolicy struct{ policy *accessPolicy }
 
 // NewAccessPolicy compiles rules.
 func NewAccessPolicy(rules []AccessRule, app *App) (AccessPolicy, error) {
-	p, err := newAccessPolicy(rules, app)
+	p, err := newAccessPolicy(rules, newZoneTable([]ZoneConfig{{Name: "office", Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}}), app)
 	return AccessPolicy{p}, err
 }
 
 // Judge returns the verdict in words: allow, public, sign-in or the refusal's reason.
 func (p AccessPolicy) Judge(path Path, s *auth.Session, client netip.Addr) string {
-	switch v := p.policy.judge(path.inner, s, client); {
+	switch v := p.policy.judge(path.inner, s, place{client: client, country: "DE"}); {
 	case v.decision == allow && v.public:
 		return "public"
 	case v.decision == allow:
 		return "allow"
 	case v.decision == signIn:
 		return "sign-in"
+	case v.decision == stepUp && v.level == 0:
+		return "step-up to nothing"
 	default:
 		return v.reason
 	}
@@ -77,6 +79,9 @@ func SetForwarded(out http.Header, client netip.Addr, secure bool, host string) 
 
 // SessionToken and CleanCookies are sessionToken and cleanCookies.
 func SessionToken(h http.Header) string { return sessionToken(h) }
+
+// OwnCookies is ownCookies.
+func OwnCookies(lines []string) []*http.Cookie { return ownCookies(lines) }
 
 // CleanCookies is cleanCookies.
 func CleanCookies(h http.Header) { cleanCookies(h) }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -18,11 +19,19 @@ import (
 // CookieName is the session cookie at the sites. It never reaches an application (security.md 1).
 const CookieName = "__Host-doorward"
 
-// Deps is what the gateway works with. All but Sockets are required.
+// Deps is what the gateway works with. Auth, Events and Log are required.
 type Deps struct {
 	Auth   *auth.Auth
 	Events *event.Log
 	Log    *slog.Logger
+	// Country returns the country of an address, as two capital letters and empty if it is not known, and whether the
+	// address is a private one, which is no country's. Nil: there is no database, and no rule may ask for a country.
+	Country func(netip.Addr) (code string, private bool)
+	// RoleAllowed tells whether the roles of a session let it be used from an address. Nil: from everywhere.
+	RoleAllowed func(*auth.Session, netip.Addr) bool
+	// RequireActivity tells whether what a page asks for on its own keeps the session alive (false), or only what a person
+	// does (true, D-19). Nil: false.
+	RequireActivity func(*auth.Session) bool
 	// Sockets are the listening sockets that the service manager passed, by name; a listen address fd:NAME
 	// takes all of that name.
 	Sockets map[string][]net.Listener
@@ -33,6 +42,10 @@ type Gateway struct {
 	auth   *auth.Auth
 	events *event.Log
 	log    *slog.Logger
+
+	country         func(netip.Addr) (code string, private bool)
+	roleAllowed     func(*auth.Session, netip.Addr) bool
+	requireActivity func(*auth.Session) bool
 
 	policy      atomic.Pointer[policy]
 	handle      handler
@@ -55,6 +68,7 @@ type Gateway struct {
 // is served before Run. On an error nothing stays open.
 func New(cfg Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, sockets: deps.Sockets,
+		country: deps.Country, roleAllowed: deps.RoleAllowed, requireActivity: deps.RequireActivity,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
 	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName}, deps.Auth, deps.Log)

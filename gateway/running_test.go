@@ -71,8 +71,14 @@ func publicSite(t *testing.T, upstreams ...string) gateway.SiteConfig {
 
 func appFolder(t *testing.T) string {
 	t.Helper()
+	return appFolderWith(t, "websocket_paths:\n  - path: /ws\n    source: \"choice: this test opens it\"\n")
+}
+
+// appFolderWith is an application folder that adds lines to the generic one.
+func appFolderWith(t *testing.T, lines string) string {
+	t.Helper()
 	dir := t.TempDir()
-	text := "title: A test\nextends: generic\nwebsocket_paths:\n  - path: /ws\n    source: \"choice: this test opens it\"\n"
+	text := "title: A test\nextends: generic\n" + lines
 	if err := os.WriteFile(filepath.Join(dir, "gateway.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -81,6 +87,12 @@ func appFolder(t *testing.T) string {
 
 // start runs a gateway with sites. Addresses that cfg leaves out are loopback ports that the system chooses.
 func start(t *testing.T, cfg gateway.Config, sites ...gateway.SiteConfig) *running {
+	t.Helper()
+	return startWith(t, gateway.Deps{}, cfg, sites...)
+}
+
+// startWith is start with the functions of deps.
+func startWith(t *testing.T, deps gateway.Deps, cfg gateway.Config, sites ...gateway.SiteConfig) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), log: &logBuffer{}, done: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -102,7 +114,8 @@ func start(t *testing.T, cfg gateway.Config, sites ...gateway.SiteConfig) *runni
 	}
 	cfg.SetDefaults()
 	r.cfg = cfg
-	r.deps = gateway.Deps{Auth: r.auth, Events: events, Log: log}
+	r.deps = deps
+	r.deps.Auth, r.deps.Events, r.deps.Log = r.auth, events, log
 	r.Gateway, err = gateway.New(cfg, r.deps)
 	must(t, err)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))

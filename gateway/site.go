@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -19,16 +20,18 @@ type policy struct {
 
 // site is one application with everything needed to judge and forward its requests.
 type site struct {
-	name     string // its first host: what events, metrics and the console call it
-	hosts    []string
-	cfg      SiteConfig
-	app      *App
-	access   *accessPolicy
-	paths    pathAllow
-	identity *identity
-	answers  *answerRules
-	pool     *pool
-	proxy    *proxy
+	name        string // its first host: what events, metrics and the console call it
+	hosts       []string
+	cfg         SiteConfig
+	app         *App
+	access      *accessPolicy
+	countries   *countryRule
+	asksCountry bool // a rule of this site asks for the client's country
+	paths       pathAllow
+	identity    *identity
+	answers     *answerRules
+	pool        *pool
+	proxy       *proxy
 }
 
 // newPolicy builds the sites of cfg. It opens no listener and starts no goroutine; an error names the site.
@@ -82,8 +85,12 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site
 		return nil, err
 	}
 	s.answers = newAnswerRules(sc, s.app)
-	if s.access, err = newAccessPolicy(sc.Access, s.app); err != nil {
+	if s.access, err = newAccessPolicy(sc.Access, newZoneTable(cfg.Zones), s.app); err != nil {
 		return nil, err
+	}
+	s.countries, s.asksCountry = newCountryRule(sc.Countries), sc.asksCountry()
+	if s.asksCountry && g.country == nil {
+		return nil, errors.New("countries are asked for, but no country database is configured")
 	}
 	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, keys, cfg.DataDir); err != nil {
 		return nil, err

@@ -29,6 +29,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	if len(c.Sites) == 0 {
 		report("sites", "no site is configured; add one with hosts, upstreams and app, or let `doorward init` write it")
 	}
+	zones := validateZones(c.Zones, report)
 	seen, apps := make(map[string]string), make(map[string]string)
 	for i, s := range c.Sites {
 		path := fmt.Sprintf("sites[%d]", i)
@@ -38,7 +39,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 		if message := apps[s.App]; message != "" {
 			report(path+".app", "%s", message)
 		}
-		s.validate(path, report)
+		s.validate(path, zones, report)
 		s.validateHosts(path, seen, report)
 	}
 }

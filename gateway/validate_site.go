@@ -3,17 +3,14 @@ package gateway
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/doorward/doorward/auth"
 )
 
-func (s SiteConfig) validate(path string, report reporter) {
+func (s SiteConfig) validate(path string, zones []string, report reporter) {
 	if len(s.Upstreams) == 0 {
 		report(path+".upstreams", "is missing; give the application's address, such as [http://127.0.0.1:8080]")
 	}
@@ -28,8 +25,9 @@ func (s SiteConfig) validate(path string, report reporter) {
 	s.TLS.validate(path+".tls", s.Hosts, report)
 	s.Upstream.validate(path+".upstream", s.Upstreams, report)
 	for i, rule := range s.Access {
-		rule.validate(fmt.Sprintf("%s.access[%d]", path, i), report)
+		rule.validate(fmt.Sprintf("%s.access[%d]", path, i), zones, report)
 	}
+	s.Countries.validate(path+".countries", report)
 	validateOrder(path, s.Access, report)
 	for i, allow := range s.Paths.Allow {
 		oneOf(report, fmt.Sprintf("%s.paths.allow[%d]", path, i), allow, "encoded-slash", "semicolon", "double-encoding", "backslash")
@@ -135,8 +133,8 @@ func unusableApp(app string) string {
 	return ""
 }
 
-// didYouMean proposes the candidate that shares the most with word: one contains the other, or they begin
-// with the same three letters.
+// didYouMean proposes a candidate that word was probably meant for: they begin with the same three letters, or differ
+// in two at most.
 func didYouMean(word string, candidates []string) string {
 	squash := func(s string) string {
 		return strings.Map(func(r rune) rune {
@@ -146,7 +144,7 @@ func didYouMean(word string, candidates []string) string {
 			return r
 		}, strings.ToLower(s))
 	}
-	short := squash(word)
+	short := squash(word[:min(len(word), 64)])
 	if short == "rt" || short == "rt5" {
 		return " (did you mean request-tracker?)"
 	}
@@ -155,7 +153,33 @@ func didYouMean(word string, candidates []string) string {
 			return " (did you mean " + c + "?)"
 		}
 	}
+	for _, c := range candidates {
+		if d := distance(short, squash(c)); d <= 2 && d < len(short)/2 {
+			return " (did you mean " + c + "?)"
+		}
+	}
 	return ""
+}
+
+// distance counts the letters to insert, remove or change to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
 }
 
 func (t SiteTLSConfig) validate(path string, hosts []string, report reporter) {
@@ -199,63 +223,6 @@ func (u UpstreamConfig) validate(path string, upstreams []string, report reporte
 	if u.MaxFails < 0 {
 		report(path+".max_fails", "%d is not a number of failures", u.MaxFails)
 	}
-}
-
-func (a AccessRule) validate(path string, report reporter) {
-	switch {
-	case a.Path == "":
-		report(path+".path", "is missing; give the prefix that the rule is for, such as /admin")
-	case !strings.HasPrefix(a.Path, "/"):
-		report(path+".path", "%q does not begin with /; write /%s", a.Path, a.Path)
-	case strings.ContainsAny(a.Path, "?#%\\;*") || strings.Contains(a.Path, "//") || strings.ContainsFunc(a.Path, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		report(path+".path", "%q is not a plain path; a rule is a prefix of whole segments as the browser shows them, without query, wildcard or %%-encoding", a.Path)
-	case slices.Contains(strings.Split(a.Path, "/"), "..") || slices.Contains(strings.Split(a.Path, "/"), "."):
-		report(path+".path", "%q has a dot segment, which no request that is let through has", a.Path)
-	}
-	switch {
-	case a.Public && a.Deny:
-		report(path, "public and deny contradict each other; keep one")
-	case a.Public && len(a.Roles) > 0:
-		report(path, "public lets everybody pass, so roles has no effect; remove one of them")
-	case a.Deny && (len(a.Roles) > 0 || len(a.Networks) > 0):
-		report(path, "deny refuses everybody, so roles and networks have no effect; to let only some pass, remove deny")
-	}
-	for i, role := range a.Roles {
-		item := fmt.Sprintf("%s.roles[%d]", path, i)
-		oneOf(report, item, role, string(auth.Owner), string(auth.Admin), string(auth.Agent), string(auth.User))
-		if slices.Contains(a.Roles[:i], role) {
-			report(item, "%s stands here twice; remove one", role)
-		}
-	}
-	for i, network := range a.Networks {
-		if network.IsValid() && network.Bits() == 0 && network.Addr() == (netip.Addr{}) {
-			report(fmt.Sprintf("%s.networks[%d]", path, i), "is not a network")
-		}
-	}
-}
-
-// validateOrder finds rules that are never reached, because the first match wins: a deny below a wider
-// public rule looks like protection and is none.
-func validateOrder(path string, rules []AccessRule, report reporter) {
-	for i, rule := range rules {
-		for j, earlier := range rules[:i] {
-			if rule.Path != "" && earlier.Path != "" && underPrefix(rule.Path, earlier.Path, !earlier.Public) {
-				report(fmt.Sprintf("%s.access[%d]", path, i), "%s is never reached, because access[%d] (%s) comes first and the first match decides; move this rule above it",
-					rule.Path, j, earlier.Path)
-				break
-			}
-		}
-	}
-}
-
-// underPrefix tells whether every path that begins with path's segments begins with prefix's too. Rules that
-// restrict match whatever the case, public ones only as written.
-func underPrefix(path, prefix string, fold bool) bool {
-	path, prefix = strings.TrimSuffix(path, "/"), strings.TrimSuffix(prefix, "/")
-	if fold {
-		path, prefix = strings.ToLower(path), strings.ToLower(prefix)
-	}
-	return path == prefix || strings.HasPrefix(path, prefix+"/")
 }
 
 func (h HeaderConfig) validate(path string, report reporter) {

@@ -32,6 +32,9 @@ type Visitor struct {
 	// Token is the session cookie's value, if the caller has taken the cookie out of the request.
 	Token   string
 	Session *auth.Session // nil when not signed in
+	// Cookies are those that these pages keep in the browser beside the session (__Host-doorward-…), if the caller has
+	// taken them out of the request. A name that came twice is not among them.
+	Cookies []*http.Cookie
 }
 
 type visitorKey struct{}
