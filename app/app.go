@@ -17,6 +17,8 @@ import (
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/geo"
+	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language"
 	"github.com/doorward/doorward/rules"
@@ -39,13 +41,15 @@ type App struct {
 	opts    Options
 	started time.Time
 
-	db      *store.DB
-	events  *event.Log
-	journal *journal.Journal
-	auth    *auth.Auth
-	gateway *gateway.Gateway
-	console *console.Console
-	admin   *api.Server
+	db        *store.DB
+	events    *event.Log
+	journal   *journal.Journal
+	auth      *auth.Auth
+	gateway   *gateway.Gateway
+	countries *geo.Table
+	names     *hostname.Resolver
+	console   *console.Console
+	admin     *api.Server
 
 	ready  chan struct{}
 	reload sync.Mutex
@@ -77,15 +81,19 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err != nil {
 		return nil, fmt.Errorf("load texts: %w", err)
 	}
-	a.auth, err = auth.New(cfg.Auth, auth.Deps{DB: a.db, Journal: a.journal, Events: a.events, Log: a.log, Texts: texts})
-	if err != nil {
+	if a.countries, err = geo.Open(cfg.Geo, a.log); err != nil {
+		return nil, fmt.Errorf("open country database: %w", err)
+	}
+	if a.names, err = hostname.New(cfg.HostNames, a.log); err != nil {
+		return nil, fmt.Errorf("prepare host names: %w", err)
+	}
+	if err := a.newAccounts(cfg, texts); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
 	if err := a.auth.CheckPasskeys(ctx, cfg.Auth.Factors); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
-	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Sockets: opts.Sockets})
-	if err != nil {
+	if err := a.newGateway(cfg); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
 	if err := a.newConsole(cfg); err != nil {
@@ -121,6 +129,8 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	start("accounts", a.auth.Run)
+	start("countries", a.countries.Run)
+	start("host names", a.names.Run)
 	start("gateway", a.gateway.Run)
 	start("console", a.console.Run)
 	start("admin socket", a.admin.Run)

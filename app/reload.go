@@ -53,6 +53,10 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("reload console: %w", err)
 	}
+	swapCountries, err := a.countries.Prepare(cfg.Geo)
+	if err != nil {
+		return fmt.Errorf("reload country database: %w", err)
+	}
 	swapAuth, err := a.auth.Prepare(cfg.Auth)
 	if err != nil {
 		return fmt.Errorf("reload accounts: %w", err)
@@ -61,6 +65,8 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 		return fmt.Errorf("reload gateway: %w", err)
 	}
 	swapAuth()
+	swapCountries()
+	a.names.Reload(cfg.HostNames)
 	swapConsole()
 	a.cfg = cfg
 	return nil

@@ -75,9 +75,10 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 	generation := a.sessions.generation()
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
+	hostName := a.nameForMail(ctx, at.Address)
 	var t *turnover
 	err := a.db.Write(ctx, func(tx *sql.Tx) error {
-		t = &turnover{a: a, cfg: cfg, at: at, now: now}
+		t = &turnover{a: a, cfg: cfg, at: at, now: now, hostName: hostName}
 		return t.run(ctx, tx, *g)
 	})
 	if err == nil && t.wrong {
@@ -115,14 +116,16 @@ func (a *Auth) stepError(err error, now time.Time) error {
 
 // turnover is one run of advance's transaction, which may be begun anew.
 type turnover struct {
-	a      *Auth
-	cfg    *settings
-	at     Attempt
-	now    time.Time
-	out    Outcome
-	ended  []string // sign-ins that ended
-	wrong  bool     // what was to be proved is wrong; the count of it is to be committed
-	mailed bool
+	a   *Auth
+	cfg *settings
+	at  Attempt
+	now time.Time
+	// hostName is the address's name for mails, found before the transaction: nobody else's writing waits for a name server.
+	hostName string
+	out      Outcome
+	ended    []string // sign-ins that ended
+	wrong    bool     // what was to be proved is wrong; the count of it is to be committed
+	mailed   bool
 }
 
 func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
@@ -275,7 +278,7 @@ func (t *turnover) arrive(ctx context.Context, tx *sql.Tx, s *Session, g *grant)
 	if err != nil {
 		return err
 	}
-	mailed, err := t.a.tellSignIn(ctx, tx, s, newAddress, newDevice, t.now, t.cfg)
+	mailed, err := t.tellSignIn(ctx, tx, s, newAddress, newDevice)
 	t.mailed = t.mailed || mailed
 	return err
 }

@@ -45,7 +45,7 @@ func (t *turnover) holdByMail(ctx context.Context, tx *sql.Tx, g *grant, pending
 	if _, err := tx.ExecContext(ctx, sqlHoldPending, tokenKey(code), until, pending); err != nil {
 		return false, fmt.Errorf("hold sign-in: %w", err)
 	}
-	return t.a.tellHeld(ctx, tx, g.who.Principal, r, code, t.now)
+	return t.tellHeld(ctx, tx, g.who.Principal, r, code)
 }
 
 // HeldSignIn returns the sign-in that the link's code would release. pendingToken is the browser's cookie. The errors are

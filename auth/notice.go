@@ -27,35 +27,45 @@ const (
 // canMail tells whether the person can be reached by mail.
 func (a *Auth) canMail(p Principal) bool { return a.mail != nil && a.mail.Enabled() && p.Email != "" }
 
+// nameForMail is an address's host name for the mails that a step may cause; it waits a moment for one that is not known.
+func (a *Auth) nameForMail(ctx context.Context, address netip.Addr) string {
+	if a.mail == nil || !a.mail.Enabled() {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, hostNameWait)
+	defer cancel()
+	return a.hostName(ctx, address)
+}
+
 // where describes an address, a browser and a time in the person's language.
-func (a *Auth) where(ctx context.Context, p Principal, address netip.Addr, browser string, at time.Time) string {
+func (t *turnover) where(p Principal, address netip.Addr, browser string) string {
+	a := t.a
 	lang := a.texts.Match(p.Language, "")
 	unknown := a.texts.Text(lang, "mail.unknown")
-	wait, cancel := context.WithTimeout(ctx, hostNameWait)
-	defer cancel()
-	return a.texts.Text(lang, "mail.where", "time", at.UTC().Format("2006-01-02 15:04:05 UTC"), "address", address.String(),
-		"hostname", cmp.Or(a.hostName(wait, address), unknown), "country", cmp.Or(a.country(address), unknown), "browser", cmp.Or(browser, unknown))
+	return a.texts.Text(lang, "mail.where", "time", t.now.UTC().Format("2006-01-02 15:04:05 UTC"), "address", address.String(),
+		"hostname", cmp.Or(t.hostName, unknown), "country", cmp.Or(a.country(address), unknown), "browser", cmp.Or(browser, unknown))
 }
 
 // tellHeld mails the link that releases a held sign-in (D-13).
-func (a *Auth) tellHeld(ctx context.Context, tx *sql.Tx, p Principal, r *pendingRow, code string, now time.Time) (bool, error) {
-	return a.send(ctx, tx, letter{kind: "held", to: p, host: r.host, path: "/.doorward/link/release?c=" + code,
-		facts: a.where(ctx, p, parseStored(r.address), r.userAgent, now), until: now.Add(LinkRelease.life()),
-		pairs: []string{"minutes", strconv.Itoa(int(LinkRelease.life() / time.Minute))}}, now)
+func (t *turnover) tellHeld(ctx context.Context, tx *sql.Tx, p Principal, r *pendingRow, code string) (bool, error) {
+	return t.a.send(ctx, tx, letter{kind: "held", to: p, host: r.host, path: "/.doorward/link/release?c=" + code,
+		facts: t.where(p, parseStored(r.address), r.userAgent), until: t.now.Add(LinkRelease.life()),
+		pairs: []string{"minutes", strconv.Itoa(int(LinkRelease.life() / time.Minute))}}, t.now)
 }
 
 // tellSignIn mails that somebody has signed in, if the person wants to know (D-09).
-func (a *Auth) tellSignIn(ctx context.Context, tx *sql.Tx, s *Session, newAddress, newDevice bool, now time.Time, cfg *settings) (bool, error) {
-	wanted := cfg.Notices.SignIn == "every" || cfg.Notices.SignIn == "new" && (newAddress || newDevice)
-	if !wanted || !a.canMail(s.Principal) {
+func (t *turnover) tellSignIn(ctx context.Context, tx *sql.Tx, s *Session, newAddress, newDevice bool) (bool, error) {
+	when := t.cfg.Notices.SignIn
+	wanted := when == "every" || when == "new" && (newAddress || newDevice)
+	if !wanted || !t.a.canMail(s.Principal) {
 		return false, nil
 	}
-	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: s.Principal.ID}, now)
+	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: s.Principal.ID}, t.now)
 	if err != nil || code == "" {
 		return false, err
 	}
-	return a.send(ctx, tx, letter{kind: "signed_in", to: s.Principal, host: s.Host, path: "/.doorward/link/not-me?c=" + code,
-		facts: a.where(ctx, s.Principal, s.Address, s.UserAgent, now), until: now.Add(24 * time.Hour)}, now)
+	return t.a.send(ctx, tx, letter{kind: "signed_in", to: s.Principal, host: s.Host, path: "/.doorward/link/not-me?c=" + code,
+		facts: t.where(s.Principal, s.Address, s.UserAgent), until: t.now.Add(24 * time.Hour)}, t.now)
 }
 
 // noteFailure remembers a failed sign-in for the person's next notice. It is evidence already, as an event; that the person

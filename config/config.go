@@ -160,6 +160,9 @@ func (c *Config) setDefaults() {
 	c.Gateway.DataDir = c.DataDir
 	c.Gateway.SetDefaults()
 	c.Auth.DataDir = c.DataDir
+	for _, zone := range c.Gateway.Zones {
+		c.Auth.Zones = append(c.Auth.Zones, auth.Zone{Name: zone.Name, Networks: zone.Networks})
+	}
 	c.Auth.SetDefaults()
 	c.Geo.SetDefaults()
 	c.HostNames.SetDefaults()

@@ -118,10 +118,10 @@ func (r *running) signInAt(name string, role auth.Role, now time.Time) *http.Coo
 	_, err := r.auth.AddPrincipal(r.t.Context(), auth.Actor{Name: "test", Origin: "local"},
 		auth.NewPrincipal{Name: name, Roles: []auth.Role{role}, Password: password})
 	must(r.t, err)
-	token, _, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
+	out, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
 		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, now)
 	must(r.t, err)
-	return &http.Cookie{Name: gateway.CookieName, Value: token}
+	return &http.Cookie{Name: gateway.CookieName, Value: out.Token}
 }
 
 // TestOwnCookiesOfPages: what our pages keep in the browser reaches them, each name once, and nothing else does.
