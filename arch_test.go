@@ -26,6 +26,7 @@ var allowedImports = map[string][]string{
 	"rules":   {},
 	"event":   {"store"},
 	"journal": {"store"},
+	"mail":    {"store"},
 
 	// Domains.
 	"auth":       {"event", "journal", "store"},
@@ -43,6 +44,7 @@ var allowedImports = map[string][]string{
 	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "store"},
 
 	// Helpers of tests.
+	"mail/mailtest":   {"mail"},
 	"store/storetest": {"store"},
 }
 
