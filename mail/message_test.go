@@ -96,7 +96,7 @@ func TestRecipients(t *testing.T) {
 		"":                                     "is not one e-mail address",
 		"maria":                                "is not one e-mail address",
 		"a@example.org,b@example.org":          "is not one e-mail address",
-		"a@example.org b@example.org":          "has no usable domain",
+		"a@example.org b@example.org":          "is not one e-mail address",
 		"Maria <maria@example.org>":            "is not one e-mail address",
 		"<maria@example.org>":                  "is not one e-mail address",
 		"maria@example.org\r\nBcc: b@c.org":    "is not one e-mail address",
