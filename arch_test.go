@@ -30,13 +30,18 @@ var allowedImports = map[string][]string{
 	// Domains.
 	"auth":       {"event", "journal", "store"},
 	"auth/pages": {"auth", "event"},
+
+	// Clients of other systems that know who people are; they know nothing of ours.
+	"auth/oidc":      {},
+	"auth/directory": {},
+
 	"gateway":    {"auth", "auth/pages", "event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal"},
 	"console": {"auth", "auth/pages", "event", "gateway"},
 
-	"config":        {"auth", "console", "event", "gateway", "store"},
+	"config":        {"auth", "auth/directory", "auth/oidc", "console", "event", "gateway", "store"},
 	"app":           {"api", "auth", "config", "console", "event", "gateway", "journal", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},

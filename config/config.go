@@ -18,6 +18,8 @@ import (
 	"slices"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
@@ -36,8 +38,12 @@ type Config struct {
 	Log     LogConfig      `yaml:"log"`
 	Gateway gateway.Config `yaml:",inline"`
 	Auth    auth.Config    `yaml:",inline"`
-	Events  event.Config   `yaml:"events"`
-	Console console.Config `yaml:"console"`
+	// OIDC are the OpenID Connect providers that people may sign in by.
+	OIDC []oidc.Config `yaml:"oidc"`
+	// LDAP are the directories whose people may sign in with their password there. They are asked in this order.
+	LDAP    []directory.Config `yaml:"ldap"`
+	Events  event.Config       `yaml:"events"`
+	Console console.Config     `yaml:"console"`
 
 	// File is where the configuration was read from; SHA256 is the hash of its bytes, in hexadecimal.
 	File   string `yaml:"-"`
@@ -156,6 +162,12 @@ func (c *Config) setDefaults() {
 	c.Gateway.DataDir = c.DataDir
 	c.Gateway.SetDefaults()
 	c.Auth.SetDefaults()
+	for i := range c.OIDC {
+		c.OIDC[i].SetDefaults()
+	}
+	for i := range c.LDAP {
+		c.LDAP[i].SetDefaults()
+	}
 	c.Events.SetDefaults()
 	c.Console.SetDefaults()
 }

@@ -18,6 +18,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/gateway"
 )
@@ -72,7 +74,7 @@ refused.
 func reference(t *testing.T) string {
 	t.Helper()
 	comments := make(structComments)
-	for _, dir := range []string{".", "../auth", "../console", "../event", "../gateway", "../store"} {
+	for _, dir := range []string{".", "../auth", "../auth/directory", "../auth/oidc", "../console", "../event", "../gateway", "../store"} {
 		comments.read(t, dir)
 	}
 	cfg, err := config.Parse("doorward.yaml", []byte("sites: [{hosts: [helpdesk.example.org], upstreams: ['http://127.0.0.1:8080']}]\n"))
@@ -81,6 +83,9 @@ func reference(t *testing.T) string {
 	}
 	// Per-site values of the example are no defaults.
 	cfg.Gateway.Sites[0].Hosts, cfg.Gateway.Sites[0].Upstreams, cfg.Gateway.Sites[0].TLS.Source = nil, nil, ""
+	cfg.OIDC, cfg.LDAP = make([]oidc.Config, 1), make([]directory.Config, 1)
+	cfg.OIDC[0].SetDefaults()
+	cfg.LDAP[0].SetDefaults()
 	page := &referencePage{t: t, comments: comments}
 	page.WriteString(referenceHead)
 	page.section("", reflect.ValueOf(*cfg))
