@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -34,11 +35,16 @@ func (d *Directory) search(conn connection, base string, scope, limit int, filte
 	return result.Entries, nil
 }
 
+// tooMany tells whether a search found more than its limit, or than the directory's own.
+func tooMany(err error) bool {
+	return ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) || errors.Is(err, ldap.ErrSizeLimitExceeded)
+}
+
 // findOne returns the DN of the one entry that the filter finds, or nothing if there is none.
 func (d *Directory) findOne(conn connection, filter string) (dn string, err error) {
 	entries, err := d.search(conn, d.cfg.BaseDN, ldap.ScopeWholeSubtree, 2, filter, "1.1")
 	switch {
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded), err == nil && len(entries) > 1:
+	case tooMany(err), err == nil && len(entries) > 1:
 		return "", d.fail(Ambiguous, "several entries match %s", filter)
 	case err != nil:
 		return "", d.failed("search for the person", err)
@@ -96,7 +102,7 @@ func (d *Directory) groups(conn connection, person *ldap.Entry, username string)
 		filter = "(member:" + inChain + ":=" + ldap.EscapeFilter(person.DN) + ")"
 	}
 	entries, err := d.search(conn, d.cfg.GroupBaseDN, ldap.ScopeWholeSubtree, maxGroups, filter, "1.1")
-	if ldap.IsErrorWithCode(err, ldap.LDAPResultSizeLimitExceeded) {
+	if tooMany(err) {
 		return nil, d.fail(Misconfigured, "%s is in more groups than the directory tells, or than %d; narrow group_filter", person.DN, maxGroups)
 	}
 	if err != nil {
