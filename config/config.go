@@ -18,6 +18,8 @@ import (
 	"slices"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
@@ -33,15 +35,19 @@ const DefaultPath = "/etc/doorward/doorward.yaml"
 type Config struct {
 	// DataDir is the folder of the database, keys, certificates and events. Only Doorward's own user may be
 	// able to read it. Default: /var/lib/doorward.
-	DataDir   string          `yaml:"data_dir"`
-	Store     store.Config    `yaml:"store"`
-	Log       LogConfig       `yaml:"log"`
-	Gateway   gateway.Config  `yaml:",inline"`
-	Auth      auth.Config     `yaml:",inline"`
-	Geo       geo.Config      `yaml:"geo"`
-	HostNames hostname.Config `yaml:"host_names"`
-	Events    event.Config    `yaml:"events"`
-	Console   console.Config  `yaml:"console"`
+	DataDir string         `yaml:"data_dir"`
+	Store   store.Config   `yaml:"store"`
+	Log     LogConfig      `yaml:"log"`
+	Gateway gateway.Config `yaml:",inline"`
+	Auth    auth.Config    `yaml:",inline"`
+	// OIDC are the OpenID Connect providers that people may sign in by.
+	OIDC []oidc.Config `yaml:"oidc"`
+	// LDAP are the directories whose people may sign in with their password there. They are asked in this order.
+	LDAP      []directory.Config `yaml:"ldap"`
+	Geo       geo.Config         `yaml:"geo"`
+	HostNames hostname.Config    `yaml:"host_names"`
+	Events    event.Config       `yaml:"events"`
+	Console   console.Config     `yaml:"console"`
 
 	// File is where the configuration was read from; SHA256 is the hash of its bytes, in hexadecimal.
 	File   string `yaml:"-"`
@@ -166,6 +172,13 @@ func (c *Config) setDefaults() {
 	c.Auth.SetDefaults()
 	c.Geo.SetDefaults()
 	c.HostNames.SetDefaults()
+	for i := range c.OIDC {
+		c.OIDC[i].SetDefaults()
+	}
+	for i := range c.LDAP {
+		c.LDAP[i].SetDefaults()
+	}
+	c.Auth.OIDC, c.Auth.LDAP = c.OIDC, c.LDAP
 	c.Events.SetDefaults()
 	c.Console.SetDefaults()
 	for _, site := range c.Gateway.Sites {

@@ -31,6 +31,14 @@ func (c *Config) fileUses() []fileUse {
 			fileUse{path + ".identity.secret_file", &s.Identity.SecretFile, true},
 		)
 	}
+	for i := range c.OIDC {
+		p, path := &c.OIDC[i], fmt.Sprintf("oidc[%d]", i)
+		uses = append(uses, fileUse{path + ".client_secret_file", &p.ClientSecretFile, true}, fileUse{path + ".ca_file", &p.CAFile, false})
+	}
+	for i := range c.LDAP {
+		d, path := &c.LDAP[i], fmt.Sprintf("ldap[%d]", i)
+		uses = append(uses, fileUse{path + ".bind_password_file", &d.BindPasswordFile, true}, fileUse{path + ".ca_file", &d.CAFile, false})
+	}
 	return uses
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/gateway"
@@ -142,6 +144,26 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 	if diff := cmp.Diff(wantAuth, got.Auth); diff != "" {
 		t.Errorf("auth (-want +got):\n%s", diff)
+	}
+	wantOIDC := oidc.Config{Name: "staff", Title: "the staff account", Issuer: "https://login.example.org/realms/staff", ClientID: "doorward",
+		ClientSecretFile: "/etc/doorward/oidc.secret", Scopes: []string{"openid", "groups"}, CAFile: "/etc/doorward/oidc.pem",
+		UsernameClaim: "upn", EmailClaim: "mail", NameClaim: "display_name", GroupsClaim: "realm_access.roles", UserInfo: true,
+		Roles: []oidc.RoleConfig{{Group: "helpdesk", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true, AllowUnverifiedEmail: true,
+		SecondFactorAMR: []string{"mfa", "hwk"}, SecondFactorACR: []string{"gold"}}
+	if diff := cmp.Diff([]oidc.Config{wantOIDC}, got.OIDC); diff != "" {
+		t.Errorf("oidc (-want +got):\n%s", diff)
+	}
+	wantLDAP := directory.Config{Name: "office", URL: "ldaps://ldap.example.org", CAFile: "/etc/doorward/ldap.pem", ServerName: "ldap.internal",
+		BindDN: "cn=doorward,dc=example,dc=org", BindPasswordFile: "/etc/doorward/ldap.password", BaseDN: "ou=people,dc=example,dc=org",
+		UserFilter: "(sAMAccountName={login})", UsernameAttribute: "sAMAccountName", EmailAttribute: "userPrincipalName", NameAttribute: "cn",
+		MemberOfAttribute: "isMemberOf", GroupBaseDN: "ou=groups,dc=example,dc=org", GroupFilter: "(memberUid={username})", NestedGroups: true,
+		Roles: []directory.RoleConfig{{Group: "cn=helpdesk,ou=groups,dc=example,dc=org", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true,
+		DecoyDN: "cn=decoy,dc=example,dc=org", Timeout: 5 * time.Second, Connections: 4}
+	if diff := cmp.Diff(wantLDAP, got.LDAP[0]); diff != "" {
+		t.Errorf("ldap (-want +got):\n%s", diff)
+	}
+	if !got.LDAP[1].Plain {
+		t.Error("plain was not read")
 	}
 	if got, want := got.Store, (store.Config{Path: "/etc/doorward/state.db", URLFile: "/etc/doorward/postgresql.url"}); got != want {
 		t.Errorf("store is %+v, want %+v", got, want)
