@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/auth/password"
 )
 
@@ -146,10 +148,12 @@ type rolePolicy struct {
 // settings are a configuration with what follows from it. They are immutable.
 type settings struct {
 	Config
-	roles     map[Role]*rolePolicy
-	order     []Role
-	passwords *password.Checker // of accounts without a role
-	shortest  int               // characters of the shortest password that some role may have
+	roles       map[Role]*rolePolicy
+	order       []Role
+	providers   []*oidc.Provider
+	directories []*directory.Directory
+	passwords   *password.Checker // of accounts without a role
+	shortest    int               // characters of the shortest password that some role may have
 }
 
 // newSettings completes a configuration that SetDefaults and Validate have seen.
@@ -171,6 +175,20 @@ func newSettings(cfg Config) (*settings, error) {
 		s.roles[Role(r.Name)] = p
 	}
 	s.shortest = s.shortestPassword()
+	for _, c := range cfg.OIDC {
+		p, err := oidc.New(c)
+		if err != nil {
+			return nil, err
+		}
+		s.providers = append(s.providers, p)
+	}
+	for _, c := range cfg.LDAP {
+		d, err := directory.New(c)
+		if err != nil {
+			return nil, err
+		}
+		s.directories = append(s.directories, d)
+	}
 	return s, nil
 }
 

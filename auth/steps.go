@@ -58,12 +58,12 @@ func (a *Auth) SignInWithPasskey(ctx context.Context, at Attempt, ceremony strin
 }
 
 func (a *Auth) signInWithPasskey(ctx context.Context, at Attempt, ceremony string, response []byte, now time.Time) (verdict, Outcome, error) {
-	if v, err := a.mayTry(at, now); err != nil {
+	if v, err := a.mayTry(ctx, at, now); err != nil {
 		return v, Outcome{}, err
 	}
 	id, _, err := a.finishPasskey(ctx, at.Host, ceremony, response, "", now)
 	if errors.Is(err, ErrWrong) {
-		a.waits.failed(addressKey(at.Address), nobody, now, a.cfg.Load().SignIn)
+		a.failed(ctx, addressKey(at.Address), nobody, now)
 		return verdict{reason: "wrong-passkey"}, Outcome{}, ErrWrong
 	}
 	if err != nil {
@@ -100,7 +100,7 @@ func (a *Auth) step(ctx context.Context, at Attempt, token string, now time.Time
 }
 
 func (a *Auth) takeStep(ctx context.Context, at Attempt, token string, now time.Time, prepare func(*grant)) (verdict, Outcome, error) {
-	if v, err := a.mayTry(at, now); err != nil {
+	if v, err := a.mayTry(ctx, at, now); err != nil {
 		return v, Outcome{}, err
 	}
 	var g *grant
@@ -116,15 +116,15 @@ func (a *Auth) takeStep(ctx context.Context, at Attempt, token string, now time.
 	v, out, err := a.finish(ctx, at, who, g, now)
 	if errors.Is(err, ErrWrong) {
 		v.reason = "wrong-code"
-		a.waits.failed(addressKey(at.Address), g.who.ID, now, a.cfg.Load().SignIn)
+		a.failed(ctx, addressKey(at.Address), g.who.ID, now)
 		a.noteFailure(ctx, g.who, at, now)
 	}
 	return v, out, err
 }
 
 // mayTry refuses while the address waits or the store is away.
-func (a *Auth) mayTry(at Attempt, now time.Time) (verdict, error) {
-	if left := a.Waiting(at.Address, now); left > 0 {
+func (a *Auth) mayTry(ctx context.Context, at Attempt, now time.Time) (verdict, error) {
+	if left := a.remaining(ctx, addressKey(at.Address), now); left > 0 {
 		return verdict{reason: "waiting"}, &WaitError{left}
 	}
 	if a.health.since.Load() != nil {

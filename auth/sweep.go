@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/doorward/doorward/store"
@@ -40,6 +41,9 @@ type sweeper struct {
 func (a *Auth) Run(ctx context.Context) error {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
+	var watch sync.WaitGroup
+	watch.Go(func() { a.watchDirectories(ctx) })
+	defer watch.Wait()
 	for {
 		select {
 		case now := <-ticker.C:
