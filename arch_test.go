@@ -34,14 +34,14 @@ var allowedImports = map[string][]string{
 	"gateway":    {"auth", "auth/pages", "event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"auth", "journal"},
+	"api":     {"auth", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway"},
 
-	"config":        {"auth", "console", "event", "gateway", "store"},
-	"app":           {"api", "auth", "config", "console", "event", "gateway", "journal", "store"},
+	"config":        {"auth", "console", "event", "gateway", "mail", "store"},
+	"app":           {"api", "auth", "config", "console", "event", "gateway", "journal", "mail", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "store"},
+	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "mail", "store"},
 
 	// Helpers of tests.
 	"mail/mailtest":   {"mail"},

@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -38,6 +39,7 @@ type Config struct {
 	Auth    auth.Config    `yaml:",inline"`
 	Events  event.Config   `yaml:"events"`
 	Console console.Config `yaml:"console"`
+	Mail    mail.Config    `yaml:"mail"`
 
 	// File is where the configuration was read from; SHA256 is the hash of its bytes, in hexadecimal.
 	File   string `yaml:"-"`
@@ -158,6 +160,7 @@ func (c *Config) setDefaults() {
 	c.Auth.SetDefaults()
 	c.Events.SetDefaults()
 	c.Console.SetDefaults()
+	c.Mail.SetDefaults()
 }
 
 // readBounded reads a regular file of at most limit bytes, and one byte more, by which the caller sees that

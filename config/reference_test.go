@@ -72,7 +72,7 @@ refused.
 func reference(t *testing.T) string {
 	t.Helper()
 	comments := make(structComments)
-	for _, dir := range []string{".", "../auth", "../console", "../event", "../gateway", "../store"} {
+	for _, dir := range []string{".", "../auth", "../console", "../event", "../gateway", "../mail", "../store"} {
 		comments.read(t, dir)
 	}
 	cfg, err := config.Parse("doorward.yaml", []byte("sites: [{hosts: [helpdesk.example.org], upstreams: ['http://127.0.0.1:8080']}]\n"))
