@@ -18,6 +18,7 @@ import (
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -40,6 +41,7 @@ type App struct {
 	db      *store.DB
 	events  *event.Log
 	journal *journal.Journal
+	mail    *mail.Outbox
 	auth    *auth.Auth
 	gateway *gateway.Gateway
 	console *console.Console
@@ -71,6 +73,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if a.journal, err = journal.Open(ctx, a.db, filepath.Join(cfg.DataDir, "journal.key")); err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)
 	}
+	a.mail = mail.New(cfg.Mail, mail.Deps{DB: a.db, Log: a.log, OnResult: a.recordMail})
 	if a.auth, err = auth.New(cfg.Auth, a.db, a.journal, a.events, a.log); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
@@ -99,6 +102,11 @@ func (a *App) Run(ctx context.Context) error {
 	var recorders sync.WaitGroup
 	var recordErr error
 	recorders.Go(func() { recordErr = a.events.Run(recording) })
+	mailing, stopMailing := context.WithCancel(recording)
+	defer stopMailing()
+	var mailers sync.WaitGroup
+	var mailErr error
+	mailers.Go(func() { mailErr = a.mail.Run(mailing) })
 
 	var servers sync.WaitGroup
 	failures := make(chan error, 8)
@@ -117,10 +125,12 @@ func (a *App) Run(ctx context.Context) error {
 	start("service manager", a.notify)
 	servers.Go(func() { a.announce(serving) })
 	servers.Wait()
+	stopMailing()
+	mailers.Wait()
 	stopRecording()
 	recorders.Wait()
 	close(failures)
-	errs := []error{recordErr}
+	errs := []error{recordErr, mailErr}
 	for err := range failures {
 		errs = append(errs, err)
 	}
@@ -154,6 +164,9 @@ func (a *App) Auth() *auth.Auth { return a.auth }
 
 // Journal is the log of administrative actions.
 func (a *App) Journal() *journal.Journal { return a.journal }
+
+// Mail is the mail that waits to be sent.
+func (a *App) Mail() *mail.Outbox { return a.mail }
 
 // Console is the running console.
 func (a *App) Console() *console.Console { return a.console }

@@ -54,6 +54,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 		return fmt.Errorf("reload gateway: %w", err)
 	}
 	a.auth.Reload(cfg.Auth)
+	a.mail.Reload(cfg.Mail)
 	swapConsole()
 	a.cfg = cfg
 	return nil

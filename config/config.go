@@ -91,19 +91,31 @@ func Load(path string) (*Config, error) {
 // neither the data folder nor the store do not stop them, so that a half-edited site cannot keep an
 // administrator from ending a session.
 func LoadStore(path string) (*Config, error) {
+	// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
+	return loadPart(path, "data_dir", "store", "sessions", "sign_in", "password_hash", "events")
+}
+
+// LoadMail is Load for the command that tries the mail server: only problems of the mail section stop it.
+func LoadMail(path string) (*Config, error) { return loadPart(path, "mail") }
+
+// loadPart is Load for a command that uses some sections only, with the files that they name.
+func loadPart(path string, sections ...string) (*Config, error) {
 	text, err := readBounded(path, maxFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	cfg, problems, warnings := parse(path, text)
-	if !problems.broken && cfg.Store.URLFile != "" {
-		// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
-		checkFile(fileUse{"store.url_file", &cfg.Store.URLFile, true}, problems.report)
+	used := func(setting string) bool {
+		return slices.ContainsFunc(sections, func(section string) bool { return within(setting, section) })
 	}
-	problems.problems = slices.DeleteFunc(problems.problems, func(p Problem) bool {
-		return p.Path != "" && !slices.ContainsFunc([]string{"data_dir", "store", "sessions", "sign_in", "password_hash", "events"},
-			func(section string) bool { return within(p.Path, section) })
-	})
+	if !problems.broken {
+		for _, use := range cfg.fileUses() {
+			if *use.file != "" && used(use.path) {
+				checkFile(use, problems.report)
+			}
+		}
+	}
+	problems.problems = slices.DeleteFunc(problems.problems, func(p Problem) bool { return p.Path != "" && !used(p.Path) })
 	return finish(cfg, problems, warnings)
 }
 

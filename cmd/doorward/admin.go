@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -79,6 +80,7 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	if err != nil {
 		return failure("", "open accounts: %w", err)
 	}
+	outbox := mail.New(cfg.Mail, mail.Deps{DB: db, Log: log})
 	// The event log writes in the background; it must have written before the store closes.
 	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var writer sync.WaitGroup
@@ -89,7 +91,7 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	})
 	defer writer.Wait()
 	defer stop()
-	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Log: log}), who))
+	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Mail: outbox, Log: log}), who))
 }
 
 // becomeOwner gives up root for the owner of the store, or of the data folder as long as there is no store.
