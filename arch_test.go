@@ -46,7 +46,7 @@ var allowedImports = map[string][]string{
 	"gateway":        {"auth", "auth/pages", "event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"auth", "journal"},
+	"api":     {"auth", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway"},
 
 	"config": {"auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
@@ -54,7 +54,7 @@ var allowedImports = map[string][]string{
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "language", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "auth", "config", "demo", "event", "gateway", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":     {},

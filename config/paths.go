@@ -21,6 +21,8 @@ func (c *Config) fileUses() []fileUse {
 		{"tls.acme.ca_file", &c.Gateway.TLS.ACME.CAFile, false},
 		{"console.metrics_token_file", &c.Console.MetricsTokenFile, true},
 		{geoDatabase, &c.Geo.Database, false},
+		{"mail.ca_file", &c.Mail.CAFile, false},
+		{"mail.password_file", &c.Mail.PasswordFile, true},
 	}
 	for i := range c.Gateway.Sites {
 		s, path := &c.Gateway.Sites[i], fmt.Sprintf("sites[%d]", i)

@@ -39,6 +39,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 			report(join("console", path), format, args...)
 		}
 	})
+	c.Mail.Validate(func(path, format string, args ...any) { report(join("mail", path), format, args...) })
 	listeners := c.listeners()
 	reportSharedPorts(listeners, report)
 	c.reportLoops(listeners, problems, warnings.report)

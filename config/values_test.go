@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -78,6 +79,9 @@ func TestThreeLinesAreEnough(t *testing.T) {
 	}
 	if got, want := got.HostNames, (hostname.Config{Timeout: 2 * time.Second, TTL: time.Hour, NegativeTTL: 10 * time.Minute}); got != want {
 		t.Errorf("host_names is %+v, want %+v", got, want)
+	}
+	if got, want := got.Mail, (mail.Config{Port: 587, Encryption: mail.StartTLS, Timeout: 30 * time.Second}); got != want || got.Enabled() {
+		t.Errorf("mail is %+v, want %+v, and off", got, want)
 	}
 	if got, want := got.Log, (config.LogConfig{Level: "info", Format: "text"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
@@ -181,6 +185,12 @@ func TestEverySettingIsRead(t *testing.T) {
 	wantConsole := console.Config{Listen: []string{"127.0.0.1:9444", "[::1]:9444"}, Hosts: []string{"localhost", "console.example.org"}}
 	if diff := cmp.Diff(wantConsole, got.Console); diff != "" {
 		t.Errorf("console (-want +got):\n%s", diff)
+	}
+	wantMail := mail.Config{Host: "smtp.example.org", Port: 2587, Encryption: mail.Implicit, CAFile: "/etc/doorward/mail-ca.pem", ServerName: "mail.internal",
+		Username: "desk", PasswordFile: "/etc/doorward/mail.password", From: "Helpdesk <helpdesk@example.org>", ReplyTo: "staff@example.org",
+		Hello: "desk.example.org", Timeout: 10 * time.Second}
+	if got.Mail != wantMail {
+		t.Errorf("mail is %+v, want %+v", got.Mail, wantMail)
 	}
 	if got, want := got.Log, (config.LogConfig{Level: "debug", Format: "json"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
