@@ -16,7 +16,9 @@ type Config struct {
 	// TrustedProxies are the networks of the proxies in front of Doorward whose X-Forwarded-For and Forwarded headers
 	// are believed. Default: none.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
-	Limits         LimitsConfig   `yaml:"limits"`
+	// ForwardAuth lets proxies ask about requests that do not come through Doorward.
+	ForwardAuth ForwardAuthConfig `yaml:"forward_auth"`
+	Limits      LimitsConfig      `yaml:"limits"`
 	// Zones are networks with a name, for access rules.
 	Zones []ZoneConfig `yaml:"zones"`
 	Sites []SiteConfig `yaml:"sites"`
@@ -65,6 +67,14 @@ type LimitsConfig struct {
 	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters and one address of theirs an eighth
 }
 
+// ForwardAuthConfig is for proxies that keep their place in front of an application and ask Doorward about each request
+// (docs/forward-auth.md).
+type ForwardAuthConfig struct {
+	// Trusted are the networks of the proxies that may ask at /.doorward/authz, and whose X-Forwarded-Method, -Proto, -Host,
+	// -Uri and -For are believed there. For everybody else there is no such page. Default: none.
+	Trusted []netip.Prefix `yaml:"trusted"`
+}
+
 // ZoneConfig is a name for networks, such as those of an office.
 type ZoneConfig struct {
 	// Name is what access rules call the zone: letters, digits and dashes.
@@ -94,6 +104,9 @@ type SiteConfig struct {
 	Hosts []string `yaml:"hosts"`
 	// Upstreams are the application's addresses: http://host:port, https://host:port or unix:/path.
 	Upstreams []string `yaml:"upstreams"`
+	// ForwardAuth says that another proxy reaches the application and asks Doorward about each request, so that the site
+	// needs no upstreams. Doorward then serves the sign-in page and its like only.
+	ForwardAuth bool `yaml:"forward_auth"`
 	// App names the application's folder: request-tracker, deskpro, faveo, idoit, mor, generic, or the path
 	// of a folder of one's own. Default: generic.
 	App string `yaml:"app"`

@@ -44,6 +44,8 @@ type exchange struct {
 
 	last bool // nothing that follows on the connection is read: see endsConnection
 
+	ask *authzAsk // of a request that a proxy asks about; nil for all others
+
 	leave func() // gives back the place among the requests under way; nil when there is none to give back
 
 	refused string // why it was refused: the reason of the refusal; empty when let through
@@ -98,6 +100,13 @@ func (x *exchange) release() {
 // chunked request counts; browsers send none over HTTP/1.
 func endsConnection(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
 
+// name gives the exchange an id, if it has none: the questions of proxies have one only where it is shown.
+func (x *exchange) name() {
+	if x.id == "" {
+		x.id = newRequestID()
+	}
+}
+
 // handler answers a request or returns an error, which report (refusal.go) turns into status, page and log line.
 type handler func(w http.ResponseWriter, r *http.Request, x *exchange) error
 
@@ -112,6 +121,7 @@ type refusal struct {
 	retryAfter time.Duration // for 429 and 503
 	location   string        // for redirects
 	page       string        // the page of ours that would help: sign-in or step-up
+	hint       string        // that page's whole URL, for a proxy
 	close      bool          // close the connection after the answer
 }
 

@@ -1,6 +1,19 @@
 package gateway
 
-import "time"
+import (
+	"net/netip"
+	"strconv"
+	"time"
+)
 
 // RefreshCertificates does what happens every 30 s, as if it were now.
 func (g *Gateway) RefreshCertificates(now time.Time) { g.server.certs.refresh(now) }
+
+// NoteAppearances notes n sessions and returns how many are remembered.
+func NoteAppearances(n int) int {
+	var a appearances
+	for i := range n {
+		a.note(strconv.Itoa(i), netip.AddrFrom4([4]byte{192, 0, 2, 1}))
+	}
+	return len(a.seen)
+}

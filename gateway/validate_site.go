@@ -11,7 +11,10 @@ import (
 )
 
 func (s SiteConfig) validate(path string, zones []string, report reporter) {
-	if len(s.Upstreams) == 0 {
+	if len(s.Upstreams) > 0 && s.ForwardAuth {
+		report(path+".forward_auth", "the site has upstreams, so Doorward reaches the application itself; remove one of them (proxies may ask about every site)")
+	}
+	if len(s.Upstreams) == 0 && !s.ForwardAuth {
 		report(path+".upstreams", "is missing; give the application's address, such as [http://127.0.0.1:8080]")
 	}
 	for i, raw := range s.Upstreams {
