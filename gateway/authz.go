@@ -211,10 +211,14 @@ func (g *Gateway) judgePassedOn(next handler) handler {
 
 // tellIdentity lets the request through: 200 with the headers by which the application learns who is signed in, but
 // without the shared secret. The secret says that Doorward speaks; here the proxy does, and its answer may be seen
-// by more than the application.
-func (g *Gateway) tellIdentity(w http.ResponseWriter, _ *http.Request, x *exchange) error {
+// by more than the application. Cookie is what is left of the client's cookies without ours, for the proxy to pass on.
+func (g *Gateway) tellIdentity(w http.ResponseWriter, r *http.Request, x *exchange) error {
 	if err := x.site.identity.identify(x); err != nil {
 		return err
+	}
+	cleanCookies(r.Header)
+	if cookies := r.Header["Cookie"]; cookies != nil {
+		w.Header()["Cookie"] = cookies
 	}
 	x.site.identity.tell(w.Header(), x)
 	w.WriteHeader(http.StatusOK)

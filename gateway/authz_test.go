@@ -216,6 +216,13 @@ func TestAuthzIdentity(t *testing.T) {
 			t.Errorf("%s holds the shared secret", name)
 		}
 	}
+	if got := res.Header["Cookie"]; got != nil {
+		t.Errorf("Cookie is %q, want none: there are no cookies but ours", got)
+	}
+	both := r.ask(question{cookie: agent, header: http.Header{"Cookie": {"SID=1; __Host-doorward-device=d; lang=de"}}})
+	if got := both.Header["Cookie"]; both.StatusCode != 200 || len(got) != 1 || got[0] != "SID=1; lang=de" {
+		t.Errorf("got %d with Cookie %q, want 200 with SID=1; lang=de", both.StatusCode, got)
+	}
 	if body, err := io.ReadAll(res.Body); err != nil || len(body) > 0 {
 		t.Errorf("the answer has a body: %q, %v", body, err)
 	}
