@@ -111,9 +111,11 @@ type SiteConfig struct {
 	// of a folder of one's own. Default: generic.
 	App string `yaml:"app"`
 
-	TLS      SiteTLSConfig  `yaml:"tls"`
-	Upstream UpstreamConfig `yaml:"upstream"`
-	Access   []AccessRule   `yaml:"access"`
+	TLS SiteTLSConfig `yaml:"tls"`
+	// ClientCertificates are the certificates that access rules can ask for.
+	ClientCertificates ClientCertificateConfig `yaml:"client_certificates"`
+	Upstream           UpstreamConfig          `yaml:"upstream"`
+	Access             []AccessRule            `yaml:"access"`
 	// Countries closes the whole site, the sign-in page with it.
 	Countries CountryConfig  `yaml:"countries"`
 	Paths     PathConfig     `yaml:"paths"`
@@ -131,6 +133,16 @@ type SiteTLSConfig struct {
 	Source      string `yaml:"source"`
 	Certificate string `yaml:"certificate"` // PEM file, leaf first
 	Key         string `yaml:"key"`         // PEM file
+}
+
+// ClientCertificateConfig lets access rules ask for a certificate in the person's browser (I-53). The handshake then asks
+// for one at all hosts of the site. It needs TLS that ends here.
+type ClientCertificateConfig struct {
+	// CAFile holds the PEM certificates of the authorities whose certificates are accepted.
+	CAFile string `yaml:"ca_file"`
+	// CRLFile holds the authorities' lists of revoked certificates, in PEM or one in DER. With it, no certificate passes
+	// whose authority has no current list there. It is read again within a minute when it changes.
+	CRLFile string `yaml:"crl_file"`
 }
 
 // UpstreamConfig says how the application is reached and watched.
@@ -166,6 +178,8 @@ type AccessRule struct {
 	// Factor says how surely the person must have been recognised: any asks for a second factor, passkey for a passkey or
 	// security key. Whoever has signed in with less is asked for it. Default: a password is enough.
 	Factor string `yaml:"factor"`
+	// Certificate asks for a valid client certificate (I-53), whoever is signed in.
+	Certificate bool `yaml:"certificate"`
 }
 
 // PathConfig loosens the canonical path for applications that need it.

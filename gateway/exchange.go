@@ -19,22 +19,23 @@ type exchange struct {
 	status      int   // what was answered; 101 for a hijacked connection
 	written     int64 // bytes of the answer's body
 
-	id       string     // request id, shown on refusals
-	started  time.Time  // when the request arrived
-	policy   *policy    // the configuration this request is judged by, from arrival to answer
-	conn     *connState // the connection it came on; nil in handler tests
-	peer     netip.Addr // the address of the connection's other end
-	client   netip.Addr // the client's address, after trusted proxies
-	from     place      // the same with its country, where the site's rules ask for it
-	secure   bool       // the client's side speaks TLS, here or at a trusted proxy
-	site     *site
-	host     string   // canonical, without port
-	token    string   // the session cookie's value; empty without one, or with several
-	tokens   []string // of several session cookies, when somebody signs out
-	cookies  []string // the Cookie lines as they came, for our own pages
-	path     canonicalPath
-	session  *auth.Session  // nil while not signed in
-	identity *identityEntry // what the application is told of the session
+	id          string       // request id, shown on refusals
+	started     time.Time    // when the request arrived
+	policy      *policy      // the configuration this request is judged by, from arrival to answer
+	conn        *connState   // the connection it came on; nil in handler tests
+	peer        netip.Addr   // the address of the connection's other end
+	client      netip.Addr   // the client's address, after trusted proxies
+	certificate *certVerdict // of the connection's client certificate; nil without one
+	from        place        // the same with its country, where the site's rules ask for it
+	secure      bool         // the client's side speaks TLS, here or at a trusted proxy
+	site        *site
+	host        string   // canonical, without port
+	token       string   // the session cookie's value; empty without one, or with several
+	tokens      []string // of several session cookies, when somebody signs out
+	cookies     []string // the Cookie lines as they came, for our own pages
+	path        canonicalPath
+	session     *auth.Session  // nil while not signed in
+	identity    *identityEntry // what the application is told of the session
 
 	// storeDown says that the session could not be looked up: only public paths may go on.
 	storeDown bool

@@ -17,3 +17,21 @@ func NoteAppearances(n int) int {
 	}
 	return len(a.seen)
 }
+
+// RefreshClientLists does what happens every minute: it reads changed lists of client certificates.
+func (g *Gateway) RefreshClientLists() {
+	for _, s := range g.policy.Load().sites {
+		if s.clients != nil {
+			s.clients.refresh(time.Now())
+		}
+	}
+}
+
+// ParseRevocations is parseRevocations; it returns how many serial numbers the lists hold.
+func ParseRevocations(text []byte) (n int, err error) {
+	lists, err := parseRevocations(text)
+	for _, l := range lists {
+		n += len(l.serials)
+	}
+	return n, err
+}

@@ -94,7 +94,7 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 		e.User = x.session.Principal.Name
 	}
 	// RequestURI, not the canonical path: evidence is what was asked for.
-	fields := make([]event.Field, 0, 11)
+	fields := make([]event.Field, 0, 12)
 	fields = append(fields,
 		event.Field{Key: "request_id", Value: x.id},
 		event.Field{Key: "host", Value: clip(r.Host, 300)},
@@ -111,6 +111,9 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 	}
 	if x.peer != x.client {
 		fields = append(fields, event.Field{Key: "peer", Value: x.peer.String()})
+	}
+	if x.certificate != nil {
+		fields = append(fields, event.Field{Key: "certificate", Value: x.certificate.shown})
 	}
 	if x.ask != nil {
 		fields = append(fields, event.Field{Key: "via", Value: "forward-auth"})

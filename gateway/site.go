@@ -34,7 +34,8 @@ type site struct {
 	identity    *identity
 	answers     *answerRules
 	pool        *pool
-	proxy       *proxy // nil, like pool, where another server reaches the application
+	clients     *clientCertificates // nil where nobody needs a certificate
+	proxy       *proxy              // nil, like pool, where another server reaches the application
 }
 
 // newPolicy builds the sites of cfg. It opens no listener and starts no goroutine; an error names the site.
@@ -98,6 +99,9 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site
 	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, keys, cfg.DataDir); err != nil {
 		return nil, err
 	}
+	if s.clients, err = newClientCertificates(sc.ClientCertificates, g.log); err != nil {
+		return nil, err
+	}
 	if sc.ForwardAuth && len(sc.Upstreams) == 0 {
 		return s, nil
 	}
@@ -119,12 +123,15 @@ func (s *site) upstreams() []UpstreamStatus {
 // siteFor returns the site that serves a canonical host, or nil.
 func (p *policy) siteFor(host string) *site { return p.byHost[host] }
 
-// run watches the upstreams until ctx ends.
+// run watches the upstreams and the lists of client certificates until ctx ends.
 func (p *policy) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, s := range p.sites {
 		if s.pool != nil {
 			wg.Go(func() { s.pool.Run(ctx) })
+		}
+		if s.clients != nil {
+			wg.Go(func() { s.clients.Run(ctx) })
 		}
 	}
 	wg.Wait()
