@@ -29,6 +29,8 @@ func (c *Config) fileUses() []fileUse {
 		uses = append(uses,
 			fileUse{path + ".tls.certificate", &s.TLS.Certificate, false},
 			fileUse{path + ".tls.key", &s.TLS.Key, true},
+			fileUse{path + ".client_certificates.ca_file", &s.ClientCertificates.CAFile, false},
+			fileUse{path + ".client_certificates.crl_file", &s.ClientCertificates.CRLFile, false},
 			fileUse{path + ".upstream.ca_file", &s.Upstream.CAFile, false},
 			fileUse{path + ".identity.secret_file", &s.Identity.SecretFile, true},
 		)

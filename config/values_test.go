@@ -103,8 +103,9 @@ func TestEverySettingIsRead(t *testing.T) {
 				netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.9/32")}},
 			{Path: "/internal/", Deny: true},
 			{Path: "/reports", Roles: []string{"admin", "agent"}, Zones: []string{"office", "Branch-2"},
-				Countries: gateway.CountryConfig{Deny: []string{"FR"}, Unknown: "deny"}, Factor: "passkey"},
+				Countries: gateway.CountryConfig{Deny: []string{"FR"}, Unknown: "deny"}, Factor: "passkey", Certificate: true},
 		},
+		ClientCertificates: gateway.ClientCertificateConfig{CAFile: "/etc/doorward/people.pem", CRLFile: "/etc/doorward/people.crl"},
 		Countries: gateway.CountryConfig{Allow: []string{"DE", "AT"}, Deny: []string{"CH"}, Unknown: "allow"},
 		Paths:     gateway.PathConfig{Allow: []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}},
 		Headers: gateway.HeaderConfig{ContentSecurityPolicy: "frame-ancestors 'none'; object-src 'none'", FrameOptions: "DENY",
@@ -122,6 +123,9 @@ func TestEverySettingIsRead(t *testing.T) {
 	if !got.Gateway.Sites[1].Identity.Off {
 		t.Error("identity.off was not read")
 	}
+	if third := got.Gateway.Sites[2]; !third.ForwardAuth || third.TLS.Source != "internal" {
+		t.Errorf("third site's forward_auth is %v and its tls.source %q, want true and internal", third.ForwardAuth, third.TLS.Source)
+	}
 	got.Gateway.Sites = nil
 	want := gateway.Config{
 		Listen: gateway.ListenConfig{HTTPS: []string{"192.0.2.1:443", "[::1]:8443", "fd:https"}, HTTP: []string{":80"},
@@ -130,6 +134,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fd00::/8")},
 		Limits: gateway.LimitsConfig{Connections: 16000, HeaderBytes: 64 << 10, HeaderTimeout: 5 * time.Second, BodyTimeout: time.Minute,
 			IdleTimeout: 30 * time.Second, RequestsPerSecond: 12.5, Burst: 50, InFlight: 500},
+		ForwardAuth: gateway.ForwardAuthConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.0.7/32")}},
 		Zones: []gateway.ZoneConfig{
 			{Name: "office", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}},
 			{Name: "Branch-2", Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")}}},
