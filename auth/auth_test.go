@@ -35,7 +35,7 @@ type fixture struct {
 	db      *store.DB
 	journal *journal.Journal
 	outbox  *mail.Outbox // nil unless a test calls withMail
-	events  *event.Log // nil unless a test sets it before restart
+	events  *event.Log   // nil unless a test sets it before restart
 	cfg     auth.Config
 	now     time.Time
 }

@@ -20,7 +20,6 @@ func TestConfigDefaults(t *testing.T) {
 		SignIn:       auth.SignInConfig{Failures: 3, Wait: 10 * time.Second, Staff: rate, Users: rate},
 		Notices:      auth.NoticesConfig{SignIn: "new"},
 		Passwords:    rules.Config{Preset: "nist", BreachCheck: rules.BreachConfig{Timeout: 3 * time.Second}},
-		Factors:      auth.FactorsConfig{Name: "Doorward"},
 		PasswordHash: auth.HashConfig{MemoryKiB: 19456, Time: 2, Parallelism: 1, AtOnce: 2, Queue: 64, QueueWait: 10 * time.Second},
 		Factors:      auth.FactorsConfig{Name: "Doorward"},
 	}

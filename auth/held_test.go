@@ -32,7 +32,7 @@ func TestHeldSignIn(t *testing.T) {
 		if again, err := f.ContinueSignIn(t.Context(), at, out.Token, f.now); err != nil || again.Session != nil {
 			t.Fatalf("not released: %+v, %v", again, err)
 		}
-		m := server.Next(t, "agent@example.com")
+		m := f.nextMail(server, "agent@example.com")
 		code := codeIn(t, m, "/.doorward/link/release")
 		for _, fact := range []string{"198.51.100.7", "Browser/1", "10 minutes"} {
 			if !strings.Contains(m.Text, fact) {
@@ -80,7 +80,7 @@ func TestHeldSignInIPv6(t *testing.T) {
 	f.roles(trusting())
 	at := attempt("agent", password, "2001:db8:1:2::3")
 	out := f.begin(at)
-	code := codeIn(t, server.Next(t, "agent@example.com"), "/.doorward/link/release")
+	code := codeIn(t, f.nextMail(server, "agent@example.com"), "/.doorward/link/release")
 	neighbour := attempt("", "", "2001:db8:1:2:ffff::9")
 	done, err := f.ReleaseSignIn(t.Context(), neighbour, code, out.Token, f.now)
 	f.wantStep(done, err, "", "released from the same /64")
@@ -94,7 +94,7 @@ func TestHeldLinkIsOver(t *testing.T) {
 	f.roles(trusting())
 	at := attempt("agent", password, "198.51.100.7")
 	out := f.begin(at)
-	code := codeIn(t, server.Next(t, "agent@example.com"), "/.doorward/link/release")
+	code := codeIn(t, f.nextMail(server, "agent@example.com"), "/.doorward/link/release")
 	f.now = f.now.Add(10*time.Minute + time.Second)
 	_, err := f.ReleaseSignIn(t.Context(), at, code, out.Token, f.now)
 	wantErr(t, err, auth.ErrNoLink, "after ten minutes")
@@ -120,7 +120,7 @@ func TestHeldMailsAreCapped(t *testing.T) {
 		t.Errorf("%d mails an hour, want 5", mailed)
 	}
 	for range mailed {
-		server.Next(t, "agent@example.com")
+		f.nextMail(server, "agent@example.com")
 	}
 	f.now = f.now.Add(time.Hour + time.Second)
 	if out := f.begin(attempt("agent", password, "198.51.100.99")); out.Pending.MailedTo == "" {
@@ -179,19 +179,19 @@ func TestRefusedSignIn(t *testing.T) {
 			t.Fatal(err)
 		}
 		home := f.begin(attempt("agent", password, "10.0.0.1"))
-		server.Next(t, "agent@example.com") // the notice of that sign-in
-		enrolTOTP(f, p)
+		f.nextMail(server, "agent@example.com") // the notice of that sign-in
+		f.enrolApp(p)
 		attacker := attempt("agent", password, "198.51.100.66")
 		out := f.begin(attacker)
 		f.wantStep(out, nil, auth.StepFactor, "the attacker")
 		_ = out
 		// The attacker has a second way: a person without a factor.
 		victim := f.begin(attempt("user", password, "10.0.0.1"))
-		server.Next(t, "user@example.com")
+		f.nextMail(server, "user@example.com")
 		f.roles(trusting(), auth.RoleConfig{Name: "user", TrustedAddresses: auth.TrustConfig{Required: true}})
 		held := f.begin(attempt("user", password, "198.51.100.66"))
 		f.wantStep(held, nil, auth.StepHeld, "the attacker as the user")
-		code := codeIn(t, server.Next(t, "user@example.com"), "/.doorward/link/release")
+		code := codeIn(t, f.nextMail(server, "user@example.com"), "/.doorward/link/release")
 		reset, err := f.RefuseSignIn(t.Context(), attempt("", "", "192.0.2.50"), code, f.now)
 		if err != nil || reset == "" {
 			t.Fatalf("refuse: %q, %v", reset, err)
@@ -212,7 +212,7 @@ func TestNotMe(t *testing.T) {
 		f := newFixture(t, db)
 		server := f.withMail()
 		out := f.begin(attempt("agent", password, "192.0.2.1"))
-		code := codeIn(t, server.Next(t, "agent@example.com"), "/.doorward/link/not-me")
+		code := codeIn(t, f.nextMail(server, "agent@example.com"), "/.doorward/link/not-me")
 		if out.Device == "" {
 			t.Fatal("the browser got no device cookie")
 		}
@@ -235,6 +235,7 @@ func TestNotMe(t *testing.T) {
 		}
 		_, err := f.NotMe(t.Context(), attempt("", "", "192.0.2.50"), code, f.now)
 		wantErr(t, err, auth.ErrNoLink, "the link again")
+		f.deliver()
 		// The mails: one for the first sign-in, none for the known browser at the known address.
 		for _, m := range server.Messages()[1:] {
 			t.Errorf("one more mail: %s", m.Subject)
@@ -252,13 +253,14 @@ func TestFailureNotices(t *testing.T) {
 	sweep := func(after time.Duration) {
 		f.now = f.now.Add(after)
 		f.Sweep(t.Context(), f.now)
+		f.deliver()
 	}
 	sweep(time.Minute)
 	if m := server.Messages(); len(m) != 0 {
 		t.Fatalf("told at once: %s", m[0].Subject)
 	}
 	sweep(2 * time.Minute)
-	m := server.Next(t, "agent@example.com")
+	m := f.nextMail(server, "agent@example.com")
 	codeIn(t, m, "/.doorward/link/not-me")
 	if !strings.Contains(m.Text, "4 failed attempts") || !strings.Contains(m.Text, "198.51.100.3") {
 		t.Errorf("the notice: %s", m.Text)
@@ -269,7 +271,7 @@ func TestFailureNotices(t *testing.T) {
 		t.Errorf("%d notices within the hour, want 1", len(m))
 	}
 	sweep(time.Hour)
-	if m := server.Next(t, "agent@example.com"); !strings.Contains(m.Text, "1 failed attempt ") {
+	if m := f.nextMail(server, "agent@example.com"); !strings.Contains(m.Text, "1 failed attempt ") {
 		t.Errorf("the second notice: %s", m.Text)
 	}
 }

@@ -1,30 +1,37 @@
 package auth_test
 
 import (
-	"context"
 	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/mail/mailtest"
 )
 
-// withMail gives the fixture a mail server, and an outbox that is carried there.
+// withMail gives the fixture a mail server and an outbox; nextMail carries what is in it.
 func (f *fixture) withMail() *mailtest.Server {
 	f.t.Helper()
 	server := mailtest.Start(f.t, mailtest.Options{})
 	f.outbox = mail.New(server.Config(), mail.Deps{DB: f.db, Log: slog.New(slog.DiscardHandler)})
-	ctx, stop := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = f.outbox.Run(ctx)
-	}()
-	f.t.Cleanup(func() { stop(); <-done })
 	f.restart()
 	return server
+}
+
+// nextMail has the outbox deliver what is due at the fixture's time, and returns the next mail to the person.
+func (f *fixture) nextMail(server *mailtest.Server, to string) mailtest.Message {
+	f.t.Helper()
+	f.deliver()
+	return server.Next(f.t, to)
+}
+
+func (f *fixture) deliver() {
+	f.t.Helper()
+	if _, err := f.outbox.Deliver(f.t.Context(), f.now.Add(time.Second)); err != nil {
+		f.t.Fatalf("deliver mail: %v", err)
+	}
 }
 
 // codeIn returns the code of the mail's one link, which must be for the path at the host.

@@ -48,7 +48,7 @@ func TestNoPasskeysHere(t *testing.T) {
 		{"desk.example.org desk.example.net", "example.org", "desk.example.net", "desk.example.net is not below example.org"},
 	} {
 		f.cfg.Factors.Hosts, f.cfg.Factors.RPID = strings.Fields(c.hosts), c.rpID
-		f.Reload(f.cfg)
+		f.reload(f.cfg)
 		_, _, enrol := f.BeginPasskeyEnrolment(t.Context(), p, c.host, f.now)
 		_, _, signIn := f.BeginPasskeySignIn(t.Context(), "", c.host, f.now)
 		for _, err := range []error{enrol, signIn} {
@@ -77,7 +77,7 @@ func TestRelyingPartyIsFixed(t *testing.T) {
 		late := newDevice(t)
 		response := late.create(options, deskOrigin)
 		f.cfg.Factors = other
-		f.Reload(f.cfg)
+		f.reload(f.cfg)
 		f.now = f.now.Add(time.Minute)
 		info := f.enrolDevice(d, p)
 		_, _, err = f.FinishPasskeyEnrolment(t.Context(), person, f.named("user").ID, deskHost, begun, "", response, f.now)
@@ -101,7 +101,7 @@ func TestRelyingPartyIsFixed(t *testing.T) {
 		// Without a setting, what the store has goes on.
 		f.cfg.Factors.RPID = ""
 		f.cfg.Factors.Hosts = append(f.cfg.Factors.Hosts, "desk.example.net")
-		f.Reload(f.cfg)
+		f.reload(f.cfg)
 		if err := f.CheckPasskeys(t.Context(), f.cfg.Factors); err != nil {
 			t.Errorf("no setting: %v", err)
 		}
@@ -119,7 +119,7 @@ func TestRelyingPartyIsFixed(t *testing.T) {
 			t.Errorf("another relying party after the passkeys are gone: %v", err)
 		}
 		f.cfg.Factors = other
-		f.Reload(f.cfg)
+		f.reload(f.cfg)
 		f.now = f.now.Add(time.Minute)
 		if again := f.enrolDevice(newDevice(t), p); again.ID == info.ID {
 			t.Error("a new passkey has the id of an old one")

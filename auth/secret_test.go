@@ -84,7 +84,7 @@ func TestKeyFile(t *testing.T) {
 		}
 		fails := func(when, want string) {
 			t.Helper()
-			a, err := auth.New(f.cfg, f.db, f.journal, nil, slog.New(slog.DiscardHandler))
+			a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Log: slog.New(slog.DiscardHandler), Texts: texts(t)})
 			if err == nil || a != nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v; want an error with %q", when, err, want)
 			}
