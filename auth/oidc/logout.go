@@ -13,7 +13,7 @@ import (
 const noticeLife = 5 * time.Minute
 
 // LogoutNotice says that sessions at the provider have ended. With a SID it is the sessions that carry it, without one
-// all of the Subject's. Only sessions that began before Issued are meant, so a notice that somebody sends again ends
+// all of the Subject's; Ends tells which of them are meant, so that a notice needs no memory: sent again, it ends
 // nothing new.
 type LogoutNotice struct {
 	Provider string // its name in the configuration
@@ -22,6 +22,9 @@ type LogoutNotice struct {
 	JTI      string // the notice's own identifier
 	Issued   time.Time
 }
+
+// Ends tells whether a session that began then is one of those that have ended. The clocks may differ by two minutes.
+func (n LogoutNotice) Ends(began time.Time) bool { return began.Before(n.Issued.Add(skew)) }
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.6), the field logout_token of the form that
 // the provider posts. The error is *Error; the provider is then answered 400, and 200 with Cache-Control: no-store when

@@ -28,6 +28,12 @@ func TestLogoutNotice(t *testing.T) {
 			t.Errorf("type %q: error %v (-want +got):\n%s", typ, err, diff)
 		}
 	}
+	notice := oidc.LogoutNotice{Issued: start}
+	for began, want := range map[time.Time]bool{start.Add(-time.Hour): true, start.Add(time.Minute): true, start.Add(3 * time.Minute): false} {
+		if got := notice.Ends(began); got != want {
+			t.Errorf("a notice of %v ends a session of %v: %t, want %t", start, began, got, want)
+		}
+	}
 	for _, left := range []string{"sub", "sid"} {
 		claims := logoutClaims(s)
 		delete(claims, left)
