@@ -269,8 +269,12 @@ func TestRedirectsStayOnTheProvider(t *testing.T) {
 		s.on(path, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, path, http.StatusTemporaryRedirect) })
 		_, err = s.signIn(s.provider(nil))
 		wantReason(t, err, oidc.ProviderDown)
-		if got := s.asked(path); got > 4 {
-			t.Errorf("%s: a circle of redirects was followed %d times", path, got)
+		most := 4
+		if path == tokens {
+			most = 1 // a form with a code and a secret is not sent again
+		}
+		if got := s.asked(path); got > most {
+			t.Errorf("%s was asked %d times in a circle of redirects, want at most %d", path, got, most)
 		}
 	}
 }

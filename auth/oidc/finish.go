@@ -119,7 +119,7 @@ func (p *Provider) verifyIDToken(ctx context.Context, found *discovered, token *
 		return nil, p.fail(TokenInvalid, "the answer has no ID token, or one of more than %d bytes", maxToken)
 	}
 	keys := &verifier{provider: p, found: found, now: now}
-	verified, err := p.checks(keys).Verify(ctx, raw)
+	verified, err := p.checks(keys, false).Verify(ctx, raw)
 	if err != nil {
 		return nil, p.tokenError(keys, err)
 	}
@@ -147,10 +147,10 @@ func (p *Provider) verifyIDToken(ctx context.Context, found *discovered, token *
 	return claims, nil
 }
 
-// checks is what is verified of every token: signature, issuer, audience and expiry.
-func (p *Provider) checks(keys *verifier) *coreos.IDTokenVerifier {
+// checks is what is verified of every token: signature, issuer, audience and, unless the caller looks at it, expiry.
+func (p *Provider) checks(keys *verifier, skipExpiry bool) *coreos.IDTokenVerifier {
 	return coreos.NewVerifier(p.cfg.Issuer, keys, &coreos.Config{ClientID: p.cfg.ClientID,
-		SupportedSigningAlgs: algorithms(), Now: func() time.Time { return keys.now }})
+		SupportedSigningAlgs: algorithms(), SkipExpiryCheck: skipExpiry, Now: func() time.Time { return keys.now }})
 }
 
 // tokenError tells a token that is wrong from keys that could not be fetched.

@@ -307,6 +307,18 @@ func TestUsedStatesAreBounded(t *testing.T) {
 	}
 }
 
+// TestSecretThatNeedsEscaping: where the provider takes it in the form too, it goes there.
+func TestSecretThatNeedsEscaping(t *testing.T) {
+	s := newServer(t)
+	s.post = true // and refuses it in the header
+	s.document = func(d map[string]any) {
+		d["token_endpoint_auth_methods_supported"] = []string{"client_secret_basic", "client_secret_post"}
+	}
+	if _, err := s.signIn(s.provider(nil)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWrongClientSecret(t *testing.T) {
 	s := newServer(t)
 	p := s.provider(func(c *oidc.Config) { c.ClientID = "unknown" })

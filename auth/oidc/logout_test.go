@@ -28,7 +28,13 @@ func TestLogoutNotice(t *testing.T) {
 			t.Errorf("type %q: error %v (-want +got):\n%s", typ, err, diff)
 		}
 	}
-	for _, left := range []string{"sub", "sid"} {
+	notice := oidc.LogoutNotice{Issued: start}
+	for began, want := range map[time.Time]bool{start.Add(-time.Hour): true, start.Add(time.Minute): true, start.Add(3 * time.Minute): false} {
+		if got := notice.Ends(began); got != want {
+			t.Errorf("a notice of %v ends a session of %v: %t, want %t", start, began, got, want)
+		}
+	}
+	for _, left := range []string{"sub", "sid", "exp"} {
 		claims := logoutClaims(s)
 		delete(claims, left)
 		if _, err := p.Logout(t.Context(), s.sign(s.keys[0], "logout+jwt", claims), start); err != nil {
@@ -79,7 +85,16 @@ func TestForgedLogoutNotices(t *testing.T) {
 			c["exp"] = start.Add(-time.Second).Unix()
 			return s.sign(s.keys[0], "", c)
 		},
-		"no expiry": func(c map[string]any) string { delete(c, "exp"); return s.sign(s.keys[0], "", c) },
+		"old, no expiry": func(c map[string]any) string {
+			c["iat"] = start.Add(-6 * time.Minute).Unix()
+			delete(c, "exp")
+			return s.sign(s.keys[0], "", c)
+		},
+		"expiry is a text": func(c map[string]any) string { c["exp"] = "later"; return s.sign(s.keys[0], "", c) },
+		"huge times": func(c map[string]any) string {
+			c["iat"], c["exp"] = 1e300, 1e300
+			return s.sign(s.keys[0], "", c)
+		},
 		"another issuer": func(c map[string]any) string {
 			c["iss"] = "https://login.evil.example"
 			return s.sign(s.keys[0], "", c)

@@ -165,15 +165,27 @@ func (p *Provider) fetchDiscovery(ctx context.Context) (*discovered, error) {
 			return nil, err
 		}
 	}
-	found := &discovered{provider: provider, keysURL: document.Keys, sendsIss: document.SendsIss, style: oauth2.AuthStyleInHeader}
-	// Basic is what a provider that names nothing supports. Trying both in turn would spend the code on the first.
-	if len(document.Styles) > 0 && !slices.Contains(document.Styles, "client_secret_basic") {
-		if !slices.Contains(document.Styles, "client_secret_post") {
-			return nil, errors.New("the provider takes a client's secret neither by client_secret_basic nor by client_secret_post")
-		}
-		found.style = oauth2.AuthStyleInParams
+	style, err := p.secretStyle(document.Styles)
+	if err != nil {
+		return nil, err
 	}
+	found := &discovered{provider: provider, keysURL: document.Keys, sendsIss: document.SendsIss, style: style}
 	return found, nil
+}
+
+// secretStyle chooses how the client's secret is sent. Trying both ways in turn would spend the code on the first.
+func (p *Provider) secretStyle(styles []string) (oauth2.AuthStyle, error) {
+	basic := len(styles) == 0 || slices.Contains(styles, "client_secret_basic") // the default of Discovery 1.0, 3
+	post := slices.Contains(styles, "client_secret_post")
+	// Not every provider undoes the escaping of RFC 6749, 2.3.1, so what needs it goes another way where it can.
+	plain := url.QueryEscape(p.cfg.ClientID+p.secret) == p.cfg.ClientID+p.secret
+	switch {
+	case basic && (plain || !post):
+		return oauth2.AuthStyleInHeader, nil
+	case post:
+		return oauth2.AuthStyleInParams, nil
+	}
+	return 0, errors.New("the provider takes a client's secret neither by client_secret_basic nor by client_secret_post")
 }
 
 // checkEndpoint refuses addresses that would send the browser, codes or secrets where the issuer's own address would
