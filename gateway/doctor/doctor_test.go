@@ -86,7 +86,7 @@ func TestIdentityBelieved(t *testing.T) {
 			}
 		}, doctor.Problem},
 		"leads elsewhere": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "/home"+r.Header.Get("X-Doorward-User")[:min(1, len(r.Header.Get("X-Doorward-User")))], 302)
+			http.Redirect(w, r, "/home"+r.Header.Get("X-Doorward-User")[:min(1, len(r.Header.Get("X-Doorward-User")))], http.StatusFound)
 		}, doctor.Problem},
 		"shows another page":  {func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, len(r.Header.Get("X-Doorward-User"))) }, doctor.Problem},
 		"asks for the secret": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(403) }, doctor.OK},
@@ -156,7 +156,7 @@ func TestOutside(t *testing.T) {
 		"asks nobody":     {func(w http.ResponseWriter, r *http.Request) {}, map[string]doctor.Status{"stranger": doctor.Problem}},
 		"broken":          {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(502) }, map[string]doctor.Status{"stranger": doctor.Unknown}},
 		"leads elsewhere": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://evil.example/.doorward/sign-in", 302)
+			http.Redirect(w, r, "https://evil.example/.doorward/sign-in", http.StatusFound)
 		}, map[string]doctor.Status{"stranger": doctor.Unknown}},
 		"believes a name": {func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("X-Doorward-User") == "" {
@@ -175,7 +175,7 @@ func TestOutside(t *testing.T) {
 		}, map[string]doctor.Status{"spoofed-target": doctor.Problem, "authz-closed": doctor.Problem}},
 		"believes a host": {func(w http.ResponseWriter, r *http.Request) {
 			if h := r.Header.Get("X-Forwarded-Host"); h != "" && r.URL.Path == "/" {
-				http.Redirect(w, r, "https://"+h+"/.doorward/sign-in?return_to=%2F", 302)
+				http.Redirect(w, r, "https://"+h+"/.doorward/sign-in?return_to=%2F", http.StatusFound)
 				return
 			}
 			proxy(w, r)
