@@ -28,7 +28,7 @@ import (
 	"github.com/doorward/doorward/test/real"
 )
 
-const host = "desk.example.com"
+const host = "localhost"
 
 func TestMain(m *testing.M) {
 	code := m.Run()
@@ -122,7 +122,7 @@ func (s *site) snippet(name string, more ...string) string {
 	}
 	pairs := append(more, "127.0.0.1:8080", fmt.Sprintf("127.0.0.1:%d", s.ports.doorward), "127.0.0.1:9000", fmt.Sprintf("127.0.0.1:%d", s.ports.app),
 		"/etc/ssl/desk.example.com.pem", s.dir+"/cert.pem", "/etc/ssl/desk.example.com.key", s.dir+"/cert.key",
-		"/etc/haproxy/desk.example.com.pem", s.dir+"/both.pem", "/etc/haproxy/", s.dir+"/", "/etc/apache2/", s.dir+"/")
+		"/etc/haproxy/desk.example.com.pem", s.dir+"/both.pem", "desk.example.com", host, "/etc/haproxy/", s.dir+"/", "/etc/apache2/", s.dir+"/")
 	for i := 0; i < len(pairs); i += 2 {
 		if !strings.Contains(string(text), pairs[i]) && i < len(more) {
 			s.t.Fatalf("packaging/proxies/%s does not hold %q", name, pairs[i])
@@ -255,6 +255,7 @@ func (s *site) check() {
 		t.Errorf("arrived: %s %v, want the target, an assertion and no cookie of ours", arrived[0].RequestURI, arrived[0].Header)
 	}
 	s.denied(agent, admin)
+	s.doctor()
 	s.spoofed(agent)
 	s.down(agent)
 }
@@ -303,6 +304,15 @@ func (s *site) denied(agent, admin *http.Client) {
 		if status, body, location := s.do(agent, "GET", path); status != want || body != "hello anna" || location != "" {
 			s.t.Errorf("%s: got %d %q to %q, want the application's own %d", path, status, body, location, want)
 		}
+	}
+}
+
+// doctor finds nothing wrong with the wiring.
+func (s *site) doctor() {
+	s.t.Helper()
+	out, err := exec.Command(real.Program(s.t), "doctor", "--config", s.config, "--url", s.url("/desk"), "--ca-file", s.dir+"/cert.pem").CombinedOutput()
+	if err != nil || strings.Count(string(out), "\nok ") < 6 {
+		s.t.Errorf("doctor: %v\n%s", err, out)
 	}
 }
 

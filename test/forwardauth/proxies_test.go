@@ -3,6 +3,7 @@ package forwardauth_test
 import (
 	"fmt"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +19,15 @@ func (s *site) proxy(name string, cmd *exec.Cmd) {
 func TestNginx(t *testing.T) {
 	real.Require(t, "nginx")
 	s := newSite(t)
-	real.Write(t, s.dir, "helpdesk.conf", s.snippet("nginx/helpdesk.conf", "listen 443 ssl", fmt.Sprintf("listen 127.0.0.1:%d ssl", s.ports.proxy)), 0o644)
-	conf := real.Write(t, s.dir, "nginx.conf", fmt.Sprintf(`daemon off;
+	nginx(s, strings.NewReplacer())
+	s.check()
+}
+
+// nginx starts one with the file, changed by change.
+func nginx(s *site, change *strings.Replacer) {
+	s.t.Helper()
+	real.Write(s.t, s.dir, "helpdesk.conf", change.Replace(s.snippet("nginx/helpdesk.conf", "listen 443 ssl", fmt.Sprintf("listen 127.0.0.1:%d ssl", s.ports.proxy))), 0o644)
+	conf := real.Write(s.t, s.dir, "nginx.conf", fmt.Sprintf(`daemon off;
 pid %[1]s/nginx.pid;
 error_log stderr;
 events {}
@@ -30,7 +38,34 @@ http {
 }
 `, s.dir), 0o644)
 	s.proxy("nginx", exec.Command("nginx", "-c", conf))
-	s.check()
+}
+
+// TestDoctorFindsHoles: nginx with one line of the file wrong, each a hole that somebody has made before.
+func TestDoctorFindsHoles(t *testing.T) {
+	real.Require(t, "nginx")
+	s := newSite(t)
+	for name, c := range map[string]struct {
+		change []string
+		check  string
+	}{
+		"does not ask": {[]string{"auth_request /.doorward/authz;", ""}, "stranger"},
+		"the question is open": {[]string{"location = /.doorward/authz {", "location = /ask {", "auth_request /.doorward/authz;", "auth_request /ask;",
+			"proxy_pass_request_body off;", "rewrite ^ /.doorward/authz break; proxy_pass_request_body off;"}, "authz-closed"},
+		"a target that the client may claim": {[]string{"proxy_set_header X-Forwarded-Uri $request_uri;",
+			"set $asked $request_uri; if ($http_x_forwarded_uri) { set $asked $http_x_forwarded_uri; } proxy_set_header X-Forwarded-Uri $asked;"}, "spoofed-target"},
+		"a host that the client may claim": {[]string{"proxy_set_header X-Forwarded-Host $http_host;",
+			"set $asked $http_host; if ($http_x_forwarded_host) { set $asked $http_x_forwarded_host; } proxy_set_header X-Forwarded-Host $asked;"}, "spoofed-host"},
+		"our pages are not there": {[]string{"location ^~ /.doorward/ {", "location ^~ /.somewhere/ {"}, "own-pages"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.t, s.ports.proxy = t, real.FreePort(t)
+			nginx(s, strings.NewReplacer(c.change...))
+			out, _ := exec.Command(real.Program(t), "doctor", "--config", s.config, "--url", s.url("/desk"), "--ca-file", s.dir+"/cert.pem").CombinedOutput()
+			if !strings.Contains(string(out), "\nproblem  "+c.check+" ") || !strings.Contains(string(out), "doorward: error: 1 problem") {
+				t.Errorf("got\n%s\nwant one problem, %s", out, c.check)
+			}
+		})
+	}
 }
 
 // TestHAProxy uses packaging/proxies/haproxy as it is: a Lua action.
