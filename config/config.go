@@ -103,7 +103,7 @@ func LoadStore(path string) (*Config, error) {
 		checkFile(fileUse{"store.url_file", &cfg.Store.URLFile, true}, problems.report)
 	}
 	problems.problems = slices.DeleteFunc(problems.problems, func(p Problem) bool {
-		return p.Path != "" && !slices.ContainsFunc([]string{"data_dir", "store", "sessions", "sign_in", "password_hash", "events"},
+		return p.Path != "" && !slices.ContainsFunc([]string{"data_dir", "store", "sessions", "sign_in", "password_hash", "passwords", "roles", "review", "events"},
 			func(section string) bool { return within(p.Path, section) })
 	})
 	return finish(cfg, problems, warnings)

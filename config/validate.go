@@ -35,6 +35,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 			report(join("console", path), format, args...)
 		}
 	})
+	c.reportRoles(report)
 	listeners := c.listeners()
 	reportSharedPorts(listeners, report)
 	c.reportLoops(listeners, problems, warnings.report)
