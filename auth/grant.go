@@ -204,6 +204,7 @@ func (t *turnover) begin(ctx context.Context, tx *sql.Tx, g *grant) error {
 		Created: t.now, Expires: t.now.Add(absolute),
 		hash: hash, idle: idle, absolute: absolute, created: a.stamp(t.now), done: make(chan struct{}),
 	}
+	s.Principal.Roles = t.cfg.known(who.Roles)
 	s.seenWall.Store(s.created.wall)
 	s.seenMono.Store(s.created.mono)
 	s.stored.Store(s.created.wall)

@@ -21,7 +21,7 @@ type RoleConfig struct {
 	// Staff counts people of a role of one's own among the application's staff, whose sign-ins have limits of their own
 	// (D-08). Owner, admin and agent always are.
 	Staff bool `yaml:"staff"`
-	// Privileges are what the role may do in Doorward itself; see docs/access.md for the list. The defaults of owner and
+	// Privileges are what the role may do in Doorward itself; see docs/roles.md for the list. The defaults of owner and
 	// admin cannot be taken away by an empty list.
 	Privileges []Privilege `yaml:"privileges"`
 	// Factor is none, any (a one-time code or better) or passkey. Default none: whoever has a second factor is
@@ -68,6 +68,7 @@ type Privilege string
 
 // The privileges.
 const (
+	UseSites       Privilege = "use-sites" // everybody with a role has it; an API token only if it lists it
 	UseConsole     Privilege = "use-console"
 	SeeAccounts    Privilege = "see-accounts"
 	ManageAccounts Privilege = "manage-accounts" // add, change and close accounts, reset factors; never an owner's
@@ -84,7 +85,7 @@ const (
 
 // Privileges lists them all, in the order of the matrix.
 func Privileges() []Privilege {
-	return []Privilege{UseConsole, SeeAccounts, ManageAccounts, ManageRoles, ManageSessions, SeeEvents, SeeJournal,
+	return []Privilege{UseSites, UseConsole, SeeAccounts, ManageAccounts, ManageRoles, ManageSessions, SeeEvents, SeeJournal,
 		SeeMetrics, AddDecisions, RunFixes, SignReviews, ReloadConfig}
 }
 
@@ -213,6 +214,9 @@ func (s *settings) policyOf(r RoleConfig) *rolePolicy {
 	case Agent:
 		p.staff = true
 	}
+	if !slices.Contains(p.privileges, UseSites) {
+		p.privileges = append([]Privilege{UseSites}, p.privileges...)
+	}
 	return p
 }
 
@@ -327,11 +331,7 @@ func (s *settings) trust(roles []Role, address netip.Addr) (required bool, perio
 
 // May tells whether the principal has the privilege through one of its roles.
 func (a *Auth) May(p Principal, privilege Privilege) bool {
-	s := a.cfg.Load()
-	return !p.Disabled && slices.ContainsFunc(p.Roles, func(name Role) bool {
-		policy := s.roles[name]
-		return policy != nil && slices.Contains(policy.privileges, privilege)
-	})
+	return !p.Disabled && slices.Contains(a.cfg.Load().privileges(p.Roles), privilege)
 }
 
 // AllowedFrom tells whether the session's person may act from this address by the networks of their roles (F-44, M-19).

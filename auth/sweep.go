@@ -73,7 +73,7 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 	cfg := a.cfg.Load()
 	since := a.health.since.Load()
 	a.sessions.forgetWhere(func(s *Session) bool {
-		gone := since != nil && (s.HasRole(Owner, Admin) || at.since(*since) >= withoutStore)
+		gone := since != nil && (a.powerful(s) || at.since(*since) >= withoutStore)
 		return gone || !s.alive(at, cfg)
 	})
 	a.waits.sweep(now)

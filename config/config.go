@@ -102,7 +102,8 @@ func Load(path string) (*Config, error) {
 // administrator from ending a session.
 func LoadStore(path string) (*Config, error) {
 	// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
-	return loadPart(path, "data_dir", "store", "sessions", "sign_in", "password_hash", "events")
+	return loadPart(path, "data_dir", "store", "sessions", "sign_in", "password_hash", "passwords", "factors", "notices", "roles", "review",
+		"registration", "events")
 }
 
 // LoadMail is Load for the command that tries the mail server: only problems of the mail section stop it.
