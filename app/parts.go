@@ -23,6 +23,10 @@ func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err er
 			name, _ := a.names.Wait(ctx, address)
 			return name
 		},
+		HostNameNow: func(address netip.Addr) string {
+			name, _ := a.names.Name(address)
+			return name
+		},
 		Country: func(address netip.Addr) string {
 			if c := a.countries.Country(address); c.Known() {
 				return c.String()

@@ -77,9 +77,11 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 	defer cancel()
 	hostName := a.nameForMail(ctx, at.Address)
 	var t *turnover
+	before := *g
 	err := a.db.Write(ctx, func(tx *sql.Tx) error {
+		*g = before // the transaction may be begun anew, and prove notes in g what was proved
 		t = &turnover{a: a, cfg: cfg, at: at, now: now, hostName: hostName}
-		return t.run(ctx, tx, *g)
+		return t.run(ctx, tx, g)
 	})
 	if err == nil && t.wrong {
 		return Outcome{}, ErrWrong
@@ -102,7 +104,7 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 // stepError keeps what callers decide on and makes ErrUnavailable of the rest.
 func (a *Auth) stepError(err error, now time.Time) error {
 	var input *InputError
-	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor} {
+	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor, ErrTooManyCodes, ErrExists, ErrTooManyPasskeys, ErrNoPasskeys, ErrNotFound} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -128,7 +130,7 @@ type turnover struct {
 	mailed   bool
 }
 
-func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
+func (t *turnover) run(ctx context.Context, tx *sql.Tx, g *grant) error {
 	who, err := readAccountByID(ctx, tx, g.who.ID)
 	if err != nil {
 		return err
@@ -161,15 +163,15 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		}
 		who.phc = g.newHash
 	}
-	step, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
+	step, err := t.a.judge(ctx, tx, g, t.at, t.now, t.cfg)
 	if err != nil {
 		return err
 	}
 	t.out.ReturnTo = g.returnTo
 	if step != stepNone {
-		return t.wait(ctx, tx, &g, step)
+		return t.wait(ctx, tx, g, step)
 	}
-	return t.begin(ctx, tx, &g)
+	return t.begin(ctx, tx, g)
 }
 
 // begin makes the session and ends what it replaces.

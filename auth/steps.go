@@ -10,22 +10,33 @@ import (
 )
 
 // ProveCode takes the code of an authenticator app, or a recovery code, for the pending sign-in of the browser's cookie.
-// Wrong codes count like wrong passwords (M-40), and the fifth ends the pending sign-in. The errors are SignIn's and ErrNoPending.
+// Wrong codes count like wrong passwords (M-40), and the fifth ends the pending sign-in. The errors are SignIn's, ErrNoPending
+// and ErrTooManyCodes: the app's code was not looked at, a recovery code would be.
 func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, now time.Time) (Outcome, error) {
 	return a.step(ctx, at, token, now, func(g *grant) {
 		g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
-			right, err := a.checkTOTP(ctx, tx, g.who.ID, code, now)
-			method := methodTOTP
-			if err == nil && !right {
-				right, err = a.useRecoveryCode(ctx, tx, g.who.ID, code, now)
-				method = methodRecovery
-			}
+			right, method, err := a.checkCode(ctx, tx, g.who.ID, code, now)
 			if right {
 				g.reached(FactorLevel, method)
 			}
 			return right, err
 		}
 	})
+}
+
+// checkCode tells whether a code is right that may be the authenticator app's or a recovery code, in the caller's write
+// transaction. The error ErrTooManyCodes means that it is no recovery code, and was not looked at as the app's.
+func (a *Auth) checkCode(ctx context.Context, tx *sql.Tx, principalID, code string, now time.Time) (right bool, method string, err error) {
+	right, err = a.checkTOTP(ctx, tx, principalID, code, now)
+	if right || err != nil && !errors.Is(err, ErrTooManyCodes) {
+		return right, methodTOTP, err
+	}
+	tooMany := err
+	right, err = a.useRecoveryCode(ctx, tx, principalID, code, now)
+	if err == nil && !right {
+		err = tooMany
+	}
+	return right, methodRecovery, err
 }
 
 // ProvePasskey takes the passkey's answer for the pending sign-in of the browser's cookie; BeginPasskeySignIn made the
