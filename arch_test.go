@@ -43,11 +43,11 @@ var allowedImports = map[string][]string{
 	// Other systems that vouch for people; they know no accounts.
 	"auth/directory": {},
 	"auth/oidc":      {},
-	"gateway":        {"auth", "auth/pages", "event", "rules"},
+	"gateway":        {"auth", "auth/pages", "event", "language", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal"},
-	"console": {"auth", "auth/pages", "event", "gateway"},
+	"console": {"auth", "auth/pages", "event", "gateway", "language"},
 
 	"config": {"auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
 	"app": {"api", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",

@@ -51,8 +51,8 @@ func linkPort(listen gateway.ListenConfig) string {
 }
 
 // newGateway builds the gateway, which asks the accounts what a person's roles demand.
-func (a *App) newGateway(cfg *config.Config) (err error) {
-	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Sockets: a.opts.Sockets,
+func (a *App) newGateway(cfg *config.Config, texts *language.Catalogue) (err error) {
+	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Texts: texts, Sockets: a.opts.Sockets,
 		Country: func(address netip.Addr) (code string, private bool) {
 			c := a.countries.Country(address)
 			if !c.Known() {
@@ -66,13 +66,13 @@ func (a *App) newGateway(cfg *config.Config) (err error) {
 }
 
 // newConsole builds the operators' listener over the parts that it shows.
-func (a *App) newConsole(cfg *config.Config) error {
+func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	tlsConfig, err := a.gateway.InternalTLS(cfg.Console.Hosts)
 	if err != nil {
 		return err
 	}
 	a.console, err = console.New(cfg.Console, console.Deps{
-		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Version: a.opts.Version, Started: a.started,
+		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Texts: texts, Version: a.opts.Version, Started: a.started,
 		Store:   a.db.Ping,
 		Serving: a.gateway.Ready(),
 		Sites:   func() []gateway.SiteStatus { return a.gateway.Sites() },
