@@ -77,7 +77,7 @@ func (a *Auth) ConfirmByPassword(ctx context.Context, at Attempt, s *Session, co
 // ErrUnavailable.
 func (a *Auth) ConfirmByPasskey(ctx context.Context, at Attempt, s *Session, ceremony string, response []byte, now time.Time) (proof string, err error) {
 	at.Login = s.Principal.Name
-	if _, err := a.mayTry(at, now); err != nil {
+	if _, err := a.mayTry(ctx, at, now); err != nil {
 		return "", err
 	}
 	_, verified, err := a.finishPasskey(ctx, at.Host, ceremony, response, s.Principal.ID, now)
@@ -96,7 +96,7 @@ func (a *Auth) ConfirmByPasskey(ctx context.Context, at Attempt, s *Session, cer
 // refuseConfirmation counts a wrong proof like a wrong sign-in and returns ErrWrong.
 func (a *Auth) refuseConfirmation(ctx context.Context, at Attempt, s *Session, reason string, now time.Time) error {
 	who := &account{Principal: s.Principal}
-	a.waits.failed(addressKey(at.Address), s.Principal.ID, now, a.cfg.Load().SignIn)
+	a.failed(ctx, addressKey(at.Address), s.Principal.ID, now)
 	a.noteFailure(ctx, who, at, now)
 	a.recordSignIn(at, verdict{account: who, reason: reason}, Outcome{}, ErrWrong, now)
 	return ErrWrong

@@ -64,9 +64,9 @@ func (a *Auth) enrolStep(ctx context.Context, at Attempt, token string, now time
 	tried := false
 	out, err = a.step(ctx, at, token, now, func(g *grant) {
 		by = Actor{Name: g.who.Name, Origin: at.Address.Unmap().String()}
-		g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		g.prove = func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error) {
 			recovery, tried = nil, false
-			lacks, err := a.judge(ctx, tx, g, at, now, a.cfg.Load())
+			lacks, err := a.judge(ctx, tx, next, at, now, a.cfg.Load())
 			if err != nil {
 				return false, err
 			}
@@ -74,7 +74,7 @@ func (a *Auth) enrolStep(ctx context.Context, at Attempt, token string, now time
 				return false, ErrNoPending
 			}
 			tried = true
-			recovery, err = store(ctx, tx, g, by)
+			recovery, err = store(ctx, tx, next, by)
 			if errors.Is(err, ErrWrong) {
 				return false, nil // counted like a wrong code
 			}

@@ -10,11 +10,15 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
+	"github.com/doorward/doorward/auth/password"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -77,6 +81,9 @@ func TestThreeLinesAreEnough(t *testing.T) {
 	if got, want := got.HostNames, (hostname.Config{Timeout: 2 * time.Second, TTL: time.Hour, NegativeTTL: 10 * time.Minute}); got != want {
 		t.Errorf("host_names is %+v, want %+v", got, want)
 	}
+	if got, want := got.Mail, (mail.Config{Port: 587, Encryption: mail.StartTLS, Timeout: 30 * time.Second}); got != want || got.Enabled() {
+		t.Errorf("mail is %+v, want %+v, and off", got, want)
+	}
 	if got, want := got.Log, (config.LogConfig{Level: "info", Format: "text"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
 	}
@@ -97,10 +104,11 @@ func TestEverySettingIsRead(t *testing.T) {
 				netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.9/32")}},
 			{Path: "/internal/", Deny: true},
 			{Path: "/reports", Roles: []string{"admin", "agent"}, Zones: []string{"office", "Branch-2"},
-				Countries: gateway.CountryConfig{Deny: []string{"FR"}, Unknown: "deny"}, Factor: "passkey"},
+				Countries: gateway.CountryConfig{Deny: []string{"FR"}, Unknown: "deny"}, Factor: "passkey", Certificate: true},
 		},
-		Countries: gateway.CountryConfig{Allow: []string{"DE", "AT"}, Deny: []string{"CH"}, Unknown: "allow"},
-		Paths:     gateway.PathConfig{Allow: []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}},
+		ClientCertificates: gateway.ClientCertificateConfig{CAFile: "/etc/doorward/people.pem", CRLFile: "/etc/doorward/people.crl"},
+		Countries:          gateway.CountryConfig{Allow: []string{"DE", "AT"}, Deny: []string{"CH"}, Unknown: "allow"},
+		Paths:              gateway.PathConfig{Allow: []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}},
 		Headers: gateway.HeaderConfig{ContentSecurityPolicy: "frame-ancestors 'none'; object-src 'none'", FrameOptions: "DENY",
 			ReferrerPolicy: "same-origin", XSSProtection: true, HSTS: gateway.HSTS{MaxAge: 5 * time.Minute, ExcludeSubDomains: true}},
 		Cookies:  gateway.CookieConfig{SameSite: "strict", RememberMe: true},
@@ -116,6 +124,9 @@ func TestEverySettingIsRead(t *testing.T) {
 	if !got.Gateway.Sites[1].Identity.Off {
 		t.Error("identity.off was not read")
 	}
+	if third := got.Gateway.Sites[2]; !third.ForwardAuth || third.TLS.Source != "internal" {
+		t.Errorf("third site's forward_auth is %v and its tls.source %q, want true and internal", third.ForwardAuth, third.TLS.Source)
+	}
 	got.Gateway.Sites = nil
 	want := gateway.Config{
 		Listen: gateway.ListenConfig{HTTPS: []string{"192.0.2.1:443", "[::1]:8443", "fd:https"}, HTTP: []string{":80"},
@@ -124,6 +135,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fd00::/8")},
 		Limits: gateway.LimitsConfig{Connections: 16000, HeaderBytes: 64 << 10, HeaderTimeout: 5 * time.Second, BodyTimeout: time.Minute,
 			IdleTimeout: 30 * time.Second, RequestsPerSecond: 12.5, Burst: 50, InFlight: 500},
+		ForwardAuth: gateway.ForwardAuthConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.0.7/32")}},
 		Zones: []gateway.ZoneConfig{
 			{Name: "office", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}},
 			{Name: "Branch-2", Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")}}},
@@ -133,15 +145,51 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Errorf("gateway (-want +got):\n%s", diff)
 	}
 	wantAuth := auth.Config{
-		Sessions:     auth.SessionsConfig{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
-		SignIn:       auth.SignInConfig{Failures: 5, Wait: 20 * time.Second},
+		Sessions: auth.SessionsConfig{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
+		SignIn: auth.SignInConfig{Failures: 5, Wait: 20 * time.Second,
+			Staff: auth.RateConfig{Window: 5 * time.Minute, PerAddress: 20, PerAccount: 6, Total: 500},
+			Users: auth.RateConfig{Window: 20 * time.Minute, PerAddress: 40, PerAccount: 12, Total: 2000}},
+		Notices: auth.NoticesConfig{SignIn: "every", NoFailures: true},
+		Passwords: password.Config{Preset: "deskpro", MinLength: 14, MinLengthWithFactor: 10, Classes: []string{"lower", "digit"},
+			MaxAge: 90 * 24 * time.Hour, History: 5, ChangeAtFirstSignIn: true, MinScore: 3, AllowCommon: true, ContextWords: []string{"example"},
+			BreachCheck: password.BreachConfig{URL: "https://pwned.example.org/range/", Timeout: 2 * time.Second}},
+		Roles: []auth.RoleConfig{
+			{Name: "admin", Factor: "passkey", Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Zones: []string{"office"},
+				Privileges: []auth.Privilege{auth.UseConsole, auth.SeeEvents},
+				Sessions:   auth.RoleSessionsConfig{Idle: 10 * time.Minute, Absolute: 4 * time.Hour, Remember: 24 * time.Hour, RequireActivity: true},
+				Passwords:  password.Config{Preset: "mor"},
+				TrustedAddresses: auth.TrustConfig{Required: true, Period: 7 * 24 * time.Hour,
+					Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}},
+			{Name: "supervisor", Staff: true, Factor: "any"}},
+		OIDC: got.OIDC, LDAP: got.LDAP, // judged below
+		Zones:        []auth.Zone{{Name: "office", Networks: got.Gateway.Zones[0].Networks}, {Name: "Branch-2", Networks: got.Gateway.Zones[1].Networks}},
 		PasswordHash: auth.HashConfig{MemoryKiB: 65536, Time: 3, Parallelism: 2, AtOnce: 4, Queue: 100, QueueWait: 5 * time.Second},
 		Factors: auth.FactorsConfig{Name: "Example Ltd", RPID: "example.org", Hosts: []string{"helpdesk.example.org", "helpdesk.example.net",
-			"192.0.2.7", "2001:db8::7", "cmdb.example.org", "localhost", "console.example.org"}},
+			"192.0.2.7", "2001:db8::7", "cmdb.example.org", "billing.example.org", "localhost", "console.example.org"}},
 		DataDir: "/etc/doorward/data",
 	}
-	if diff := cmp.Diff(wantAuth, got.Auth); diff != "" {
+	if diff := cmp.Diff(wantAuth, got.Auth, same); diff != "" {
 		t.Errorf("auth (-want +got):\n%s", diff)
+	}
+	wantOIDC := oidc.Config{Name: "staff", Title: "the staff account", Issuer: "https://login.example.org/realms/staff", ClientID: "doorward",
+		ClientSecretFile: "/etc/doorward/oidc.secret", Scopes: []string{"openid", "groups"}, CAFile: "/etc/doorward/oidc.pem",
+		UsernameClaim: "upn", EmailClaim: "mail", NameClaim: "display_name", GroupsClaim: "realm_access.roles", UserInfo: true,
+		Roles: []oidc.RoleConfig{{Group: "helpdesk", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true, AllowUnverifiedEmail: true,
+		SecondFactorAMR: []string{"mfa", "hwk"}, SecondFactorACR: []string{"gold"}}
+	if diff := cmp.Diff([]oidc.Config{wantOIDC}, got.OIDC); diff != "" {
+		t.Errorf("oidc (-want +got):\n%s", diff)
+	}
+	wantLDAP := directory.Config{Name: "office", URL: "ldaps://ldap.example.org", CAFile: "/etc/doorward/ldap.pem", ServerName: "ldap.internal",
+		BindDN: "cn=doorward,dc=example,dc=org", BindPasswordFile: "/etc/doorward/ldap.password", BaseDN: "ou=people,dc=example,dc=org",
+		UserFilter: "(sAMAccountName={login})", UsernameAttribute: "sAMAccountName", EmailAttribute: "userPrincipalName", NameAttribute: "cn",
+		MemberOfAttribute: "isMemberOf", GroupBaseDN: "ou=groups,dc=example,dc=org", GroupFilter: "(memberUid={username})", NestedGroups: true,
+		Roles: []directory.RoleConfig{{Group: "cn=helpdesk,ou=groups,dc=example,dc=org", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true,
+		DecoyDN: "cn=decoy,dc=example,dc=org", Timeout: 5 * time.Second, Connections: 4}
+	if diff := cmp.Diff(wantLDAP, got.LDAP[0]); diff != "" {
+		t.Errorf("ldap (-want +got):\n%s", diff)
+	}
+	if !got.LDAP[1].Plain {
+		t.Error("plain was not read")
 	}
 	if got, want := got.Store, (store.Config{Path: "/etc/doorward/state.db", URLFile: "/etc/doorward/postgresql.url"}); got != want {
 		t.Errorf("store is %+v, want %+v", got, want)
@@ -159,6 +207,12 @@ func TestEverySettingIsRead(t *testing.T) {
 	wantConsole := console.Config{Listen: []string{"127.0.0.1:9444", "[::1]:9444"}, Hosts: []string{"localhost", "console.example.org"}}
 	if diff := cmp.Diff(wantConsole, got.Console); diff != "" {
 		t.Errorf("console (-want +got):\n%s", diff)
+	}
+	wantMail := mail.Config{Host: "smtp.example.org", Port: 2587, Encryption: mail.Implicit, CAFile: "/etc/doorward/mail-ca.pem", ServerName: "mail.internal",
+		Username: "desk", PasswordFile: "/etc/doorward/mail.password", From: "Helpdesk <helpdesk@example.org>", ReplyTo: "staff@example.org",
+		Hello: "desk.example.org", Timeout: 10 * time.Second}
+	if got.Mail != wantMail {
+		t.Errorf("mail is %+v, want %+v", got.Mail, wantMail)
 	}
 	if got, want := got.Log, (config.LogConfig{Level: "debug", Format: "json"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
