@@ -26,6 +26,10 @@ func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err er
 			name, _ := a.names.Wait(ctx, address)
 			return name
 		},
+		HostNameNow: func(address netip.Addr) string {
+			name, _ := a.names.Name(address)
+			return name
+		},
 		Country: func(address netip.Addr) string {
 			if c := a.countries.Country(address); c.Known() {
 				return c.String()
@@ -50,8 +54,8 @@ func linkPort(listen gateway.ListenConfig) string {
 }
 
 // newGateway builds the gateway, which asks the accounts what a person's roles demand.
-func (a *App) newGateway(cfg *config.Config) (err error) {
-	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Sockets: a.opts.Sockets,
+func (a *App) newGateway(cfg *config.Config, texts *language.Catalogue) (err error) {
+	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Texts: texts, Sockets: a.opts.Sockets,
 		Country: func(address netip.Addr) (code string, private bool) {
 			c := a.countries.Country(address)
 			if !c.Known() {
@@ -65,13 +69,13 @@ func (a *App) newGateway(cfg *config.Config) (err error) {
 }
 
 // newConsole builds the operators' listener over the parts that it shows.
-func (a *App) newConsole(cfg *config.Config) error {
+func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	tlsConfig, err := a.gateway.InternalTLS(cfg.Console.Hosts)
 	if err != nil {
 		return err
 	}
 	a.console, err = console.New(cfg.Console, console.Deps{
-		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Version: a.opts.Version, Started: a.started,
+		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Texts: texts, Version: a.opts.Version, Started: a.started,
 		Store:   a.db.Ping,
 		Serving: a.gateway.Ready(),
 		Sites:   func() []gateway.SiteStatus { return a.gateway.Sites() },

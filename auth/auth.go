@@ -66,6 +66,8 @@ type Deps struct {
 	Texts *language.Catalogue
 	// HostName finds an address's confirmed reverse DNS name, or nothing; it may wait while ctx allows. May be nil.
 	HostName func(ctx context.Context, address netip.Addr) string
+	// HostNameNow is HostName for what a page shows: it tells what is known and never waits. May be nil.
+	HostNameNow func(address netip.Addr) string
 	// Country finds an address's country code, or nothing. May be nil.
 	Country func(netip.Addr) string
 	// Port is what stands behind the host in mailed links, such as :8443; empty for 443.
@@ -84,6 +86,7 @@ type Auth struct {
 	mail      *mail.Outbox
 	texts     *language.Catalogue
 	names     func(context.Context, netip.Addr) string
+	namesNow  func(netip.Addr) string
 	countries func(netip.Addr) string
 	port      string
 
@@ -112,7 +115,7 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	}
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
-		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, countries: deps.Country, port: deps.Port,
+		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
 		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		reads: make(chan struct{}, 8),
 	}

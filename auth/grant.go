@@ -104,7 +104,8 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 // stepError keeps what callers decide on and makes ErrUnavailable of the rest.
 func (a *Auth) stepError(err error, now time.Time) error {
 	var input *InputError
-	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor, ErrNotInvited, ErrBusy, ErrTooManyCodes, ErrNoPasskeys} {
+	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor, ErrNotInvited, ErrBusy, ErrTooManyCodes, ErrNoPasskeys,
+		ErrTooManyPasskeys, ErrExists, ErrNotFound} {
 		if errors.Is(err, own) {
 			return err
 		}

@@ -162,6 +162,17 @@ func (a *Auth) hostName(ctx context.Context, address netip.Addr) string {
 	return a.names(ctx, address)
 }
 
+// HostNameNow is the address's confirmed reverse DNS name (D-11) if it is known at this moment; asking for it has it looked up.
+func (a *Auth) HostNameNow(address netip.Addr) string {
+	if a.namesNow == nil {
+		return ""
+	}
+	return a.namesNow(address)
+}
+
+// CountryOf is the address's country as an ISO 3166-1 code, or empty.
+func (a *Auth) CountryOf(address netip.Addr) string { return a.country(address) }
+
 // country is the address's country code, or empty.
 func (a *Auth) country(address netip.Addr) string {
 	if a.countries == nil {

@@ -94,6 +94,10 @@ WHERE s.ended_at = 0 AND s.expires_at > $1 AND s.last_seen_at + s.idle_seconds *
 
 	sqlSessionInfo = sqlSessionInfoColumns + ` AND s.id = $2`
 
+	sqlOwnSession = sqlSessionInfo + ` AND p.id = $3`
+
+	sqlSetLanguage = `UPDATE principal SET language = $1, changed_at = $2 WHERE id = $3`
+
 	sqlEndExpired = `UPDATE sign_in SET ended_at = $1, ended_why = 'expired'
 WHERE ended_at = 0 AND (expires_at < $1 OR last_seen_at + idle_seconds * 1000000 < $2)`
 

@@ -288,7 +288,7 @@ func (c *Console) record(x *exchange, r *http.Request) {
 	e.Fields = append(make([]event.Field, 0, 8),
 		event.Field{Key: "request_id", Value: x.id},
 		event.Field{Key: "host", Value: r.Host},
-		event.Field{Key: "target", Value: r.RequestURI},
+		event.Field{Key: "target", Value: pages.LogTarget(r.RequestURI)},
 		event.Field{Key: "status", Value: strconv.Itoa(x.status)},
 		event.Field{Key: "bytes", Value: strconv.FormatInt(x.written, 10)},
 		event.Field{Key: "micros", Value: strconv.FormatInt(time.Since(x.started).Microseconds(), 10)},

@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/language"
 	"golang.org/x/net/netutil"
 )
 
@@ -41,6 +42,7 @@ type Deps struct {
 	Events  *event.Log
 	Log     *slog.Logger
 	TLS     *tls.Config // certificates for the names in Config.Hosts
+	Texts   *language.Catalogue
 	Version string
 	Started time.Time
 
@@ -84,7 +86,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	c.settings.Store(s)
 	c.pages, err = pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: CookieName, Title: "Doorward console"},
-		deps.Auth, deps.Log)
+		pages.Deps{Auth: deps.Auth, Texts: deps.Texts, Events: deps.Events, Log: deps.Log})
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)
 	}

@@ -57,7 +57,7 @@ func newSite(t *testing.T, cfg auth.Config) *site {
 		auth.NewPrincipal{Name: "agent", Email: "agent@example.com", Roles: []auth.Role{auth.Agent}, Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie, Title: "Desk <1>"}, a, log)
+	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie, Title: "Desk <1>"}, pages.Deps{Auth: a, Texts: texts(t), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +104,8 @@ func signInForm(username, password, returnTo string) url.Values {
 func (s *site) signIn() *http.Cookie {
 	s.t.Helper()
 	res := s.do(request("/.doorward/sign-in", signInForm("agent", password, "/")), "192.0.2.1")
-	if res.StatusCode != http.StatusSeeOther || len(res.Cookies()) != 1 {
-		s.t.Fatalf("sign-in: %d with %d cookies, want 303 with one", res.StatusCode, len(res.Cookies()))
+	if res.StatusCode != http.StatusSeeOther || len(res.Cookies()) != 2 {
+		s.t.Fatalf("sign-in: %d with %d cookies, want 303 with the session's and the browser's", res.StatusCode, len(res.Cookies()))
 	}
 	return res.Cookies()[0]
 }
@@ -523,7 +523,7 @@ func TestNewRefuses(t *testing.T) {
 		"cookie without prefix": {Realm: auth.SiteRealm, CookieName: "doorward"},
 		"no realm":              {CookieName: cookie},
 	} {
-		if _, err := pages.New(cfg, nil, slog.New(slog.DiscardHandler)); err == nil {
+		if _, err := pages.New(cfg, pages.Deps{Texts: texts(t), Log: slog.New(slog.DiscardHandler)}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
