@@ -70,8 +70,9 @@ type Deps struct {
 	HostNameNow func(address netip.Addr) string
 	// Country finds an address's country code, or nothing. May be nil.
 	Country func(netip.Addr) string
-	// Port is what stands behind the host in mailed links, such as :8443; empty for 443.
-	Port string
+	// Port is what stands behind the host in mailed links to the sites, such as :8443, and ConsolePort in those to the console;
+	// empty for 443.
+	Port, ConsolePort string
 }
 
 // Auth is the accounts and sessions of one installation. It is safe for concurrent use.
@@ -83,12 +84,12 @@ type Auth struct {
 	cfg     atomic.Pointer[settings]
 	base    time.Time // where the monotonic clock of this process begins
 
-	mail      *mail.Outbox
-	texts     *language.Catalogue
-	names     func(context.Context, netip.Addr) string
-	namesNow  func(netip.Addr) string
-	countries func(netip.Addr) string
-	port      string
+	mail              *mail.Outbox
+	texts             *language.Catalogue
+	names             func(context.Context, netip.Addr) string
+	namesNow          func(netip.Addr) string
+	countries         func(netip.Addr) string
+	port, consolePort string
 
 	hasher   *hasher
 	waits    *waits
@@ -115,7 +116,7 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	}
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
-		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
+		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port, consolePort: deps.ConsolePort,
 		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		reads: make(chan struct{}, 8),
 	}
