@@ -102,7 +102,7 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 // stepError keeps what callers decide on and makes ErrUnavailable of the rest.
 func (a *Auth) stepError(err error, now time.Time) error {
 	var input *InputError
-	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor} {
+	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrNoLink, ErrLastFactor} {
 		if errors.Is(err, own) {
 			return err
 		}
