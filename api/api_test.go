@@ -21,6 +21,8 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/mail"
+	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
 )
 
@@ -28,6 +30,8 @@ import (
 type rig struct {
 	handler *api.Handler
 	auth    *auth.Auth
+	db      *store.DB
+	mail    *mail.Outbox
 	log     *lockedBuffer
 	reload  error // what the next reload gives
 
@@ -76,7 +80,8 @@ func newRig(t *testing.T) *rig {
 	if r.auth, err = auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: l, Log: log, Texts: texts(t)}); err != nil {
 		t.Fatal(err)
 	}
-	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
+	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloaded = append(r.reloaded, who)
@@ -274,6 +279,7 @@ func TestRawRequests(t *testing.T) {
 		{"GET", "/v1/journal?from=-1", "", 400, "from must be a number"},
 		{"GET", "/v1/journal?limit=1001", "", 400, "limit must be a number from 0 to 1000"},
 		{"GET", "/v1/journal?from=x", "", 400, "from must be a number"},
+		{"GET", "/v1/mail?limit=1001", "", 400, "limit must be a number from 0 to 1000"},
 		{"GET", "/v1/reload", "", 405, ""},
 		{"GET", "/v2/status", "", 404, ""},
 		{"GET", "/v1/status", "", 200, `"version":"test"`},

@@ -200,3 +200,10 @@ func (c *Client) Verify(ctx context.Context, keptHead string) (Report, error) {
 	err := c.call(ctx, http.MethodPost, "/v1/journal/verify", headAnswer{Note: keptHead}, &out)
 	return out, err
 }
+
+// MailQueue lists at most limit (1000 at most) messages that wait or were given up, newest first.
+func (c *Client) MailQueue(ctx context.Context, limit int) ([]Mail, error) {
+	var out []Mail
+	err := c.call(ctx, http.MethodGet, "/v1/mail?limit="+strconv.Itoa(limit), nil, &out)
+	return out, err
+}

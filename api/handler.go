@@ -13,12 +13,14 @@ import (
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/mail"
 )
 
 // Deps is what the handler works with.
 type Deps struct {
 	Auth    *auth.Auth
 	Journal *journal.Journal
+	Mail    *mail.Outbox
 	Log     *slog.Logger
 	Version string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
@@ -52,6 +54,7 @@ func NewHandler(deps Deps) *Handler {
 		"GET /v1/journal":                      h.entries,
 		"GET /v1/journal/head":                 h.head,
 		"POST /v1/journal/verify":              h.verify,
+		"GET /v1/mail":                         h.queue,
 	} {
 		h.mux.HandleFunc(pattern, h.adapt(answer))
 	}

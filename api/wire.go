@@ -57,6 +57,20 @@ type Report struct {
 	Limits   string   `json:"limits,omitempty"` // what could not be seen without a newer kept head
 }
 
+// Mail is a message that waits or was given up, without its content.
+type Mail struct {
+	ID      string    `json:"id"`
+	Kind    string    `json:"kind"`
+	To      string    `json:"to"`
+	State   string    `json:"state"` // waiting, failed or expired
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+	Next    time.Time `json:"next,omitzero"` // when it is tried again, while it waits
+	Done    time.Time `json:"done,omitzero"` // when it was given up
+	Tries   int       `json:"tries"`
+	Detail  string    `json:"error,omitempty"` // of the last try
+}
+
 // Status tells about the instance that answers.
 type Status struct {
 	Version string `json:"version"`

@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/rules"
 	"github.com/doorward/doorward/store"
 )
@@ -44,6 +45,7 @@ type App struct {
 	db        *store.DB
 	events    *event.Log
 	journal   *journal.Journal
+	mail      *mail.Outbox
 	auth      *auth.Auth
 	gateway   *gateway.Gateway
 	countries *geo.Table
@@ -87,6 +89,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if a.names, err = hostname.New(cfg.HostNames, a.log); err != nil {
 		return nil, fmt.Errorf("prepare host names: %w", err)
 	}
+	a.mail = mail.New(cfg.Mail, mail.Deps{DB: a.db, Log: a.log, OnResult: a.recordMail})
 	if err := a.newAccounts(cfg, texts); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
@@ -117,6 +120,11 @@ func (a *App) Run(ctx context.Context) error {
 	var recorders sync.WaitGroup
 	var recordErr error
 	recorders.Go(func() { recordErr = a.events.Run(recording) })
+	mailing, stopMailing := context.WithCancel(recording)
+	defer stopMailing()
+	var mailers sync.WaitGroup
+	var mailErr error
+	mailers.Go(func() { mailErr = a.mail.Run(mailing) })
 
 	var servers sync.WaitGroup
 	failures := make(chan error, 8)
@@ -137,10 +145,12 @@ func (a *App) Run(ctx context.Context) error {
 	start("service manager", a.notify)
 	servers.Go(func() { a.announce(serving) })
 	servers.Wait()
+	stopMailing()
+	mailers.Wait()
 	stopRecording()
 	recorders.Wait()
 	close(failures)
-	errs := []error{recordErr}
+	errs := []error{recordErr, mailErr}
 	for err := range failures {
 		errs = append(errs, err)
 	}
@@ -174,6 +184,9 @@ func (a *App) Auth() *auth.Auth { return a.auth }
 
 // Journal is the log of administrative actions.
 func (a *App) Journal() *journal.Journal { return a.journal }
+
+// Mail is the mail that waits to be sent.
+func (a *App) Mail() *mail.Outbox { return a.mail }
 
 // Console is the running console.
 func (a *App) Console() *console.Console { return a.console }

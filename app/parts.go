@@ -4,20 +4,23 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/mail"
 )
 
 // newAccounts opens the accounts over the parts that tell where people come from and tell people.
 func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err error) {
-	a.auth, err = auth.New(cfg.Auth, auth.Deps{DB: a.db, Journal: a.journal, Events: a.events, Log: a.log, Texts: texts,
+	a.auth, err = auth.New(cfg.Auth, auth.Deps{DB: a.db, Journal: a.journal, Events: a.events, Log: a.log, Mail: a.mail, Texts: texts,
 		Port: linkPort(cfg.Gateway.Listen),
 		HostName: func(ctx context.Context, address netip.Addr) string {
 			name, _ := a.names.Wait(ctx, address)
@@ -79,9 +82,24 @@ func (a *App) newConsole(cfg *config.Config) error {
 
 // newAdmin opens the socket that the command line talks to.
 func (a *App) newAdmin(cfg *config.Config) error {
-	handler := api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Log: a.log, Version: a.opts.Version,
+	handler := api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Mail: a.mail, Log: a.log, Version: a.opts.Version,
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) }})
 	var err error
 	a.admin, err = api.Listen(cfg.AdminSocket(), handler)
 	return err
+}
+
+// recordMail makes an event of what became of a message in the end. A try that will be repeated is in the log and the
+// queue only: a mail server that is away would fill the record.
+func (a *App) recordMail(r mail.Result) {
+	e := event.Event{Time: r.Time, Class: event.Email, Action: r.Kind, Outcome: event.Success, Severity: event.Informational,
+		Fields: []event.Field{{Key: "mail", Value: r.ID}, {Key: "to", Value: r.To}, {Key: "tries", Value: strconv.Itoa(r.Tries)}}}
+	switch r.Outcome {
+	case mail.Retry:
+		return
+	case mail.Failed, mail.Expired:
+		e.Outcome, e.Severity = event.Failure, event.Medium
+		e.Fields = append(e.Fields, event.Field{Key: "result", Value: string(r.Outcome)}, event.Field{Key: "error", Value: r.Detail})
+	}
+	a.events.Append(e)
 }

@@ -67,6 +67,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	swapAuth()
 	swapCountries()
 	a.names.Reload(cfg.HostNames)
+	a.mail.Reload(cfg.Mail)
 	swapConsole()
 	a.cfg = cfg
 	return nil

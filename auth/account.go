@@ -46,6 +46,9 @@ func (a *Auth) insertNew(ctx context.Context, by Actor, p *Principal, phc string
 }
 
 func (a *Auth) insertAccount(ctx context.Context, tx *sql.Tx, by Actor, p *Principal, phc string) (err error) {
+	if err := a.MayChange(by.As, *p, Change{Kind: AddAccount, Roles: p.Roles}); err != nil {
+		return err
+	}
 	if p.ID, err = store.NewID(); err != nil {
 		return err
 	}
@@ -172,11 +175,11 @@ func (a *Auth) Principals(ctx context.Context) ([]Principal, error) {
 // SetDisabled closes an account to sign-in and ends its sessions, or opens it again. The errors are
 // ErrNotFound, ErrLastOwner and ErrUnavailable; a change to what is already so does nothing.
 func (a *Auth) SetDisabled(ctx context.Context, by Actor, name string, disabled bool) error {
-	action := "account.enable"
+	action, kind := "account.enable", EnableAccount
 	if disabled {
-		action = "account.disable"
+		action, kind = "account.disable", DisableAccount
 	}
-	err := a.change(ctx, by, action, name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+	err := a.change(ctx, by, action, name, Change{Kind: kind}, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
 		if p.Disabled == disabled {
 			return false, nil
 		}
@@ -201,7 +204,7 @@ func (a *Auth) SetRoles(ctx context.Context, by Actor, name string, roles []Role
 	if err != nil {
 		return fmt.Errorf("set roles of account %q: %w", name, err)
 	}
-	err = a.change(ctx, by, "account.roles", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+	err = a.change(ctx, by, "account.roles", name, Change{Kind: SetRolesOf, Roles: sorted}, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
 		p.Roles = sorted
 		if _, err := tx.ExecContext(ctx, sqlSetChanged, store.Micros(now), p.ID); err != nil {
 			return false, err
@@ -226,7 +229,7 @@ func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password strin
 	if err != nil {
 		return fmt.Errorf("reset password of account %q: %w", name, err)
 	}
-	err = a.change(ctx, by, "account.password", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+	err = a.change(ctx, by, "account.password", name, Change{Kind: SetPasswordOf}, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
 		p.MustChange = mustChange || a.cfg.Load().changesFirst(p.Roles)
 		if err := setMustChange(ctx, tx, p.ID, p.MustChange, now); err != nil {
 			return false, err
@@ -242,7 +245,7 @@ func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password strin
 // RequireNewPassword has the person choose a new password at the next sign-in, and ends the account's sessions. The errors
 // are ErrNotFound and ErrUnavailable.
 func (a *Auth) RequireNewPassword(ctx context.Context, by Actor, name string) error {
-	err := a.change(ctx, by, "account.must-change", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+	err := a.change(ctx, by, "account.must-change", name, Change{Kind: AskNewPassword}, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
 		if p.MustChange {
 			return false, nil
 		}
@@ -267,9 +270,9 @@ func (a *Auth) Principal(ctx context.Context, name string) (p Principal, err err
 	return p, nil
 }
 
-// change runs f on the account in one transaction with the ending of its sessions, the check that an
-// enabled owner remains, and the journal entry; f reports whether it changed anything.
-func (a *Auth) change(ctx context.Context, by Actor, action, name string,
+// change runs f on the account in one transaction with the check that the actor may, the ending of its sessions, the check
+// that an enabled owner remains, and the journal entry; f reports whether it changed anything.
+func (a *Auth) change(ctx context.Context, by Actor, action, name string, what Change,
 	f func(tx *sql.Tx, p *Principal, now time.Time) (bool, error)) error {
 	var ended []string
 	err := a.db.Write(ctx, func(tx *sql.Tx) error {
@@ -277,6 +280,9 @@ func (a *Auth) change(ctx context.Context, by Actor, action, name string,
 		now := time.Now()
 		p, err := readPrincipal(ctx, tx, name)
 		if err != nil {
+			return err
+		}
+		if err := a.MayChange(by.As, p, what); err != nil {
 			return err
 		}
 		before := snapshotOf(p)
@@ -415,12 +421,13 @@ func marshal(v any) (string, error) {
 func (a *Auth) storeError(err error) error {
 	var input *InputError
 	var unfit *PasswordError
+	var no *DeniedError
 	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy, ErrUnavailable} {
 		if errors.Is(err, own) {
 			return err
 		}
 	}
-	if errors.As(err, &input) || errors.As(err, &unfit) {
+	if errors.As(err, &input) || errors.As(err, &unfit) || errors.As(err, &no) {
 		return err
 	}
 	if errors.Is(err, context.Canceled) {

@@ -140,7 +140,10 @@ func (a *Auth) Prepare(cfg Config) (swap func(), err error) {
 		return nil, err
 	}
 	return func() {
-		a.cfg.Store(settings)
+		before := a.cfg.Swap(settings)
+		if !slices.Equal(before.order, settings.order) {
+			a.sessions.reread() // they know their roles as they were
+		}
 		a.hasher.configure(cfg.PasswordHash)
 	}, nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -33,7 +34,8 @@ type fixture struct {
 	t       testing.TB
 	db      *store.DB
 	journal *journal.Journal
-	events  *event.Log // nil unless a test sets it before restart
+	outbox  *mail.Outbox // nil unless a test calls withMail
+	events  *event.Log   // nil unless a test sets it before restart
 	cfg     auth.Config
 	now     time.Time
 }
@@ -68,7 +70,7 @@ func (f *fixture) restart() {
 // another is a second process on the same store.
 func (f *fixture) another() *auth.Auth {
 	f.t.Helper()
-	a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Events: f.events, Log: slog.New(slog.DiscardHandler), Texts: texts(f.t)})
+	a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Events: f.events, Log: slog.New(slog.DiscardHandler), Texts: texts(f.t), Mail: f.outbox, Port: ":8443"})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -151,6 +151,16 @@ func (c *cache) forgetWhere(pick func(*Session) bool) {
 	}
 }
 
+// reread drops every session from memory, so that the store is asked for each when it is next used.
+func (c *cache) reread() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended++
+	for _, s := range c.all() {
+		c.drop(s)
+	}
+}
+
 // all lists the sessions; mu is held.
 func (c *cache) all() []*Session {
 	list := make([]*Session, 0, len(c.bySignIn))

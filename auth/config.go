@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/auth/password"
 )
 
@@ -23,6 +25,9 @@ type Config struct {
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
 	Roles []RoleConfig `yaml:"roles"`
 
+	// OIDC and LDAP are other systems that may say who somebody is, with their defaults.
+	OIDC []oidc.Config      `yaml:"-"`
+	LDAP []directory.Config `yaml:"-"`
 	// DataDir is the folder of the key that seals second factors; empty in tests, where a key lasts as long as the process.
 	DataDir string `yaml:"-"`
 	// Zones are the file's named networks, for the roles' zones.

@@ -20,8 +20,8 @@ func TestConfigDefaults(t *testing.T) {
 		SignIn:       auth.SignInConfig{Failures: 3, Wait: 10 * time.Second, Staff: rate, Users: rate},
 		Notices:      auth.NoticesConfig{SignIn: "new"},
 		Passwords:    rules.Config{Preset: "nist", BreachCheck: rules.BreachConfig{Timeout: 3 * time.Second}},
-		Factors:      auth.FactorsConfig{Name: "Doorward"},
 		PasswordHash: auth.HashConfig{MemoryKiB: 19456, Time: 2, Parallelism: 1, AtOnce: 2, Queue: 64, QueueWait: 10 * time.Second},
+		Factors:      auth.FactorsConfig{Name: "Doorward"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -53,6 +53,18 @@ func TestConfigValidate(t *testing.T) {
 		{func(c *auth.Config) { c.PasswordHash.Time, c.PasswordHash.AtOnce, c.PasswordHash.Queue = 17, 65, -1 }, []string{
 			"password_hash.time: 17 is not between 1 and 16", "password_hash.at_once: 65 is not between 1 and 64",
 			"password_hash.queue: -1 is not between 1 and 4096"}},
+		{func(c *auth.Config) { c.Factors.Name = "Help: desk" }, []string{`factors.name: "Help: desk" must be 1 to 64 visible characters without a colon`}},
+		{func(c *auth.Config) { c.Factors.RPID = "192.0.2.1" },
+			[]string{"factors.rp_id: 192.0.2.1 is an address; browsers make passkeys for names only"}},
+		{func(c *auth.Config) { c.Factors.RPID = "https://example.org" },
+			[]string{`factors.rp_id: "https://example.org" is not a domain in lower case without scheme, port or dot at the end`}},
+		{func(c *auth.Config) {
+			c.Factors.RPID, c.Factors.Hosts = "example.org", []string{"badexample.org", "192.0.2.1"}
+		},
+			[]string{"factors.rp_id: no host of this configuration is example.org or below it, so that no passkey could be used"}},
+		{func(c *auth.Config) { c.Factors.RPID, c.Factors.Hosts = "co.uk", []string{"desk.example.co.uk"} },
+			[]string{"factors.rp_id: co.uk is a suffix under which anybody can have a name; browsers refuse passkeys for it"}},
+		{func(c *auth.Config) { c.Factors.RPID, c.Factors.Hosts = "localhost", []string{"localhost"} }, nil},
 	} {
 		var cfg auth.Config
 		cfg.SetDefaults()

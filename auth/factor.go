@@ -135,7 +135,7 @@ func (a *Auth) dropFactor(ctx context.Context, by Actor, principalID string, lea
 // is never enough (ASVS 6.4.4). The errors are ErrNotFound and ErrUnavailable.
 func (a *Auth) ResetFactors(ctx context.Context, by Actor, name string) error {
 	var owner string
-	err := a.change(ctx, by, "account.reset-factors", name, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+	err := a.change(ctx, by, "account.reset-factors", name, Change{Kind: ResetFactorsOf}, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
 		owner = p.Name
 		had, err := readFactors(ctx, tx, p.ID)
 		if err != nil {

@@ -30,8 +30,10 @@ type grant struct {
 	created  time.Time // of the pending sign-in; zero at the beginning
 
 	pending string // id of the pending sign-in that this is a step of; empty at the beginning
-	// prove is what remains to be proved inside the transaction; false means wrong.
-	prove func(ctx context.Context, tx *sql.Tx) (bool, error)
+	// factor says that a second factor is given: only while that is the step that is lacking.
+	factor bool
+	// prove is what remains to be proved inside the transaction, and what next has reached by it; false means wrong.
+	prove func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error)
 	// apply changes the account in the same transaction, before the next step is chosen.
 	apply func(ctx context.Context, tx *sql.Tx, who *account) error
 }
@@ -102,7 +104,7 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 // stepError keeps what callers decide on and makes ErrUnavailable of the rest.
 func (a *Auth) stepError(err error, now time.Time) error {
 	var input *InputError
-	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrNoLink, ErrLastFactor} {
+	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrNoLink, ErrLastFactor, ErrNotInvited, ErrBusy, ErrTooManyCodes, ErrNoPasskeys} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -140,8 +142,18 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 	if !t.cfg.allowedFrom(who.Roles, t.at.Address) {
 		return ErrNetwork
 	}
+	if g.factor {
+		// A factor that nothing asks for is not looked at: a recovery code would be used up for nothing.
+		step, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
+		if err != nil {
+			return err
+		}
+		if step != StepFactor {
+			g.prove = nil
+		}
+	}
 	if g.prove != nil {
-		right, err := g.prove(ctx, tx)
+		right, err := g.prove(ctx, tx, &g)
 		if err != nil {
 			return err
 		}
@@ -192,6 +204,7 @@ func (t *turnover) begin(ctx context.Context, tx *sql.Tx, g *grant) error {
 		Created: t.now, Expires: t.now.Add(absolute),
 		hash: hash, idle: idle, absolute: absolute, created: a.stamp(t.now), done: make(chan struct{}),
 	}
+	s.Principal.Roles = t.cfg.known(who.Roles)
 	s.seenWall.Store(s.created.wall)
 	s.seenMono.Store(s.created.mono)
 	s.stored.Store(s.created.wall)

@@ -34,7 +34,8 @@ type hasher struct {
 	mu       sync.Mutex
 	cfg      HashConfig
 	running  map[netip.Prefix]bool
-	lines    []*line // keys with somebody waiting, the next one first
+	aside    map[netip.Prefix]bool // keys whose turn waits for another system, and takes nobody's place meanwhile
+	lines    []*line               // keys with somebody waiting, the next one first
 	queued   int
 	turns    uint64
 	refused  uint64 // turned away because of a full queue or the time
@@ -61,7 +62,7 @@ type turn struct {
 }
 
 func newHasher(cfg HashConfig) *hasher {
-	return &hasher{cfg: cfg, running: make(map[netip.Prefix]bool),
+	return &hasher{cfg: cfg, running: make(map[netip.Prefix]bool), aside: make(map[netip.Prefix]bool),
 		familiar: make(map[netip.Prefix]*list.Element), recent: list.New()}
 }
 
@@ -127,10 +128,24 @@ func (h *hasher) release(key netip.Prefix) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.running, key)
+	delete(h.aside, key)
 	h.lastDone, h.dirty = time.Now(), true
 	h.hashed++
 	h.dispatch()
 }
+
+// stepAside gives up the key's place among those that hash, and keeps its turn: nobody else with the key gets one before
+// release.
+func (h *hasher) stepAside(key netip.Prefix) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.running, key)
+	h.aside[key] = true
+	h.dispatch()
+}
+
+// busy tells whether the key has its turn now.
+func (h *hasher) busy(key netip.Prefix) bool { return h.running[key] || h.aside[key] }
 
 // giveBack returns the memory of past hashes to the system once it is quiet. Each hash takes 19 MiB that
 // the collector sees as garbage only at its next round, which without further work may be two minutes away; until
@@ -153,7 +168,7 @@ func (h *hasher) enqueue(key netip.Prefix) *turn {
 	if own == nil {
 		own = &line{key: key, familiar: h.familiar[key] != nil}
 	}
-	free := len(h.running) < h.cfg.AtOnce && !h.running[key] && len(own.waiting) == 0
+	free := len(h.running) < h.cfg.AtOnce && !h.busy(key) && len(own.waiting) == 0
 	if !free && len(own.waiting) >= max(1, h.cfg.Queue/2) {
 		return nil
 	}
@@ -222,10 +237,10 @@ func (h *hasher) dispatch() {
 	for len(h.running) < h.cfg.AtOnce {
 		i := -1
 		if h.turns%2 == 0 {
-			i = slices.IndexFunc(h.lines, func(l *line) bool { return l.familiar && !h.running[l.key] })
+			i = slices.IndexFunc(h.lines, func(l *line) bool { return l.familiar && !h.busy(l.key) })
 		}
 		if i < 0 {
-			i = slices.IndexFunc(h.lines, func(l *line) bool { return !h.running[l.key] })
+			i = slices.IndexFunc(h.lines, func(l *line) bool { return !h.busy(l.key) })
 		}
 		if i < 0 {
 			return

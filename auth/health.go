@@ -62,15 +62,18 @@ func (a *Auth) checkStore(now time.Time) bool {
 	return true
 }
 
-// storeLost closes the sessions of owners and administrators: whether they were revoked cannot be known, and
+// storeLost closes the sessions of owners, administrators and all others with privileges over Doorward itself: whether they were revoked cannot be known, and
 // they could do the most harm.
 func (a *Auth) storeLost(err error, now time.Time) {
 	at := a.stamp(now)
 	if a.health.since.CompareAndSwap(nil, &at) {
 		a.log.Error("store is away, sign-in is closed", slog.Any("error", err))
 	}
-	a.sessions.forgetWhere(func(s *Session) bool { return s.HasRole(Owner, Admin) })
+	a.sessions.forgetWhere(a.powerful)
 }
+
+// powerful tells whether the session's person has privileges over Doorward itself.
+func (a *Auth) powerful(s *Session) bool { return len(a.cfg.Load().powers(s.Principal.Roles)) > 0 }
 
 // unavailable makes the error that a caller sees of a store error. A request that its client gave up says
 // nothing about the store, and nobody reads its answer.

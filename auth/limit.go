@@ -108,8 +108,8 @@ func overLimit(ctx context.Context, q querier, key string, limit int, window tim
 	}
 	if current >= int64(limit) {
 		// This window is full by itself: in the next one its share shrinks until it is below the limit.
-		excess := float64(current-int64(limit)+1) / float64(current)
-		return window - into + time.Duration(excess*float64(window)), nil
+		excess := 1 - float64(limit)/float64(current)
+		return window - into + time.Duration(excess*float64(window)) + time.Second, nil
 	}
 	// The window before has to weigh less.
 	fits := 1 - float64(int64(limit)-current)/float64(before)

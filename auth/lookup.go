@@ -44,7 +44,7 @@ func (a *Auth) PollSession(ctx context.Context, realm Realm, host, token string,
 		return nil, ErrNoSession
 	}
 	if since := a.health.since.Load(); since != nil {
-		if s.HasRole(Owner, Admin) || at.since(*since) >= withoutStore {
+		if a.powerful(s) || at.since(*since) >= withoutStore {
 			return nil, ErrUnavailable
 		}
 	}
@@ -117,6 +117,7 @@ func (a *Auth) readSession(ctx context.Context, realm Realm, host string, hash [
 		}
 	}
 	if s != nil {
+		s.Principal.Roles = a.cfg.Load().known(s.Principal.Roles)
 		sortRoles(s.Principal.Roles)
 	}
 	return s, rows.Err()

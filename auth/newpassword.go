@@ -252,7 +252,7 @@ func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, curre
 // Wrong ones count like wrong sign-ins. The errors are ErrWrong, *WaitError, ErrBusy and ErrUnavailable.
 func (a *Auth) Reauthenticate(ctx context.Context, at Attempt, s *Session, now time.Time) error {
 	at.Login = s.Principal.Name
-	if _, err := a.mayTry(at, now); err != nil {
+	if _, err := a.mayTry(ctx, at, now); err != nil {
 		return err
 	}
 	release, err := a.hasher.acquire(ctx, addressKey(at.Address))

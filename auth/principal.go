@@ -11,7 +11,7 @@ import (
 // Role says what a person may do. A principal has one or more.
 type Role string
 
-// The roles. What each may reach is up to a site's access rules; Owner and Admin also may use the console.
+// The roles that every installation has. What each may reach is up to a site's access rules.
 const (
 	Owner Role = "owner"
 	Admin Role = "admin"
@@ -80,6 +80,8 @@ func (p Principal) HasRole(roles ...Role) bool {
 type Actor struct {
 	Name   string // an account's name, or cli:USER
 	Origin string // the address the change came from, or local
+	// As is the account whose rights bound the change. Nil: root or Doorward's own user, or a person at the own account.
+	As *Administrator
 }
 
 // InputError says which part of a new account, or of a change, cannot be accepted, and why.

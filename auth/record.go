@@ -24,7 +24,7 @@ func (a *Auth) recordSignIn(at Attempt, who verdict, out Outcome, err error, now
 		a.counted.succeeded.Add(1)
 	case errors.Is(err, ErrWrong):
 		a.counted.wrong.Add(1)
-	case errors.Is(err, ErrNetwork):
+	case errors.Is(err, ErrNetwork), errors.Is(err, ErrNotInvited):
 		outcome, severity = event.Refused, event.Medium
 		a.counted.wrong.Add(1)
 	case errors.As(err, &wait):

@@ -88,6 +88,13 @@ func (a *Auth) RevokeSession(ctx context.Context, by Actor, id string) error {
 		if err != nil {
 			return fmt.Errorf("read session: %w", err)
 		}
+		owner, err := readPrincipal(ctx, tx, info.Name)
+		if err != nil {
+			return err
+		}
+		if err := a.MayChange(by.As, owner, Change{Kind: EndSessionsOf}); err != nil {
+			return err
+		}
 		if _, err := tx.ExecContext(ctx, sqlEndSignIn, now, "revoked", id); err != nil {
 			return fmt.Errorf("end session: %w", err)
 		}
@@ -108,10 +115,16 @@ func (a *Auth) RevokeAll(ctx context.Context, by Actor, name string) (int, error
 		now := store.Micros(time.Now())
 		target := "all accounts"
 		if name == "" {
+			if by.As != nil {
+				return denied("only root may end everybody's sessions at once")
+			}
 			ended, err = endEverything(ctx, tx, now)
 		} else {
 			var p Principal
 			if p, err = readPrincipal(ctx, tx, name); err != nil {
+				return err
+			}
+			if err := a.MayChange(by.As, p, Change{Kind: EndSessionsOf}); err != nil {
 				return err
 			}
 			target = p.Name

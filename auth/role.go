@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/auth/password"
 )
 
@@ -19,7 +21,7 @@ type RoleConfig struct {
 	// Staff counts people of a role of one's own among the application's staff, whose sign-ins have limits of their own
 	// (D-08). Owner, admin and agent always are.
 	Staff bool `yaml:"staff"`
-	// Privileges are what the role may do in Doorward itself; see docs/access.md for the list. The defaults of owner and
+	// Privileges are what the role may do in Doorward itself; see docs/roles.md for the list. The defaults of owner and
 	// admin cannot be taken away by an empty list.
 	Privileges []Privilege `yaml:"privileges"`
 	// Factor is none, any (a one-time code or better) or passkey. Default none: whoever has a second factor is
@@ -66,6 +68,7 @@ type Privilege string
 
 // The privileges.
 const (
+	UseSites       Privilege = "use-sites" // everybody with a role has it; an API token only if it lists it
 	UseConsole     Privilege = "use-console"
 	SeeAccounts    Privilege = "see-accounts"
 	ManageAccounts Privilege = "manage-accounts" // add, change and close accounts, reset factors; never an owner's
@@ -82,7 +85,7 @@ const (
 
 // Privileges lists them all, in the order of the matrix.
 func Privileges() []Privilege {
-	return []Privilege{UseConsole, SeeAccounts, ManageAccounts, ManageRoles, ManageSessions, SeeEvents, SeeJournal,
+	return []Privilege{UseSites, UseConsole, SeeAccounts, ManageAccounts, ManageRoles, ManageSessions, SeeEvents, SeeJournal,
 		SeeMetrics, AddDecisions, RunFixes, SignReviews, ReloadConfig}
 }
 
@@ -146,10 +149,12 @@ type rolePolicy struct {
 // settings are a configuration with what follows from it. They are immutable.
 type settings struct {
 	Config
-	roles     map[Role]*rolePolicy
-	order     []Role
-	passwords *password.Checker // of accounts without a role
-	shortest  int               // characters of the shortest password that some role may have
+	roles       map[Role]*rolePolicy
+	order       []Role
+	providers   []*oidc.Provider
+	directories []*directory.Directory
+	passwords   *password.Checker // of accounts without a role
+	shortest    int               // characters of the shortest password that some role may have
 }
 
 // newSettings completes a configuration that SetDefaults and Validate have seen.
@@ -171,6 +176,20 @@ func newSettings(cfg Config) (*settings, error) {
 		s.roles[Role(r.Name)] = p
 	}
 	s.shortest = s.shortestPassword()
+	for _, c := range cfg.OIDC {
+		p, err := oidc.New(c)
+		if err != nil {
+			return nil, err
+		}
+		s.providers = append(s.providers, p)
+	}
+	for _, c := range cfg.LDAP {
+		d, err := directory.New(c)
+		if err != nil {
+			return nil, err
+		}
+		s.directories = append(s.directories, d)
+	}
 	return s, nil
 }
 
@@ -194,6 +213,9 @@ func (s *settings) policyOf(r RoleConfig) *rolePolicy {
 		}
 	case Agent:
 		p.staff = true
+	}
+	if !slices.Contains(p.privileges, UseSites) {
+		p.privileges = append([]Privilege{UseSites}, p.privileges...)
 	}
 	return p
 }
@@ -309,11 +331,7 @@ func (s *settings) trust(roles []Role, address netip.Addr) (required bool, perio
 
 // May tells whether the principal has the privilege through one of its roles.
 func (a *Auth) May(p Principal, privilege Privilege) bool {
-	s := a.cfg.Load()
-	return !p.Disabled && slices.ContainsFunc(p.Roles, func(name Role) bool {
-		policy := s.roles[name]
-		return policy != nil && slices.Contains(policy.privileges, privilege)
-	})
+	return !p.Disabled && slices.Contains(a.cfg.Load().privileges(p.Roles), privilege)
 }
 
 // AllowedFrom tells whether the session's person may act from this address by the networks of their roles (F-44, M-19).

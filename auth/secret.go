@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
 )
@@ -62,7 +63,7 @@ func (s *secrets) seal(purpose, context string, plain []byte) string {
 
 // open is the reverse of seal. The text may come from a stranger.
 func (s *secrets) open(purpose, context, sealed string) ([]byte, error) {
-	if len(sealed) > maxSealed {
+	if len(sealed) > maxSealed || strings.ContainsAny(sealed, "\r\n") { // the decoder would skip line breaks
 		return nil, errSealed
 	}
 	aead, _ := chacha20poly1305.NewX(s.derive("seal", purpose))

@@ -26,6 +26,8 @@ type Session struct {
 	Remember  bool      // outlives the browser: the person asked for it and the role allows it
 
 	hash     [sha256.Size]byte
+	limited  []Privilege // of a token: what it may use of its person's privileges
+	token    bool
 	idle     time.Duration
 	absolute time.Duration
 	created  stamp
@@ -42,6 +44,10 @@ func (s *Session) Done() <-chan struct{} { return s.done }
 
 // HasRole tells whether the session's principal has at least one of the roles.
 func (s *Session) HasRole(roles ...Role) bool { return s.Principal.HasRole(roles...) }
+
+// IsToken tells whether an API token opens the session, and no person is there: such a session is none for the
+// account's own pages, nor for the console's.
+func (s *Session) IsToken() bool { return s.token }
 
 // LastSeen is the time of the last request, in steps of a second.
 func (s *Session) LastSeen() time.Time { return time.Unix(0, s.seenWall.Load()) }

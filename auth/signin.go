@@ -66,6 +66,7 @@ func (a *Auth) SignIn(ctx context.Context, at Attempt, now time.Time) (Outcome, 
 
 // verdict is what is known about who tried, for the event.
 type verdict struct {
+	vouched *vouched // who another system says it is
 	account *account // nil: no such account
 	reason  string   // a constant word
 }
@@ -74,7 +75,7 @@ func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, 
 	cfg := a.cfg.Load()
 	began := time.Now()
 	key := addressKey(at.Address)
-	if left := a.waits.remaining(key, now, cfg.SignIn.Wait); left > 0 {
+	if left := a.remaining(ctx, key, now); left > 0 {
 		return verdict{reason: "waiting"}, Outcome{}, &WaitError{left}
 	}
 	if a.health.since.Load() != nil {
@@ -91,6 +92,9 @@ func (a *Auth) signIn(ctx context.Context, at Attempt, now time.Time) (verdict, 
 	}()
 	if err != nil {
 		return who, Outcome{}, err
+	}
+	if who.vouched != nil {
+		return a.finishVouched(ctx, at, *who.vouched, now)
 	}
 	return a.finish(ctx, at, who, a.passwordGrant(at, who.account, newHash), now)
 }
@@ -112,7 +116,7 @@ func (a *Auth) finish(ctx context.Context, at Attempt, who verdict, g *grant, no
 		who.reason = "lacks-" + string(out.Pending.Step)
 		return who, out, nil
 	}
-	a.waits.succeeded(addressKey(at.Address), out.Session.Principal.ID)
+	a.succeeded(ctx, addressKey(at.Address), out.Session.Principal.ID, now)
 	a.hasher.know(addressKey(at.Address))
 	return who, out, nil
 }
@@ -122,7 +126,7 @@ func (a *Auth) finish(ctx context.Context, at Attempt, who verdict, g *grant, no
 // has that already.
 func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *settings) (who verdict, newHash string, err error) {
 	key := addressKey(at.Address)
-	if left := a.waits.remaining(key, now, cfg.SignIn.Wait); left > 0 {
+	if left := a.remaining(ctx, key, now); left > 0 {
 		return verdict{reason: "waiting"}, "", &WaitError{left}
 	}
 	login, email, ok := loginKey(at.Login)
@@ -153,6 +157,18 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *settin
 	prepared, usable := preparePassword(at.Password)
 	defer clear(prepared)
 	right := a.passwordMatches(who.account, prepared, cfg.PasswordHash) && usable
+	if who.account == nil || who.account.phc == "" && !who.account.Disabled {
+		// An account with a password of its own is never another system's: it is the way in when that is away.
+		if len(cfg.directories) > 0 {
+			a.hasher.stepAside(key)
+		}
+		if who.vouched, err = a.askDirectories(ctx, at.Login, at.Password, cfg); who.vouched != nil {
+			return who, "", nil
+		}
+		if err != nil {
+			return verdict{reason: "directory-away"}, "", unavailable(err)
+		}
+	}
 	switch {
 	case who.account == nil:
 		who.reason = "unknown-account"
@@ -170,7 +186,7 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *settin
 	if who.account != nil {
 		account = who.account.ID
 	}
-	a.waits.failed(key, account, now, cfg.SignIn)
+	a.failed(ctx, key, account, now)
 	if err := a.countFailure(ctx, keys, rate, now); err != nil {
 		a.logStep("count failed sign-in", err)
 		a.suspect(err, now)

@@ -109,6 +109,8 @@ VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (key) DO UPDATE SET accounts = excluded.accounts, failures = excluded.failures,
 wait_until = excluded.wait_until, updated_at = excluded.updated_at`
 
+	sqlFailure = `SELECT accounts, wait_until, updated_at FROM sign_in_failure WHERE key = $1`
+
 	sqlDeleteFailure = `DELETE FROM sign_in_failure WHERE key = $1`
 
 	sqlDeleteOldFailures = `DELETE FROM sign_in_failure WHERE updated_at < $1`

@@ -71,6 +71,19 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 	sqlFamiliarTo = `SELECT (SELECT COUNT(*) FROM known_address a WHERE a.principal_id = p.id AND a.prefix = $2)
 + (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = p.id AND d.hash = $3) FROM principal p WHERE p.id = $1`
 
+	sqlIdentity = `SELECT principal_id FROM external_identity WHERE provider = $1 AND subject = $2`
+
+	sqlPutIdentity = `INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)
+ON CONFLICT (provider, subject) DO UPDATE SET seen_at = excluded.seen_at`
+
+	sqlSessionsOfSID = `SELECT id FROM sign_in WHERE provider = $1 AND provider_sid = $2 AND ended_at = 0 AND created_at <= $3`
+
+	sqlSessionsOfSubject = `SELECT s.id FROM sign_in s JOIN external_identity e ON e.principal_id = s.principal_id AND e.provider = s.provider
+WHERE s.provider = $1 AND e.subject = $2 AND s.ended_at = 0 AND s.created_at <= $3`
+
+	sqlSignedInBy = `SELECT DISTINCT e.subject FROM external_identity e JOIN sign_in s ON s.principal_id = e.principal_id AND s.provider = e.provider
+WHERE e.provider = $1 AND s.ended_at = 0 ORDER BY e.subject LIMIT $2`
+
 	sqlCountLinks = `SELECT COUNT(*) FROM mailed_link WHERE principal_id = $1 AND kind = $2 AND created_at > $3`
 
 	sqlInsertLink = `INSERT INTO mailed_link (hash, kind, principal_id, data, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`

@@ -10,36 +10,53 @@ import (
 )
 
 // ProveCode takes the code of an authenticator app, or a recovery code, for the pending sign-in of the browser's cookie.
-// Wrong codes count like wrong passwords (M-40), and the fifth ends the pending sign-in. The errors are SignIn's and ErrNoPending.
+// Wrong codes count like wrong passwords (M-40), and the fifth ends the pending sign-in. The errors are SignIn's, ErrNoPending, and
+// ErrTooManyCodes when the account's codes are not looked at for now: a recovery code or a passkey still is.
 func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, now time.Time) (Outcome, error) {
-	return a.step(ctx, at, token, now, func(g *grant) {
-		g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
+	method, owner := methodTOTP, ""
+	out, err := a.step(ctx, at, token, now, func(g *grant) {
+		g.factor = true
+		owner = g.who.Name
+		g.prove = func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error) {
+			method = methodTOTP
 			right, err := a.checkTOTP(ctx, tx, g.who.ID, code, now)
-			method := methodTOTP
-			if err == nil && !right {
-				right, err = a.useRecoveryCode(ctx, tx, g.who.ID, code, now)
-				method = methodRecovery
+			if tooMany := errors.Is(err, ErrTooManyCodes); !right && (err == nil || tooMany) {
+				var recovered bool
+				if recovered, err = a.useRecoveryCode(ctx, tx, g.who.ID, code, now); err == nil && tooMany && !recovered {
+					return false, ErrTooManyCodes
+				}
+				if right = recovered; right {
+					method = methodRecovery
+				}
 			}
 			if right {
-				g.reached(FactorLevel, method)
+				next.reached(FactorLevel, method)
 			}
 			return right, err
 		}
 	})
+	if owner != "" {
+		a.recordFactorUse(at, owner, map[string]string{methodTOTP: "totp", methodRecovery: "recovery-code"}[method], err, now)
+	}
+	return out, err
 }
 
 // ProvePasskey takes the passkey's answer for the pending sign-in of the browser's cookie; BeginPasskeySignIn made the
 // ceremony. The errors are SignIn's and ErrNoPending.
 func (a *Auth) ProvePasskey(ctx context.Context, at Attempt, token, ceremony string, response []byte, now time.Time) (Outcome, error) {
 	return a.step(ctx, at, token, now, func(g *grant) {
+		g.factor = true
 		_, _, err := a.finishPasskey(ctx, at.Host, ceremony, response, g.who.ID, now)
-		g.prove = func(ctx context.Context, tx *sql.Tx) (bool, error) {
+		a.recordFactorUse(at, g.who.Name, methodPasskey, err, now)
+		g.prove = func(_ context.Context, _ *sql.Tx, next *grant) (bool, error) {
 			if errors.Is(err, ErrWrong) {
 				return false, nil
 			}
+			if err == nil {
+				next.reached(PasskeyLevel, methodPasskey)
+			}
 			return err == nil, err
 		}
-		g.reached(PasskeyLevel, methodPasskey)
 	})
 }
 
@@ -58,12 +75,15 @@ func (a *Auth) SignInWithPasskey(ctx context.Context, at Attempt, ceremony strin
 }
 
 func (a *Auth) signInWithPasskey(ctx context.Context, at Attempt, ceremony string, response []byte, now time.Time) (verdict, Outcome, error) {
-	if v, err := a.mayTry(at, now); err != nil {
+	if v, err := a.mayTry(ctx, at, now); err != nil {
 		return v, Outcome{}, err
 	}
 	id, _, err := a.finishPasskey(ctx, at.Host, ceremony, response, "", now)
+	if err != nil {
+		a.recordFactorUse(at, "", methodPasskey, err, now)
+	}
 	if errors.Is(err, ErrWrong) {
-		a.waits.failed(addressKey(at.Address), nobody, now, a.cfg.Load().SignIn)
+		a.failed(ctx, addressKey(at.Address), nobody, now)
 		return verdict{reason: "wrong-passkey"}, Outcome{}, ErrWrong
 	}
 	if err != nil {
@@ -73,6 +93,7 @@ func (a *Auth) signInWithPasskey(ctx context.Context, at Attempt, ceremony strin
 	if err != nil {
 		return verdict{reason: "not-read"}, Outcome{}, a.stepError(err, now)
 	}
+	a.recordFactorUse(at, owner.Name, methodPasskey, nil, now)
 	g := &grant{who: owner, level: PasskeyLevel, methods: []string{methodPasskey}, remember: at.Remember,
 		previous: tokenKey(at.PreviousToken), device: tokenKey(at.Device), returnTo: at.ReturnTo}
 	return a.finish(ctx, at, verdict{account: owner}, g, now)
@@ -100,7 +121,7 @@ func (a *Auth) step(ctx context.Context, at Attempt, token string, now time.Time
 }
 
 func (a *Auth) takeStep(ctx context.Context, at Attempt, token string, now time.Time, prepare func(*grant)) (verdict, Outcome, error) {
-	if v, err := a.mayTry(at, now); err != nil {
+	if v, err := a.mayTry(ctx, at, now); err != nil {
 		return v, Outcome{}, err
 	}
 	var g *grant
@@ -116,15 +137,15 @@ func (a *Auth) takeStep(ctx context.Context, at Attempt, token string, now time.
 	v, out, err := a.finish(ctx, at, who, g, now)
 	if errors.Is(err, ErrWrong) {
 		v.reason = "wrong-code"
-		a.waits.failed(addressKey(at.Address), g.who.ID, now, a.cfg.Load().SignIn)
+		a.failed(ctx, addressKey(at.Address), g.who.ID, now)
 		a.noteFailure(ctx, g.who, at, now)
 	}
 	return v, out, err
 }
 
 // mayTry refuses while the address waits or the store is away.
-func (a *Auth) mayTry(at Attempt, now time.Time) (verdict, error) {
-	if left := a.Waiting(at.Address, now); left > 0 {
+func (a *Auth) mayTry(ctx context.Context, at Attempt, now time.Time) (verdict, error) {
+	if left := a.remaining(ctx, addressKey(at.Address), now); left > 0 {
 		return verdict{reason: "waiting"}, &WaitError{left}
 	}
 	if a.health.since.Load() != nil {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/doorward/doorward/store"
@@ -40,6 +41,9 @@ type sweeper struct {
 func (a *Auth) Run(ctx context.Context) error {
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
+	var watch sync.WaitGroup
+	watch.Go(func() { a.watchDirectories(ctx) })
+	defer watch.Wait()
 	for {
 		select {
 		case now := <-ticker.C:
@@ -69,7 +73,7 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 	cfg := a.cfg.Load()
 	since := a.health.since.Load()
 	a.sessions.forgetWhere(func(s *Session) bool {
-		gone := since != nil && (s.HasRole(Owner, Admin) || at.since(*since) >= withoutStore)
+		gone := since != nil && (a.powerful(s) || at.since(*since) >= withoutStore)
 		return gone || !s.alive(at, cfg)
 	})
 	a.waits.sweep(now)

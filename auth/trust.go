@@ -58,6 +58,9 @@ func (a *Auth) TrustAddress(ctx context.Context, by Actor, name string, address 
 		if err != nil {
 			return err
 		}
+		if err := a.MayChange(by.As, p, Change{Kind: TrustAddressOf}); err != nil {
+			return err
+		}
 		_, period := a.cfg.Load().trust(p.Roles, address)
 		if period == 0 {
 			period = defaultTrust
@@ -85,6 +88,9 @@ func (a *Auth) ForgetAddress(ctx context.Context, by Actor, principalID string, 
 		}
 		if who == nil {
 			return ErrNotFound
+		}
+		if err := a.MayChange(by.As, who.Principal, Change{Kind: ForgetAddressOf}); err != nil {
+			return err
 		}
 		result, err := tx.ExecContext(ctx, sqlDeleteAddress, principalID, prefix.String())
 		if err != nil {

@@ -92,16 +92,36 @@ func (w *waits) failed(key netip.Prefix, account string, now time.Time, cfg Sign
 		w.entries[key] = e
 	}
 	w.order.MoveToFront(e)
-	f := e.Value.(*failing)
+	w.changed[key] = true
+	return e.Value.(*failing).count(account, now, cfg)
+}
+
+// count notes a failure and reports whether the address has to wait now.
+func (f *failing) count(account string, now time.Time, cfg SignInConfig) bool {
 	f.updated = now
 	f.accounts = append(f.accounts, account)
-	w.changed[key] = true
 	if len(f.accounts) < cfg.Failures {
 		return false
 	}
 	f.accounts = nil // the count begins again after the wait
 	f.until = now.Add(cfg.Wait)
 	return true
+}
+
+// put takes what the store has of an address, which other processes write too.
+func (w *waits) put(f *failing) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.changed, f.key)
+	if e, ok := w.entries[f.key]; ok {
+		e.Value = f
+		w.order.MoveToFront(e)
+		return
+	}
+	if len(w.entries) >= w.max {
+		w.evict()
+	}
+	w.entries[f.key] = w.order.PushFront(f)
 }
 
 // evict forgets the address whose last failure is longest ago; failures are in that order, so if even that

@@ -18,11 +18,14 @@ import (
 	"slices"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -33,15 +36,20 @@ const DefaultPath = "/etc/doorward/doorward.yaml"
 type Config struct {
 	// DataDir is the folder of the database, keys, certificates and events. Only Doorward's own user may be
 	// able to read it. Default: /var/lib/doorward.
-	DataDir   string          `yaml:"data_dir"`
-	Store     store.Config    `yaml:"store"`
-	Log       LogConfig       `yaml:"log"`
-	Gateway   gateway.Config  `yaml:",inline"`
-	Auth      auth.Config     `yaml:",inline"`
-	Geo       geo.Config      `yaml:"geo"`
-	HostNames hostname.Config `yaml:"host_names"`
-	Events    event.Config    `yaml:"events"`
-	Console   console.Config  `yaml:"console"`
+	DataDir string         `yaml:"data_dir"`
+	Store   store.Config   `yaml:"store"`
+	Log     LogConfig      `yaml:"log"`
+	Gateway gateway.Config `yaml:",inline"`
+	Auth    auth.Config    `yaml:",inline"`
+	// OIDC are the OpenID Connect providers that people may sign in by.
+	OIDC []oidc.Config `yaml:"oidc"`
+	// LDAP are the directories whose people may sign in with their password there. They are asked in this order.
+	LDAP      []directory.Config `yaml:"ldap"`
+	Geo       geo.Config         `yaml:"geo"`
+	HostNames hostname.Config    `yaml:"host_names"`
+	Events    event.Config       `yaml:"events"`
+	Mail      mail.Config        `yaml:"mail"`
+	Console   console.Config     `yaml:"console"`
 
 	// File is where the configuration was read from; SHA256 is the hash of its bytes, in hexadecimal.
 	File   string `yaml:"-"`
@@ -93,19 +101,32 @@ func Load(path string) (*Config, error) {
 // neither the data folder nor the store do not stop them, so that a half-edited site cannot keep an
 // administrator from ending a session.
 func LoadStore(path string) (*Config, error) {
+	// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
+	return loadPart(path, "data_dir", "store", "sessions", "sign_in", "password_hash", "passwords", "factors", "notices", "roles", "review",
+		"registration", "events")
+}
+
+// LoadMail is Load for the command that tries the mail server: only problems of the mail section stop it.
+func LoadMail(path string) (*Config, error) { return loadPart(path, "mail") }
+
+// loadPart is Load for a command that uses some sections only, with the files that they name.
+func loadPart(path string, sections ...string) (*Config, error) {
 	text, err := readBounded(path, maxFileBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	cfg, problems, warnings := parse(path, text)
-	if !problems.broken && cfg.Store.URLFile != "" {
-		// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
-		checkFile(fileUse{"store.url_file", &cfg.Store.URLFile, true}, problems.report)
+	used := func(setting string) bool {
+		return slices.ContainsFunc(sections, func(section string) bool { return within(setting, section) })
 	}
-	problems.problems = slices.DeleteFunc(problems.problems, func(p Problem) bool {
-		return p.Path != "" && !slices.ContainsFunc([]string{"data_dir", "store", "sessions", "sign_in", "password_hash", "events"},
-			func(section string) bool { return within(p.Path, section) })
-	})
+	if !problems.broken {
+		for _, use := range cfg.fileUses() {
+			if *use.file != "" && used(use.path) {
+				checkFile(use, problems.report)
+			}
+		}
+	}
+	problems.problems = slices.DeleteFunc(problems.problems, func(p Problem) bool { return p.Path != "" && !used(p.Path) })
 	return finish(cfg, problems, warnings)
 }
 
@@ -166,12 +187,20 @@ func (c *Config) setDefaults() {
 	c.Auth.SetDefaults()
 	c.Geo.SetDefaults()
 	c.HostNames.SetDefaults()
+	for i := range c.OIDC {
+		c.OIDC[i].SetDefaults()
+	}
+	for i := range c.LDAP {
+		c.LDAP[i].SetDefaults()
+	}
+	c.Auth.OIDC, c.Auth.LDAP = c.OIDC, c.LDAP
 	c.Events.SetDefaults()
 	c.Console.SetDefaults()
 	for _, site := range c.Gateway.Sites {
 		c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, site.Hosts...)
 	}
 	c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, c.Console.Hosts...)
+	c.Mail.SetDefaults()
 }
 
 // readBounded reads a regular file of at most limit bytes, and one byte more, by which the caller sees that

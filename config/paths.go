@@ -21,15 +21,27 @@ func (c *Config) fileUses() []fileUse {
 		{"tls.acme.ca_file", &c.Gateway.TLS.ACME.CAFile, false},
 		{"console.metrics_token_file", &c.Console.MetricsTokenFile, true},
 		{geoDatabase, &c.Geo.Database, false},
+		{"mail.ca_file", &c.Mail.CAFile, false},
+		{"mail.password_file", &c.Mail.PasswordFile, true},
 	}
 	for i := range c.Gateway.Sites {
 		s, path := &c.Gateway.Sites[i], fmt.Sprintf("sites[%d]", i)
 		uses = append(uses,
 			fileUse{path + ".tls.certificate", &s.TLS.Certificate, false},
 			fileUse{path + ".tls.key", &s.TLS.Key, true},
+			fileUse{path + ".client_certificates.ca_file", &s.ClientCertificates.CAFile, false},
+			fileUse{path + ".client_certificates.crl_file", &s.ClientCertificates.CRLFile, false},
 			fileUse{path + ".upstream.ca_file", &s.Upstream.CAFile, false},
 			fileUse{path + ".identity.secret_file", &s.Identity.SecretFile, true},
 		)
+	}
+	for i := range c.OIDC {
+		p, path := &c.OIDC[i], fmt.Sprintf("oidc[%d]", i)
+		uses = append(uses, fileUse{path + ".client_secret_file", &p.ClientSecretFile, true}, fileUse{path + ".ca_file", &p.CAFile, false})
+	}
+	for i := range c.LDAP {
+		d, path := &c.LDAP[i], fmt.Sprintf("ldap[%d]", i)
+		uses = append(uses, fileUse{path + ".bind_password_file", &d.BindPasswordFile, true}, fileUse{path + ".ca_file", &d.CAFile, false})
 	}
 	return uses
 }

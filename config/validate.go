@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 )
 
 // maxSocketPath is what fits into sun_path of unix(7) with its final NUL.
@@ -29,15 +32,37 @@ func (c *Config) validate(problems, warnings *problemList) {
 	c.Auth.Validate(report)
 	c.Geo.Validate(func(path, format string, args ...any) { report(join("geo", path), format, args...) })
 	c.HostNames.Validate(func(path, format string, args ...any) { report(join("host_names", path), format, args...) })
+	c.validateOtherWaysIn(report)
 	c.Events.Validate(func(path, format string, args ...any) { report(join("events", path), format, args...) })
 	c.Console.Validate(func(path, format string, args ...any) {
 		if path != "metrics_token_file" || !strings.HasPrefix(c.Console.MetricsTokenFile, credentialPrefix) {
 			report(join("console", path), format, args...)
 		}
 	})
+	c.Mail.Validate(func(path, format string, args ...any) { report(join("mail", path), format, args...) })
+	c.reportRoles(report)
 	listeners := c.listeners()
 	reportSharedPorts(listeners, report)
 	c.reportLoops(listeners, problems, warnings.report)
+}
+
+// validateOtherWaysIn judges each provider and directory, and that no two of a kind have the same name: by it, accounts
+// are told apart.
+func (c *Config) validateOtherWaysIn(report func(string, string, ...any)) {
+	for i, p := range c.OIDC {
+		at := "oidc[" + strconv.Itoa(i) + "]"
+		p.Validate(func(path, format string, args ...any) { report(join(at, path), format, args...) })
+		if slices.ContainsFunc(c.OIDC[:i], func(other oidc.Config) bool { return p.Name != "" && other.Name == p.Name }) {
+			report(at+".name", "%s is another provider's name too", p.Name)
+		}
+	}
+	for i, d := range c.LDAP {
+		at := "ldap[" + strconv.Itoa(i) + "]"
+		d.Validate(func(path, format string, args ...any) { report(join(at, path), format, args...) })
+		if slices.ContainsFunc(c.LDAP[:i], func(other directory.Config) bool { return d.Name != "" && other.Name == d.Name }) {
+			report(at+".name", "%s is another directory's name too", d.Name)
+		}
+	}
 }
 
 // listener is one address of ours, from any part of the file.

@@ -10,11 +10,14 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
 
@@ -77,6 +80,9 @@ func TestThreeLinesAreEnough(t *testing.T) {
 	if got, want := got.HostNames, (hostname.Config{Timeout: 2 * time.Second, TTL: time.Hour, NegativeTTL: 10 * time.Minute}); got != want {
 		t.Errorf("host_names is %+v, want %+v", got, want)
 	}
+	if got, want := got.Mail, (mail.Config{Port: 587, Encryption: mail.StartTLS, Timeout: 30 * time.Second}); got != want || got.Enabled() {
+		t.Errorf("mail is %+v, want %+v, and off", got, want)
+	}
 	if got, want := got.Log, (config.LogConfig{Level: "info", Format: "text"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
 	}
@@ -97,10 +103,11 @@ func TestEverySettingIsRead(t *testing.T) {
 				netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("192.0.2.9/32")}},
 			{Path: "/internal/", Deny: true},
 			{Path: "/reports", Roles: []string{"admin", "agent"}, Zones: []string{"office", "Branch-2"},
-				Countries: gateway.CountryConfig{Deny: []string{"FR"}, Unknown: "deny"}, Factor: "passkey"},
+				Countries: gateway.CountryConfig{Deny: []string{"FR"}, Unknown: "deny"}, Factor: "passkey", Certificate: true},
 		},
-		Countries: gateway.CountryConfig{Allow: []string{"DE", "AT"}, Deny: []string{"CH"}, Unknown: "allow"},
-		Paths:     gateway.PathConfig{Allow: []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}},
+		ClientCertificates: gateway.ClientCertificateConfig{CAFile: "/etc/doorward/people.pem", CRLFile: "/etc/doorward/people.crl"},
+		Countries:          gateway.CountryConfig{Allow: []string{"DE", "AT"}, Deny: []string{"CH"}, Unknown: "allow"},
+		Paths:              gateway.PathConfig{Allow: []string{"encoded-slash", "semicolon", "double-encoding", "backslash"}},
 		Headers: gateway.HeaderConfig{ContentSecurityPolicy: "frame-ancestors 'none'; object-src 'none'", FrameOptions: "DENY",
 			ReferrerPolicy: "same-origin", XSSProtection: true, HSTS: gateway.HSTS{MaxAge: 5 * time.Minute, ExcludeSubDomains: true}},
 		Cookies:  gateway.CookieConfig{SameSite: "strict", RememberMe: true},
@@ -116,6 +123,9 @@ func TestEverySettingIsRead(t *testing.T) {
 	if !got.Gateway.Sites[1].Identity.Off {
 		t.Error("identity.off was not read")
 	}
+	if third := got.Gateway.Sites[2]; !third.ForwardAuth || third.TLS.Source != "internal" {
+		t.Errorf("third site's forward_auth is %v and its tls.source %q, want true and internal", third.ForwardAuth, third.TLS.Source)
+	}
 	got.Gateway.Sites = nil
 	want := gateway.Config{
 		Listen: gateway.ListenConfig{HTTPS: []string{"192.0.2.1:443", "[::1]:8443", "fd:https"}, HTTP: []string{":80"},
@@ -124,6 +134,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fd00::/8")},
 		Limits: gateway.LimitsConfig{Connections: 16000, HeaderBytes: 64 << 10, HeaderTimeout: 5 * time.Second, BodyTimeout: time.Minute,
 			IdleTimeout: 30 * time.Second, RequestsPerSecond: 12.5, Burst: 50, InFlight: 500},
+		ForwardAuth: gateway.ForwardAuthConfig{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.0.7/32")}},
 		Zones: []gateway.ZoneConfig{
 			{Name: "office", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}},
 			{Name: "Branch-2", Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")}}},
@@ -143,6 +154,26 @@ func TestEverySettingIsRead(t *testing.T) {
 	if diff := cmp.Diff(wantAuth, got.Auth); diff != "" {
 		t.Errorf("auth (-want +got):\n%s", diff)
 	}
+	wantOIDC := oidc.Config{Name: "staff", Title: "the staff account", Issuer: "https://login.example.org/realms/staff", ClientID: "doorward",
+		ClientSecretFile: "/etc/doorward/oidc.secret", Scopes: []string{"openid", "groups"}, CAFile: "/etc/doorward/oidc.pem",
+		UsernameClaim: "upn", EmailClaim: "mail", NameClaim: "display_name", GroupsClaim: "realm_access.roles", UserInfo: true,
+		Roles: []oidc.RoleConfig{{Group: "helpdesk", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true, AllowUnverifiedEmail: true,
+		SecondFactorAMR: []string{"mfa", "hwk"}, SecondFactorACR: []string{"gold"}}
+	if diff := cmp.Diff([]oidc.Config{wantOIDC}, got.OIDC); diff != "" {
+		t.Errorf("oidc (-want +got):\n%s", diff)
+	}
+	wantLDAP := directory.Config{Name: "office", URL: "ldaps://ldap.example.org", CAFile: "/etc/doorward/ldap.pem", ServerName: "ldap.internal",
+		BindDN: "cn=doorward,dc=example,dc=org", BindPasswordFile: "/etc/doorward/ldap.password", BaseDN: "ou=people,dc=example,dc=org",
+		UserFilter: "(sAMAccountName={login})", UsernameAttribute: "sAMAccountName", EmailAttribute: "userPrincipalName", NameAttribute: "cn",
+		MemberOfAttribute: "isMemberOf", GroupBaseDN: "ou=groups,dc=example,dc=org", GroupFilter: "(memberUid={username})", NestedGroups: true,
+		Roles: []directory.RoleConfig{{Group: "cn=helpdesk,ou=groups,dc=example,dc=org", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true,
+		DecoyDN: "cn=decoy,dc=example,dc=org", Timeout: 5 * time.Second, Connections: 4}
+	if diff := cmp.Diff(wantLDAP, got.LDAP[0]); diff != "" {
+		t.Errorf("ldap (-want +got):\n%s", diff)
+	}
+	if !got.LDAP[1].Plain {
+		t.Error("plain was not read")
+	}
 	if got, want := got.Store, (store.Config{Path: "/etc/doorward/state.db", URLFile: "/etc/doorward/postgresql.url"}); got != want {
 		t.Errorf("store is %+v, want %+v", got, want)
 	}
@@ -159,6 +190,12 @@ func TestEverySettingIsRead(t *testing.T) {
 	wantConsole := console.Config{Listen: []string{"127.0.0.1:9444", "[::1]:9444"}, Hosts: []string{"localhost", "console.example.org"}}
 	if diff := cmp.Diff(wantConsole, got.Console); diff != "" {
 		t.Errorf("console (-want +got):\n%s", diff)
+	}
+	wantMail := mail.Config{Host: "smtp.example.org", Port: 2587, Encryption: mail.Implicit, CAFile: "/etc/doorward/mail-ca.pem", ServerName: "mail.internal",
+		Username: "desk", PasswordFile: "/etc/doorward/mail.password", From: "Helpdesk <helpdesk@example.org>", ReplyTo: "staff@example.org",
+		Hello: "desk.example.org", Timeout: 10 * time.Second}
+	if got.Mail != wantMail {
+		t.Errorf("mail is %+v, want %+v", got.Mail, wantMail)
 	}
 	if got, want := got.Log, (config.LogConfig{Level: "debug", Format: "json"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)

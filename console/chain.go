@@ -209,7 +209,7 @@ func (c *Console) ownPages(x *exchange, r *http.Request) error {
 	return nil
 }
 
-// forOperators lets only signed-in owners and admins through.
+// forOperators lets only signed-in people through whose roles have the privilege for it.
 func (c *Console) forOperators(next handler) handler {
 	return func(x *exchange, r *http.Request) error {
 		if err := c.findSession(x, r); err != nil {
@@ -223,8 +223,8 @@ func (c *Console) forOperators(next handler) handler {
 			}
 			return &refusal{http.StatusUnauthorized, "not-signed-in", "Please sign in."}
 		}
-		if !x.session.HasRole(auth.Owner, auth.Admin) {
-			return &refusal{http.StatusForbidden, "role", "The console is for owners and admins."}
+		if x.session.IsToken() || !c.deps.Auth.May(x.session.Principal, auth.UseConsole) {
+			return &refusal{http.StatusForbidden, "role", "The console is for people whose role has the privilege use-console."}
 		}
 		return next(x, r)
 	}

@@ -15,6 +15,7 @@ const (
 	Detection      Class = "detection"      // OCSF 2004
 	Compliance     Class = "compliance"     // OCSF 2003
 	Incident       Class = "incident"       // OCSF 2005
+	Email          Class = "email"          // OCSF 4009
 )
 
 // Outcome says how it ended.

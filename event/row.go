@@ -51,7 +51,7 @@ type row struct {
 // The codes that classes and outcomes are stored as are their places in these lists, which may only grow at
 // the end.
 func classes() []Class {
-	return []Class{"", Authentication, HTTP, Detection, Compliance, Incident}
+	return []Class{"", Authentication, HTTP, Detection, Compliance, Incident, Email}
 }
 
 func outcomes() []Outcome { return []Outcome{Unknown, Success, Failure, Refused} }

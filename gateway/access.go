@@ -20,7 +20,7 @@ const (
 )
 
 // verdict is a decision with what the rest of the chain wants to know of it. A refusal has a reason:
-// path-denied, network, country, role or factor.
+// path-denied, network, country, certificate, role or factor.
 type verdict struct {
 	decision decision
 	reason   string
@@ -46,6 +46,7 @@ type accessRule struct {
 	networks  []netip.Prefix
 	countries *countryRule  // nil: any
 	level     auth.Level    // 0: any
+	certified bool          // a client certificate is needed
 	narrow    []*accessRule // the folder's role rules that hold besides this one
 }
 
@@ -95,7 +96,7 @@ func newAccessPolicy(rules []AccessRule, zones zoneTable, app *App) (*accessPoli
 }
 
 func compileRule(rule AccessRule, zones zoneTable) (*accessRule, error) {
-	r := &accessRule{public: rule.Public, deny: rule.Deny, countries: newCountryRule(rule.Countries)}
+	r := &accessRule{public: rule.Public, deny: rule.Deny, countries: newCountryRule(rule.Countries), certified: rule.Certificate}
 	if rule.Public && rule.Deny {
 		return nil, fmt.Errorf("path %q is both public and denied", rule.Path)
 	}
@@ -250,6 +251,9 @@ func (r *accessRule) judge(s *auth.Session, from place) verdict {
 	}
 	if !r.countries.admits(from) {
 		return verdict{decision: deny, reason: "country"}
+	}
+	if r.certified && !from.certified {
+		return verdict{decision: deny, reason: "certificate"}
 	}
 	switch {
 	case r.public:

@@ -20,7 +20,7 @@ func (x *exchange) askToSignIn(r *http.Request) error {
 	}
 	no := refuse(http.StatusUnauthorized, "not-signed-in", "")
 	no.page = pages.SignInURL(x.target())
-	return no.orRedirect(r)
+	return x.orRedirect(r, no)
 }
 
 // askForFactor sends a person to the page that asks for the factor which the path needs, and tells everything else
@@ -31,7 +31,7 @@ func (x *exchange) askForFactor(r *http.Request, level auth.Level) error {
 	if level >= auth.PasskeyLevel {
 		no.page += "&factor=" + factorPasskey
 	}
-	return no.orRedirect(r)
+	return x.orRedirect(r, no)
 }
 
 // target is what was asked for, in the form that would have been sent.
@@ -42,9 +42,10 @@ func (x *exchange) target() string {
 	return x.path.raw + "?" + x.path.query
 }
 
-// orRedirect makes a redirect of a refusal that a page of ours can help with, if a person is there to follow it.
-func (no *refusal) orRedirect(r *http.Request) error {
-	if pages.IsNavigation(r) {
+// orRedirect makes a redirect of a refusal that a page of ours can help with, if a person is there to follow it. A
+// proxy that asks gets another answer (answerProxy).
+func (x *exchange) orRedirect(r *http.Request, no *refusal) error {
+	if x.ask == nil && pages.IsNavigation(r) {
 		no.status, no.location = http.StatusSeeOther, no.page
 	}
 	return no

@@ -37,7 +37,7 @@ func enough(t *testing.T, b *bypass, atLeast int) {
 	if b.count < atLeast && !t.Failed() {
 		t.Errorf("%d attacks ran, want at least %d", b.count, atLeast)
 	}
-	t.Logf("%d attacks", b.count)
+	t.Logf("%d attacks, %d of them as questions of a proxy too", b.count, b.asked)
 }
 
 // refusedPaths can be read in two ways, so nobody gets to read them.

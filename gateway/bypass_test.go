@@ -101,6 +101,7 @@ type bypass struct {
 	words  *strings.Replacer
 	secret string
 	count  int
+	asked  int // how many of them as questions of a proxy too
 }
 
 const bypassPassword = "seventeen letters"
@@ -121,7 +122,7 @@ func startBypass(t *testing.T) *bypass {
 	other := site
 	other.Hosts = []string{"other.localhost"}
 	other.Access = []gateway.AccessRule{{Path: "/", Public: true}}
-	b.running = start(t, gateway.Config{Limits: gateway.LimitsConfig{RequestsPerSecond: 1e6, Burst: 1e6}}, site, loose, other)
+	b.running = start(t, gateway.Config{ForwardAuth: gateway.ForwardAuthConfig{Trusted: loopback}, Limits: gateway.LimitsConfig{RequestsPerSecond: 1e6, Burst: 1e6}}, site, loose, other)
 
 	secret, err := os.ReadFile(filepath.Join(b.dir, "identity", "help.localhost.secret"))
 	must(t, err)
@@ -183,6 +184,7 @@ func (b *bypass) run(t *testing.T, a attack) {
 	conn.Close()
 	b.up.waitQuiet(t)
 	b.judge(t, a, answers)
+	b.askAbout(t, a, request)
 }
 
 // judge compares what happened at both ends with what the attack says must.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -39,8 +38,12 @@ func (g *Gateway) chain() handler {
 	return h
 }
 
-// ServeHTTP judges one request by the policy in force when it arrived.
+// ServeHTTP judges one request by the policy in force when it arrived. A trusted proxy's question about a request
+// goes through the chain of authz.go.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if g.serveAuthz(w, r) {
+		return
+	}
 	x := &exchange{w: w, id: newRequestID(), started: time.Now(), policy: g.policy.Load(), conn: connOf(r), last: endsConnection(r)}
 	if err := g.handle(x, r, x); err != nil {
 		// record has answered already; what is left is the order to break the connection.
@@ -71,6 +74,7 @@ func (g *Gateway) recoverPanic(next handler) handler {
 				panic(p) // the answer was cut on purpose
 			}
 			g.counters.panics.Add(1)
+			x.name()
 			g.log.Error("recover from a panic", slog.String("request_id", x.id), slog.Any("panic", p),
 				slog.String("stack", string(debug.Stack())))
 			err = fmt.Errorf("panic: %v", p)
@@ -81,11 +85,7 @@ func (g *Gateway) recoverPanic(next handler) handler {
 
 func (g *Gateway) clientAddress(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
-		// A unix socket has no address: whoever may open it is on this host.
-		x.peer = netip.AddrFrom4([4]byte{127, 0, 0, 1})
-		if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-			x.peer = peer.Addr().Unmap()
-		}
+		x.peer = peerOf(r)
 		client, err := clientAddress(x.peer, r.Header, x.policy.cfg.TrustedProxies)
 		if err != nil {
 			x.client = x.peer
@@ -258,6 +258,9 @@ func (g *Gateway) limitBody(next handler) handler {
 
 // forward sends the judged request to the application, with the identity of whoever is signed in.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
+	if x.site.proxy == nil {
+		return refuse(http.StatusNotFound, "not-proxied", "The application is reached through another server.")
+	}
 	if err := x.site.identity.identify(x); err != nil {
 		return err
 	}

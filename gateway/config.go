@@ -16,7 +16,9 @@ type Config struct {
 	// TrustedProxies are the networks of the proxies in front of Doorward whose X-Forwarded-For and Forwarded headers
 	// are believed. Default: none.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"`
-	Limits         LimitsConfig   `yaml:"limits"`
+	// ForwardAuth lets proxies ask about requests that do not come through Doorward.
+	ForwardAuth ForwardAuthConfig `yaml:"forward_auth"`
+	Limits      LimitsConfig      `yaml:"limits"`
 	// Zones are networks with a name, for access rules.
 	Zones []ZoneConfig `yaml:"zones"`
 	Sites []SiteConfig `yaml:"sites"`
@@ -65,6 +67,14 @@ type LimitsConfig struct {
 	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters and one address of theirs an eighth
 }
 
+// ForwardAuthConfig is for proxies that keep their place in front of an application and ask Doorward about each request
+// (docs/forward-auth.md).
+type ForwardAuthConfig struct {
+	// Trusted are the networks of the proxies that may ask at /.doorward/authz, and whose X-Forwarded-Method, -Proto, -Host,
+	// -Uri and -For are believed there. For everybody else there is no such page. Default: none.
+	Trusted []netip.Prefix `yaml:"trusted"`
+}
+
 // ZoneConfig is a name for networks, such as those of an office.
 type ZoneConfig struct {
 	// Name is what access rules call the zone: letters, digits and dashes.
@@ -94,13 +104,18 @@ type SiteConfig struct {
 	Hosts []string `yaml:"hosts"`
 	// Upstreams are the application's addresses: http://host:port, https://host:port or unix:/path.
 	Upstreams []string `yaml:"upstreams"`
+	// ForwardAuth says that another proxy reaches the application and asks Doorward about each request, so that the site
+	// needs no upstreams. Doorward then serves the sign-in page and its like only.
+	ForwardAuth bool `yaml:"forward_auth"`
 	// App names the application's folder: request-tracker, deskpro, faveo, idoit, mor, generic, or the path
 	// of a folder of one's own. Default: generic.
 	App string `yaml:"app"`
 
-	TLS      SiteTLSConfig  `yaml:"tls"`
-	Upstream UpstreamConfig `yaml:"upstream"`
-	Access   []AccessRule   `yaml:"access"`
+	TLS SiteTLSConfig `yaml:"tls"`
+	// ClientCertificates are the certificates that access rules can ask for.
+	ClientCertificates ClientCertificateConfig `yaml:"client_certificates"`
+	Upstream           UpstreamConfig          `yaml:"upstream"`
+	Access             []AccessRule            `yaml:"access"`
 	// Countries closes the whole site, the sign-in page with it.
 	Countries CountryConfig  `yaml:"countries"`
 	Paths     PathConfig     `yaml:"paths"`
@@ -118,6 +133,16 @@ type SiteTLSConfig struct {
 	Source      string `yaml:"source"`
 	Certificate string `yaml:"certificate"` // PEM file, leaf first
 	Key         string `yaml:"key"`         // PEM file
+}
+
+// ClientCertificateConfig lets access rules ask for a certificate in the person's browser (I-53). The handshake then asks
+// for one at all hosts of the site. It needs TLS that ends here.
+type ClientCertificateConfig struct {
+	// CAFile holds the PEM certificates of the authorities whose certificates are accepted.
+	CAFile string `yaml:"ca_file"`
+	// CRLFile holds the authorities' lists of revoked certificates, in PEM or one in DER. With it, no certificate passes
+	// whose authority has no current list there. It is read again within a minute when it changes.
+	CRLFile string `yaml:"crl_file"`
 }
 
 // UpstreamConfig says how the application is reached and watched.
@@ -153,6 +178,8 @@ type AccessRule struct {
 	// Factor says how surely the person must have been recognised: any asks for a second factor, passkey for a passkey or
 	// security key. Whoever has signed in with less is asked for it. Default: a password is enough.
 	Factor string `yaml:"factor"`
+	// Certificate asks for a valid client certificate (I-53), whoever is signed in.
+	Certificate bool `yaml:"certificate"`
 }
 
 // PathConfig loosens the canonical path for applications that need it.

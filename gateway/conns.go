@@ -24,6 +24,8 @@ type connState struct {
 	signedIn atomic.Bool
 	// peer is the other end; 127.0.0.1 for a unix socket, which only this host can open.
 	peer netip.Addr
+	// certificate is what was found about the client's, where the site asks for one.
+	certificate atomic.Pointer[certVerdict]
 
 	table  *connTable
 	conn   net.Conn

@@ -83,6 +83,7 @@ func holdsOwnCookie(line string) bool {
 
 func withoutOwnCookies(line string) string {
 	var out strings.Builder
+	out.Grow(len(line))
 	before, after := byte(0), byte(';')
 	for after != 0 {
 		var piece string

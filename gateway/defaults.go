@@ -59,6 +59,9 @@ func (s *SiteConfig) defaultSource() string {
 	if s.TLS.Certificate != "" || s.TLS.Key != "" {
 		return "files"
 	}
+	if s.ForwardAuth {
+		return "internal" // browsers see the other proxy's certificate
+	}
 	for _, host := range s.Hosts {
 		if !privateName(host) {
 			return "acme"

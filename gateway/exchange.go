@@ -19,22 +19,23 @@ type exchange struct {
 	status      int   // what was answered; 101 for a hijacked connection
 	written     int64 // bytes of the answer's body
 
-	id       string     // request id, shown on refusals
-	started  time.Time  // when the request arrived
-	policy   *policy    // the configuration this request is judged by, from arrival to answer
-	conn     *connState // the connection it came on; nil in handler tests
-	peer     netip.Addr // the address of the connection's other end
-	client   netip.Addr // the client's address, after trusted proxies
-	from     place      // the same with its country, where the site's rules ask for it
-	secure   bool       // the client's side speaks TLS, here or at a trusted proxy
-	site     *site
-	host     string   // canonical, without port
-	token    string   // the session cookie's value; empty without one, or with several
-	tokens   []string // of several session cookies, when somebody signs out
-	cookies  []string // the Cookie lines as they came, for our own pages
-	path     canonicalPath
-	session  *auth.Session  // nil while not signed in
-	identity *identityEntry // what the application is told of the session
+	id          string       // request id, shown on refusals
+	started     time.Time    // when the request arrived
+	policy      *policy      // the configuration this request is judged by, from arrival to answer
+	conn        *connState   // the connection it came on; nil in handler tests
+	peer        netip.Addr   // the address of the connection's other end
+	client      netip.Addr   // the client's address, after trusted proxies
+	certificate *certVerdict // of the connection's client certificate; nil without one
+	from        place        // the same with its country, where the site's rules ask for it
+	secure      bool         // the client's side speaks TLS, here or at a trusted proxy
+	site        *site
+	host        string   // canonical, without port
+	token       string   // the session cookie's value; empty without one, or with several
+	tokens      []string // of several session cookies, when somebody signs out
+	cookies     []string // the Cookie lines as they came, for our own pages
+	path        canonicalPath
+	session     *auth.Session  // nil while not signed in
+	identity    *identityEntry // what the application is told of the session
 
 	// storeDown says that the session could not be looked up: only public paths may go on.
 	storeDown bool
@@ -43,6 +44,8 @@ type exchange struct {
 	interim bool // the client knows interim answers: it speaks HTTP/1.1 or later
 
 	last bool // nothing that follows on the connection is read: see endsConnection
+
+	ask *authzAsk // of a request that a proxy asks about; nil for all others
 
 	leave func() // gives back the place among the requests under way; nil when there is none to give back
 
@@ -98,6 +101,13 @@ func (x *exchange) release() {
 // chunked request counts; browsers send none over HTTP/1.
 func endsConnection(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
 
+// name gives the exchange an id, if it has none: the questions of proxies have one only where it is shown.
+func (x *exchange) name() {
+	if x.id == "" {
+		x.id = newRequestID()
+	}
+}
+
 // handler answers a request or returns an error, which report (refusal.go) turns into status, page and log line.
 type handler func(w http.ResponseWriter, r *http.Request, x *exchange) error
 
@@ -112,6 +122,7 @@ type refusal struct {
 	retryAfter time.Duration // for 429 and 503
 	location   string        // for redirects
 	page       string        // the page of ours that would help: sign-in or step-up
+	hint       string        // that page's whole URL, for a proxy
 	close      bool          // close the connection after the answer
 }
 

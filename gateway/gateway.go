@@ -49,6 +49,9 @@ type Gateway struct {
 
 	policy      atomic.Pointer[policy]
 	handle      handler
+	handleAuthz handler
+	asks        authzPool
+	appeared    appearances
 	pages       *pages.Pages
 	crossOrigin *http.CrossOriginProtection
 	limiter     *limiter
@@ -77,7 +80,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	}
 	g.limiter = newLimiter(cfg.Limits)
 	g.inFlight = newInFlight(cfg.Limits.InFlight)
-	g.handle = g.chain()
+	g.handle, g.handleAuthz = g.chain(), g.authzChain()
 	p, err := g.newPolicy(cfg)
 	if err != nil {
 		return nil, err
@@ -159,7 +162,7 @@ func (g *Gateway) Sites() []SiteStatus {
 	p := g.policy.Load()
 	out := make([]SiteStatus, 0, len(p.sites))
 	for _, s := range p.sites {
-		out = append(out, SiteStatus{Name: s.name, Hosts: s.hosts, App: s.app.Name, Upstreams: s.pool.Status()})
+		out = append(out, SiteStatus{Name: s.name, Hosts: s.hosts, App: s.app.Name, Upstreams: s.upstreams()})
 	}
 	return out
 }

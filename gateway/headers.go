@@ -142,6 +142,11 @@ func (app *App) speaksFor(name string) bool {
 			return true
 		}
 	}
+	return app.stripsHeader(name)
+}
+
+// stripsHeader tells whether a header signs a client in at the application, or acts for another.
+func (app *App) stripsHeader(name string) bool {
 	for _, own := range app.StripHeaders {
 		if len(own) == len(name) && strings.EqualFold(own, name) {
 			return true

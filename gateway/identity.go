@@ -125,6 +125,11 @@ func (id *identity) set(out http.Header, x *exchange) {
 	if id.secret != nil {
 		out[id.names.Secret] = id.secret
 	}
+	id.tell(out, x)
+}
+
+// tell writes who is signed in, if somebody is, into headers that hold nothing of the kind yet.
+func (id *identity) tell(out http.Header, x *exchange) {
 	entry := x.identity
 	if entry == nil {
 		return

@@ -19,6 +19,8 @@ type place struct {
 	client  netip.Addr
 	country string // ISO 3166-1 alpha-2; empty while it is not known
 	private bool   // the address is no country's, so that rules about countries let it pass
+
+	certified bool // the connection has a valid client certificate
 }
 
 // zoneTable is the networks that have a name.
@@ -88,6 +90,11 @@ func (g *Gateway) judgeOrigin(next handler) handler {
 			x.from.country, x.from.private = g.country(x.client)
 			if !x.site.countries.admits(x.from) {
 				return refuse(http.StatusForbidden, "country", "")
+			}
+		}
+		if x.ask == nil { // a proxy that asks has a certificate of its own at most
+			if x.certificate = x.site.certificateOf(r, x); x.certificate != nil {
+				x.from.certified = x.certificate.ok
 			}
 		}
 		return next(w, r, x)

@@ -127,17 +127,24 @@ func (p *proxy) mayUpgrade(r *http.Request, x *exchange) (bool, error) {
 	if len(values) != 1 || !strings.EqualFold(values[0], "websocket") || r.ProtoMajor != 1 {
 		return false, nil
 	}
-	if r.Method != http.MethodGet || !p.declaresWebSocket(x.path.decoded) {
-		return false, refuse(http.StatusForbidden, "websocket-undeclared", "")
-	}
-	if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) || x.secure && fromPlainHTTP(r) {
-		return false, refuse(http.StatusForbidden, "cross-site", "")
+	if err := judgeWebSocket(r, x); err != nil {
+		return false, err
 	}
 	return true, nil
 }
 
-func (p *proxy) declaresWebSocket(path string) bool {
-	for _, prefix := range p.site.app.WebSocketPaths {
+func judgeWebSocket(r *http.Request, x *exchange) error {
+	if r.Method != http.MethodGet || !x.site.app.declaresWebSocket(x.path.decoded) {
+		return refuse(http.StatusForbidden, "websocket-undeclared", "")
+	}
+	if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) || x.secure && fromPlainHTTP(r) {
+		return refuse(http.StatusForbidden, "cross-site", "")
+	}
+	return nil
+}
+
+func (app *App) declaresWebSocket(path string) bool {
+	for _, prefix := range app.WebSocketPaths {
 		if underPrefix(path, prefix, false) {
 			return true
 		}

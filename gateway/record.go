@@ -19,6 +19,7 @@ type counters struct {
 	byClass        [6]atomic.Uint64 // by the answer's first digit
 	panics         atomic.Uint64
 	droppedHeaders atomic.Uint64
+	authz          authzCounters
 	refusals       sync.Map // reason → *atomic.Uint64; the reasons are constants of this package
 }
 
@@ -40,8 +41,9 @@ type Stats struct {
 	ConnectionsOpen    int
 	ConnectionsRefused uint64
 	ConnectionsEvicted uint64
-	StreamsCut         uint64 // answers ended from outside: revocation, reload, shutdown, a client that took nothing
-	ProtocolFaults     uint64 // handshakes and requests that net/http could not make sense of
+	StreamsCut         uint64     // answers ended from outside: revocation, reload, shutdown, a client that took nothing
+	ProtocolFaults     uint64     // handshakes and requests that net/http could not make sense of
+	Authz              AuthzStats // questions of proxies; they are not among Requests
 }
 
 // Stats reads the counters.
@@ -55,6 +57,7 @@ func (g *Gateway) Stats() Stats {
 		st.Refused[reason.(string)] = n.(*atomic.Uint64).Load()
 		return true
 	})
+	st.Authz = g.counters.authz.stats()
 	st.ConnectionsOpen, st.ConnectionsRefused, st.ConnectionsEvicted = g.server.conns.stats()
 	st.StreamsCut, st.ProtocolFaults = g.streams.cuts.Load(), g.server.protocolFault.Load()
 	return st
@@ -77,6 +80,11 @@ func (g *Gateway) recordAccess(r *http.Request, x *exchange) {
 	case class >= 4 || class == 0 || x.aborted:
 		outcome = event.Failure
 	}
+	g.appendAccess(r, x, outcome, severity)
+}
+
+// appendAccess appends the access event of an exchange, with more fields.
+func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outcome, severity event.Severity, more ...event.Field) {
 	e := event.Event{Time: x.started, Class: event.HTTP, Action: r.Method, Outcome: outcome,
 		Severity: severity, Source: x.client}
 	if x.site != nil {
@@ -86,7 +94,7 @@ func (g *Gateway) recordAccess(r *http.Request, x *exchange) {
 		e.User = x.session.Principal.Name
 	}
 	// RequestURI, not the canonical path: evidence is what was asked for.
-	fields := make([]event.Field, 0, 9)
+	fields := make([]event.Field, 0, 12)
 	fields = append(fields,
 		event.Field{Key: "request_id", Value: x.id},
 		event.Field{Key: "host", Value: clip(r.Host, 300)},
@@ -104,7 +112,13 @@ func (g *Gateway) recordAccess(r *http.Request, x *exchange) {
 	if x.peer != x.client {
 		fields = append(fields, event.Field{Key: "peer", Value: x.peer.String()})
 	}
-	e.Fields = fields
+	if x.certificate != nil {
+		fields = append(fields, event.Field{Key: "certificate", Value: x.certificate.shown})
+	}
+	if x.ask != nil {
+		fields = append(fields, event.Field{Key: "via", Value: "forward-auth"})
+	}
+	e.Fields = append(fields, more...)
 	g.events.Append(e)
 }
 

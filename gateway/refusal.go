@@ -48,6 +48,9 @@ func (g *Gateway) report(w http.ResponseWriter, r *http.Request, x *exchange, er
 	if no.close {
 		h.Set("Connection", "close")
 	}
+	if no.hint != "" {
+		h.Set("X-Doorward-Location", no.hint)
+	}
 	if no.location != "" {
 		h.Set("Location", no.location)
 		w.WriteHeader(no.status)

@@ -78,7 +78,7 @@ func TestAccessPolicy(t *testing.T) {
 
 func TestAccessPolicyRefusesRules(t *testing.T) {
 	for name, rule := range map[string]gateway.AccessRule{
-		"no path": {}, "no slash": {Path: "admin"}, "two slashes": {Path: "/a//b"}, "dots": {Path: "/a/../b"}, "unknown role": {Path: "/a", Roles: []string{"root"}},
+		"no path": {}, "no slash": {Path: "admin"}, "two slashes": {Path: "/a//b"}, "dots": {Path: "/a/../b"}, "no role's name": {Path: "/a", Roles: []string{"Root!"}},
 		"public and denied": {Path: "/a", Public: true, Deny: true}, "roles and denied": {Path: "/a", Deny: true, Roles: []string{"user"}}, "roles and public": {Path: "/a", Public: true, Roles: []string{"user"}},
 	} {
 		if _, err := gateway.NewAccessPolicy([]gateway.AccessRule{rule}, &gateway.App{}); err == nil {

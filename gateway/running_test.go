@@ -28,7 +28,7 @@ import (
 // running is a gateway that serves on ports of its own, over a store of its own.
 type running struct {
 	*gateway.Gateway
-	t      *testing.T
+	t      testing.TB
 	auth   *auth.Auth
 	roots  *x509.CertPool // of the own authority
 	dir    string
@@ -86,13 +86,13 @@ func appFolderWith(t *testing.T, lines string) string {
 }
 
 // start runs a gateway with sites. Addresses that cfg leaves out are loopback ports that the system chooses.
-func start(t *testing.T, cfg gateway.Config, sites ...gateway.SiteConfig) *running {
+func start(t testing.TB, cfg gateway.Config, sites ...gateway.SiteConfig) *running {
 	t.Helper()
 	return startWith(t, gateway.Deps{}, cfg, sites...)
 }
 
 // startWith is start with the functions of deps.
-func startWith(t *testing.T, deps gateway.Deps, cfg gateway.Config, sites ...gateway.SiteConfig) *running {
+func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gateway.SiteConfig) *running {
 	t.Helper()
 	r := &running{t: t, dir: t.TempDir(), log: &logBuffer{}, done: make(chan error, 1)}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -240,7 +240,7 @@ func (r *running) raw() net.Conn {
 	return conn
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

@@ -56,7 +56,9 @@ func newServer(cfg Config, g *Gateway) (*server, error) {
 		kindPlain: s.httpServer(cfg.Limits, g),
 		kindHTTP:  s.httpServer(cfg.Limits, redirect),
 	}
-	s.servers[kindHTTPS].TLSConfig = s.certs.tlsConfig()
+	config := s.certs.tlsConfig()
+	config.GetConfigForClient = g.askForCertificate(s.certs.tlsConfig())
+	s.servers[kindHTTPS].TLSConfig = config
 	return s, nil
 }
 

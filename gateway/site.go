@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"path/filepath"
+	"slices"
 	"sync"
 )
 
@@ -16,6 +18,7 @@ type policy struct {
 	sites  []*site
 	byHost map[string]*site // canonical host → site
 	keys   *assertionKeys
+	hops   []netip.Prefix // whose word about the client counts, of those who come from a proxy that asks
 }
 
 // site is one application with everything needed to judge and forward its requests.
@@ -31,12 +34,13 @@ type site struct {
 	identity    *identity
 	answers     *answerRules
 	pool        *pool
-	proxy       *proxy
+	clients     *clientCertificates // nil where nobody needs a certificate
+	proxy       *proxy              // nil, like pool, where another server reaches the application
 }
 
 // newPolicy builds the sites of cfg. It opens no listener and starts no goroutine; an error names the site.
 func (g *Gateway) newPolicy(cfg Config) (*policy, error) {
-	p := &policy{cfg: cfg, byHost: make(map[string]*site)}
+	p := &policy{cfg: cfg, byHost: make(map[string]*site), hops: slices.Concat(cfg.ForwardAuth.Trusted, cfg.TrustedProxies)}
 	var err error
 	if p.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
 		return nil, err
@@ -95,6 +99,12 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site
 	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, keys, cfg.DataDir); err != nil {
 		return nil, err
 	}
+	if s.clients, err = newClientCertificates(sc.ClientCertificates, g.log); err != nil {
+		return nil, err
+	}
+	if sc.ForwardAuth && len(sc.Upstreams) == 0 {
+		return s, nil
+	}
 	if s.pool, err = newPool(sc.Upstream, sc.Upstreams, g.log); err != nil {
 		return nil, err
 	}
@@ -102,18 +112,33 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site
 	return s, nil
 }
 
+// upstreams tells how the application's addresses are.
+func (s *site) upstreams() []UpstreamStatus {
+	if s.pool == nil {
+		return nil
+	}
+	return s.pool.Status()
+}
+
 // siteFor returns the site that serves a canonical host, or nil.
 func (p *policy) siteFor(host string) *site { return p.byHost[host] }
 
-// run watches the upstreams until ctx ends.
+// run watches the upstreams and the lists of client certificates until ctx ends.
 func (p *policy) run(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, s := range p.sites {
-		wg.Go(func() { s.pool.Run(ctx) })
+		if s.pool != nil {
+			wg.Go(func() { s.pool.Run(ctx) })
+		}
+		if s.clients != nil {
+			wg.Go(func() { s.clients.Run(ctx) })
+		}
 	}
 	wg.Wait()
 	for _, s := range p.sites {
-		s.pool.Close()
+		if s.pool != nil {
+			s.pool.Close()
+		}
 	}
 }
 

@@ -25,6 +25,12 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 				"%s covers strangers, who could then claim any address; list the addresses of your proxies", p)
 		}
 	}
+	for i, p := range c.ForwardAuth.Trusted {
+		if p.IsValid() && tooWide(p) {
+			report(fmt.Sprintf("forward_auth.trusted[%d]", i),
+				"%s covers strangers, who could then ask what others may do; list the addresses of your proxies", p)
+		}
+	}
 	c.Limits.validate(report)
 	if len(c.Sites) == 0 {
 		report("sites", "no site is configured; add one with hosts, upstreams and app, or let `doorward init` write it")
@@ -40,6 +46,9 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 			report(path+".app", "%s", message)
 		}
 		s.validate(path, zones, report)
+		if s.ForwardAuth && len(c.ForwardAuth.Trusted) == 0 {
+			report(path+".forward_auth", "no proxy may ask, so nobody would ever get in; set forward_auth.trusted to the address of yours")
+		}
 		s.validateHosts(path, seen, report)
 	}
 }

@@ -11,7 +11,10 @@ import (
 )
 
 func (s SiteConfig) validate(path string, zones []string, report reporter) {
-	if len(s.Upstreams) == 0 {
+	if len(s.Upstreams) > 0 && s.ForwardAuth {
+		report(path+".forward_auth", "the site has upstreams, so Doorward reaches the application itself; remove one of them (proxies may ask about every site)")
+	}
+	if len(s.Upstreams) == 0 && !s.ForwardAuth {
 		report(path+".upstreams", "is missing; give the application's address, such as [http://127.0.0.1:8080]")
 	}
 	for i, raw := range s.Upstreams {
@@ -23,6 +26,7 @@ func (s SiteConfig) validate(path string, zones []string, report reporter) {
 		}
 	}
 	s.TLS.validate(path+".tls", s.Hosts, report)
+	s.validateClientCertificates(path, report)
 	s.Upstream.validate(path+".upstream", s.Upstreams, report)
 	for i, rule := range s.Access {
 		rule.validate(fmt.Sprintf("%s.access[%d]", path, i), zones, report)
@@ -202,6 +206,20 @@ func (t SiteTLSConfig) validate(path string, hosts []string, report reporter) {
 			report(path+".source", "no public authority certifies %s; set source to internal, or move that host to a site of its own", host)
 			return
 		}
+	}
+}
+
+func (s SiteConfig) validateClientCertificates(path string, report reporter) {
+	c, needed := s.ClientCertificates, slices.ContainsFunc(s.Access, func(a AccessRule) bool { return a.Certificate })
+	switch {
+	case c.CAFile == "" && c.CRLFile != "":
+		report(path+".client_certificates", "crl_file needs ca_file, the authority whose certificates it lists")
+	case c.CAFile == "" && needed:
+		report(path+".client_certificates.ca_file", "is missing, but an access rule asks for a certificate; give the authority's PEM file")
+	case c.CAFile != "" && s.ForwardAuth:
+		report(path+".client_certificates", "TLS ends at the proxy, so Doorward sees no certificate; let the proxy ask for it")
+	case c.CAFile != "" && !needed:
+		report(path+".client_certificates", "every browser would be asked, but no access rule has certificate: true; add one, or remove this")
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// How the connection is encrypted: the values of Config.TLS.
+// How the connection is encrypted: the values of Config.Encryption.
 const (
 	StartTLS = "starttls" // begins in plain text and is refused if the server does not offer TLS (RFC 3207)
 	Implicit = "implicit" // TLS from the first byte (RFC 8314)
@@ -20,10 +20,10 @@ type Config struct {
 	Host string `yaml:"host"`
 	// Port is the server's port. Default: 587 with starttls, 465 with implicit, 25 with off.
 	Port int `yaml:"port"`
-	// TLS is starttls (required: a server that does not offer it gets nothing), implicit (TLS from the first byte)
+	// Encryption is starttls (required: a server that does not offer it gets nothing), implicit (TLS from the first byte)
 	// or off, which only a server on this machine (localhost, 127.0.0.1, ::1) may have. At least TLS 1.2, and the
 	// server's certificate is always verified. Default: starttls (F-46).
-	TLS string `yaml:"tls"`
+	Encryption string `yaml:"tls"`
 	// CAFile holds the authorities, PEM, to trust in place of the system's.
 	CAFile string `yaml:"ca_file"`
 	// ServerName is the name to expect in the server's certificate. Default: host.
@@ -48,11 +48,11 @@ func (c Config) Enabled() bool { return c.Host != "" }
 
 // SetDefaults replaces zero values by the defaults.
 func (c *Config) SetDefaults() {
-	if c.TLS == "" {
-		c.TLS = StartTLS
+	if c.Encryption == "" {
+		c.Encryption = StartTLS
 	}
 	if c.Port == 0 {
-		c.Port = map[string]int{Implicit: 465, Off: 25}[c.TLS]
+		c.Port = map[string]int{Implicit: 465, Off: 25}[c.Encryption]
 	}
 	if c.Port == 0 {
 		c.Port = 587
@@ -65,8 +65,8 @@ func (c *Config) SetDefaults() {
 // Validate reports every value that cannot be used; call SetDefaults before. The paths are relative to the section
 // that holds these settings. It does not look at the files that they name.
 func (c Config) Validate(report func(path, format string, args ...any)) {
-	if c.TLS != StartTLS && c.TLS != Implicit && c.TLS != Off {
-		report("tls", "%q is not one of starttls, implicit, off", c.TLS)
+	if c.Encryption != StartTLS && c.Encryption != Implicit && c.Encryption != Off {
+		report("tls", "%q is not one of starttls, implicit, off", c.Encryption)
 	}
 	if c.Port < 1 || c.Port > 65535 {
 		report("port", "%d is not between 1 and 65535", c.Port)
@@ -111,7 +111,7 @@ func (c Config) validateAccount(report func(path, format string, args ...any)) {
 	case c.Username == "" && c.PasswordFile != "":
 		report("username", "is missing; give the account whose password is in password_file")
 	}
-	if c.TLS != Off {
+	if c.Encryption != Off {
 		return
 	}
 	if c.Host != "" && !loopback(c.Host) {

@@ -315,7 +315,7 @@ func expired(ctx context.Context, tx *sql.Tx, now time.Time) ([]Result, error) {
 	return gone, rows.Err()
 }
 
-// Prune removes what became of messages longer than 30 days ago, and of more than the newest 100,000. Run does it
+// Prune removes what became of messages longer than 30 days ago, and of more than the newest 50,000. Run does it
 // every hour.
 func (o *Outbox) Prune(ctx context.Context, now time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)

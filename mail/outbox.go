@@ -18,7 +18,7 @@ const (
 	maxWaitingFor = 20 // for one recipient
 	// keepRecord is how long it is kept what became of a message, and maxRecord of how many.
 	keepRecord = 30 * 24 * time.Hour
-	maxRecord  = 100_000
+	maxRecord  = 50_000
 )
 
 // Deps is what an Outbox works with.

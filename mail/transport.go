@@ -101,7 +101,7 @@ func goodbye(client *smtp.Client, raw net.Conn) {
 func open(ctx context.Context, cfg Config, s secrets, raw net.Conn) (*smtp.Client, *Error) {
 	var conn net.Conn = &boundedConn{Conn: raw, left: maxReplies}
 	address := raw.RemoteAddr().String()
-	switch cfg.TLS {
+	switch cfg.Encryption {
 	case Implicit:
 		encrypted := tls.Client(conn, s.tls)
 		if err := encrypted.HandshakeContext(ctx); err != nil {
@@ -122,7 +122,7 @@ func open(ctx context.Context, cfg Config, s secrets, raw net.Conn) (*smtp.Clien
 	if err := client.Hello(helloName(cfg)); err != nil {
 		return nil, fail(ctx, cfg, StepGreeting, "greet "+address, err)
 	}
-	if cfg.TLS != Implicit && cfg.TLS != Off {
+	if cfg.Encryption != Implicit && cfg.Encryption != Off {
 		if offered, _ := client.Extension("STARTTLS"); !offered {
 			return nil, fail(ctx, cfg, StepTLS, "encrypt the connection to "+address, errNoStartTLS)
 		}

@@ -78,20 +78,20 @@ type failing struct {
 
 var failures = []failing{
 	{name: "no STARTTLS", options: mailtest.Options{TLS: mail.Off}, step: mail.StepTLS, text: "does not offer STARTTLS, so nothing was sent", advice: "tls: implicit",
-		change: func(_ *testing.T, _ *mailtest.Server, cfg *mail.Config) { cfg.TLS = mail.StartTLS }},
+		change: func(_ *testing.T, _ *mailtest.Server, cfg *mail.Config) { cfg.Encryption = mail.StartTLS }},
 	{name: "no STARTTLS with an account", options: mailtest.Options{TLS: mail.Off}, step: mail.StepTLS, text: "does not offer STARTTLS",
 		change: func(t *testing.T, _ *mailtest.Server, cfg *mail.Config) {
-			cfg.TLS, cfg.Username, cfg.PasswordFile = mail.StartTLS, "desk", passwordFile(t, "secret")
+			cfg.Encryption, cfg.Username, cfg.PasswordFile = mail.StartTLS, "desk", passwordFile(t, "secret")
 		}},
 	{name: "wrong name", options: mailtest.Options{Name: "other.example.org"}, step: mail.StepTLS, text: "certificate", advice: "mail.server_name"},
 	{name: "wrong name, implicit", options: mailtest.Options{TLS: mail.Implicit, Name: "other.example.org"}, step: mail.StepTLS, text: "certificate", advice: "mail.server_name"},
 	{name: "unknown authority", step: mail.StepTLS, text: "unknown authority", advice: "mail.ca_file",
 		change: func(_ *testing.T, _ *mailtest.Server, cfg *mail.Config) { cfg.CAFile = "" }},
 	{name: "TLS from the first byte where none is", step: mail.StepTLS, text: "does not look like a TLS handshake", advice: "tls: starttls",
-		change: func(_ *testing.T, _ *mailtest.Server, cfg *mail.Config) { cfg.TLS = mail.Implicit }},
+		change: func(_ *testing.T, _ *mailtest.Server, cfg *mail.Config) { cfg.Encryption = mail.Implicit }},
 	{name: "greeting that never comes", options: mailtest.Options{TLS: mail.Implicit}, step: mail.StepGreeting, text: "did not answer in time", advice: "port 465",
 		change: func(_ *testing.T, _ *mailtest.Server, cfg *mail.Config) {
-			cfg.TLS, cfg.Timeout = mail.StartTLS, time.Second
+			cfg.Encryption, cfg.Timeout = mail.StartTLS, time.Second
 		}},
 	{name: "wrong password", options: mailtest.Options{Username: "desk", Password: "right"}, step: mail.StepAuth, text: "535", advice: "mail.password_file",
 		change: func(t *testing.T, _ *mailtest.Server, cfg *mail.Config) {

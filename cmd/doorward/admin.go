@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/rules"
 	"github.com/doorward/doorward/store"
 )
@@ -81,7 +82,9 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	if err != nil {
 		return failure("", "load texts: %w", err)
 	}
-	a, err := auth.New(cfg.Auth, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts})
+	cfg.Auth.OIDC, cfg.Auth.LDAP = nil, nil // nobody signs in here, and their secrets are the daemon's to read
+	outbox := mail.New(cfg.Mail, mail.Deps{DB: db, Log: log}) // what it takes is sent once the daemon runs
+	a, err := auth.New(cfg.Auth, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Mail: outbox, Texts: texts})
 	if err != nil {
 		return failure("", "open accounts: %w", err)
 	}
@@ -95,7 +98,7 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	})
 	defer writer.Wait()
 	defer stop()
-	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Log: log}), who))
+	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Mail: outbox, Log: log}), who))
 }
 
 // becomeOwner gives up root for the owner of the store, or of the data folder as long as there is no store.

@@ -122,8 +122,8 @@ in, lets through only what the site's rules allow, and tells the application who
 		return usage("see: "+c.CommandPath()+" --help", "%s: %s", c.CommandPath(), text)
 	})
 	root.AddCommand(
-		newDemo(s), newServe(s), newInit(s), newCheck(s),
-		newUser(s), newSession(s), newJournal(s),
+		newDemo(s), newServe(s), newInit(s), newCheck(s), newDoctor(s),
+		newUser(s), newSession(s), newJournal(s), newMail(s),
 		newVersion(s), newCompletion(s), newMan(s),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true

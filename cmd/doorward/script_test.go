@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/doorward/doorward/mail/mailtest"
 )
 
 func TestMain(m *testing.M) {
@@ -25,8 +27,17 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs each promise of the command line in a process of its own.
 func TestScripts(t *testing.T) {
+	open, account := mailtest.Start(t, mailtest.Options{}), mailtest.Start(t, mailtest.Options{Username: "desk", Password: "secret"})
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
+		// Two mail servers that all scripts share; each script writes to addresses of its own.
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("MAIL_PORT", strconv.Itoa(open.Port()))
+			env.Setenv("MAIL_CA", open.CAFile)
+			env.Setenv("MAIL_ACCOUNT_PORT", strconv.Itoa(account.Port()))
+			env.Setenv("MAIL_ACCOUNT_CA", account.CAFile)
+			return nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":   await,
 			"exits":   exits,
@@ -38,6 +49,7 @@ func TestScripts(t *testing.T) {
 			"chown":   chown,
 			"owner":   owner,
 			"tamper":  tamper,
+			"mailed":  func(ts *testscript.TestScript, neg bool, args []string) { mailed(ts, neg, args, open, account) },
 		},
 		Condition: func(name string) (bool, error) { return name == "root" && os.Geteuid() == 0, nil },
 	})
@@ -185,6 +197,23 @@ func tamper(ts *testscript.TestScript, neg bool, args []string) {
 	if n, err := result.RowsAffected(); err != nil || n == 0 {
 		ts.Fatalf("%s changed %d rows: %v", args[1], n, err)
 	}
+}
+
+// mailed ADDRESS SUBJECT waits until one of the servers has a message to the address, with that subject.
+func mailed(ts *testscript.TestScript, neg bool, args []string, servers ...*mailtest.Server) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: mailed ADDRESS SUBJECT")
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for _, s := range servers {
+			for _, m := range s.Messages() {
+				if m.To == args[0] && m.Subject == args[1] {
+					return
+				}
+			}
+		}
+	}
+	ts.Fatalf("no mail to %s with the subject %q arrived", args[0], args[1])
 }
 
 func walk(name string, f func(name string, uid uint32)) error {
