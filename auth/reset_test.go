@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp/totp"
-
 	"github.com/doorward/doorward/auth"
 	rules "github.com/doorward/doorward/auth/password"
 	"github.com/doorward/doorward/store"
@@ -31,7 +29,7 @@ func (p *postbox) resetCode(login, mailbox string) string {
 	if err := p.forgot(login, "192.0.2.1"); err != nil {
 		p.t.Fatalf("ask for a reset: %v", err)
 	}
-	return linkCode(p.t, p.server.Next(p.t, mailbox), "/.doorward/link/reset")
+	return codeIn(p.t, p.next(mailbox), "/.doorward/link/reset")
 }
 
 func TestReset(t *testing.T) {
@@ -69,11 +67,11 @@ func TestReset(t *testing.T) {
 		wantErr(t, p.try("agent", password, "192.0.2.1"), auth.ErrWrong, "the old password")
 		wantErr(t, p.try("agent", newPassword, "192.0.2.1"), nil, "the new password")
 
-		m := p.server.Next(t, "agent@example.com")
+		m := p.next("agent@example.com")
 		if m.Subject != "Your password for desk.example was changed" || !strings.Contains(m.Text, "192.0.2.77") {
 			t.Errorf("told %q:\n%s\nwant that the password was changed, and from where", m.Subject, m.Text)
 		}
-		notMe := linkCode(t, m, "/.doorward/link/not-me")
+		notMe := codeIn(t, m, "/.doorward/link/not-me")
 		if _, err := p.NotMe(t.Context(), attempt("", "", "192.0.2.1"), notMe, p.now); err != nil {
 			t.Errorf("the link in that mail: %v", err)
 		}
@@ -147,7 +145,7 @@ func TestResetSkipsNoFactor(t *testing.T) {
 			cfg.Roles = []auth.RoleConfig{{Name: "admin", Factor: "any", TrustedAddresses: auth.TrustConfig{Required: true}}}
 			cfg.SetDefaults()
 		})
-		secret := p.withTOTP("agent")
+		app, _ := p.enrolApp(p.named("agent"))
 		at := attempt("", "", "192.0.2.77")
 		// The role demands one, and a release of the address: the mailbox was proved, the factor was not.
 		out, err := p.ResetByLink(t.Context(), at, p.resetCode("admin", "admin@example.com"), newPassword, p.now)
@@ -159,11 +157,7 @@ func TestResetSkipsNoFactor(t *testing.T) {
 			t.Fatalf("ResetByLink with an authenticator app = %+v, %v; want the step %s", out, err, auth.StepFactor)
 		}
 		p.now = p.now.Add(time.Minute)
-		right, err := totp.GenerateCode(secret, p.now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		done, err := p.ProveCode(t.Context(), at, out.Token, right, p.now)
+		done, err := p.ProveCode(t.Context(), at, out.Token, app.code(p.now), p.now)
 		if err != nil || done.Session == nil || done.Session.Methods != "reset totp" || done.Session.Level != auth.FactorLevel {
 			t.Errorf("the code after the reset = %+v %+v, %v; want a session by reset and totp", done, done.Pending, err)
 		}
@@ -234,7 +228,7 @@ func TestResetAfterNotMe(t *testing.T) {
 	if _, err := p.ResetByLink(t.Context(), at, code, newPassword, p.now); err != nil {
 		t.Fatal(err)
 	}
-	again, err := p.NotMe(t.Context(), at, linkCode(t, p.server.Next(t, "agent@example.com"), "/.doorward/link/not-me"), p.now)
+	again, err := p.NotMe(t.Context(), at, codeIn(t, p.next("agent@example.com"), "/.doorward/link/not-me"), p.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +288,7 @@ func TestResetCaps(t *testing.T) {
 		}
 		wantErr(t, p.forgot("agent", "2001:db8:0:1::1"), nil, "from another network")
 		// The five links are good, so the person gets in.
-		code := linkCode(t, p.server.Next(t, "agent@example.com"), "/.doorward/link/reset")
+		code := codeIn(t, p.next("agent@example.com"), "/.doorward/link/reset")
 		_, err := p.ResetByLink(t.Context(), attempt("", "", "192.0.2.1"), code, newPassword, p.now)
 		wantErr(t, err, nil, "one of the five links")
 		p.now = p.now.Add(2 * time.Hour)
