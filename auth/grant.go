@@ -105,7 +105,7 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 func (a *Auth) stepError(err error, now time.Time) error {
 	var input *InputError
 	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor, ErrNotInvited, ErrBusy, ErrTooManyCodes, ErrNoPasskeys,
-		ErrTooManyPasskeys, ErrExists, ErrNotFound} {
+		ErrTooManyPasskeys, ErrExists, ErrNotFound, ErrNoLink} {
 		if errors.Is(err, own) {
 			return err
 		}

@@ -91,6 +91,9 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 		a.sweepFailed("store sessions and failures", err, now)
 		return
 	}
+	if err := a.answerResets(ctx, now); err != nil {
+		a.sweepFailed("answer who forgot a password", err, now)
+	}
 	if due(&a.sweeper.expired, now, expireEvery) {
 		if err := a.expireStored(ctx, now); err != nil {
 			a.sweepFailed("end expired sessions", err, now)
@@ -250,6 +253,7 @@ func forgetBegun(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		before    time.Time
 	}{
 		{sqlForgetPending, now}, {sqlForgetLinks, now.Add(-linkWindow)}, {sqlForgetRates, now.Add(-maxRateWindow)},
+		{sqlForgetResets, now.Add(-resetPatience)},
 	} {
 		if _, err := tx.ExecContext(ctx, old.statement, store.Micros(old.before)); err != nil {
 			return fmt.Errorf("forget what is over: %w", err)
