@@ -97,6 +97,8 @@ type Auth struct {
 	relying  relyingParty
 	sweeper  sweeper
 	counted  counters
+	// reviewDue is when the next access review is due, in microseconds; 0: not known, or there are no accounts.
+	reviewDue atomic.Int64
 }
 
 type counters struct {
@@ -173,6 +175,8 @@ type Stats struct {
 	Tokens          int    // API tokens held in memory, once for each host
 	TokensDisplaced uint64 // dropped from memory to make room
 	TokensWrong     uint64 // that were nobody's
+
+	ReviewDue time.Time // the next access review; zero: not known yet, or there are no accounts
 }
 
 // Stats returns the numbers.
@@ -182,6 +186,7 @@ func (a *Auth) Stats() Stats {
 		Busy: a.counted.busy.Load(), Unavailable: a.counted.unavailable.Load(),
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
 	}
+	s.ReviewDue = fromMicros(a.reviewDue.Load())
 	s.TokensWrong = a.counted.tokensWrong.Load()
 	s.Tokens, s.TokensDisplaced = a.tokens.size()
 	s.Addresses, s.AddressesDisplaced = a.waits.size()

@@ -98,6 +98,9 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 		if err := a.tellFailures(ctx, now); err != nil {
 			a.sweepFailed("tell people of failed sign-ins", err, now)
 		}
+		if err := a.learnReview(ctx, now); err != nil {
+			a.sweepFailed("learn when a review is due", err, now)
+		}
 	}
 }
 

@@ -154,6 +154,10 @@ func (a *Auth) Tokens(ctx context.Context, name string) ([]TokenInfo, error) {
 		}
 		query, args = sqlAPITokensOf, append(args, p.ID)
 	}
+	return a.listTokens(ctx, query, args...)
+}
+
+func (a *Auth) listTokens(ctx context.Context, query string, args ...any) ([]TokenInfo, error) {
 	rows, err := a.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", a.storeError(err))
