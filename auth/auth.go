@@ -94,16 +94,20 @@ type Auth struct {
 	hasher   *hasher
 	waits    *waits
 	sessions *cache
+	tokens   *tokenCache
 	reads    chan struct{} // places for looking up unknown tokens
 	health   health
 	secrets  *secrets
 	relying  relyingParty
 	sweeper  sweeper
 	counted  counters
+	// reviewDue is when the next access review is due, in microseconds; 0: not known, or there are no accounts.
+	reviewDue atomic.Int64
 }
 
 type counters struct {
 	succeeded, pending, wrong, waited, busy, unavailable atomic.Uint64
+	tokensWrong                                          atomic.Uint64
 }
 
 // New makes an Auth and reads from the store which addresses have to wait, and which people have signed in from. cfg
@@ -116,9 +120,11 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	}
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
-		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port, consolePort: deps.ConsolePort,
-		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
-		reads: make(chan struct{}, 8),
+		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
+		consolePort: deps.ConsolePort,
+		hasher:      newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
+		tokens: newTokenCache(maxHeldTokens),
+		reads:  make(chan struct{}, 8),
 	}
 	a.cfg.Store(settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -147,6 +153,7 @@ func (a *Auth) Prepare(cfg Config) (swap func(), err error) {
 		before := a.cfg.Swap(settings)
 		if !slices.Equal(before.order, settings.order) {
 			a.sessions.reread() // they know their roles as they were
+			a.tokens.forgetWhere(func(*heldToken) bool { return true }, true)
 		}
 		a.hasher.configure(cfg.PasswordHash)
 	}, nil
@@ -170,6 +177,12 @@ type Stats struct {
 	Hashed             uint64 // turns at checking a password so far
 	Refused            uint64 // turned away by the queue so far
 	StoreAway          bool
+
+	Tokens          int    // API tokens held in memory, once for each host
+	TokensDisplaced uint64 // dropped from memory to make room
+	TokensWrong     uint64 // that were nobody's
+
+	ReviewDue time.Time // the next access review; zero: not known yet, or there are no accounts
 }
 
 // Stats returns the numbers.
@@ -179,6 +192,9 @@ func (a *Auth) Stats() Stats {
 		Busy: a.counted.busy.Load(), Unavailable: a.counted.unavailable.Load(),
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
 	}
+	s.ReviewDue = fromMicros(a.reviewDue.Load())
+	s.TokensWrong = a.counted.tokensWrong.Load()
+	s.Tokens, s.TokensDisplaced = a.tokens.size()
 	s.Addresses, s.AddressesDisplaced = a.waits.size()
 	s.Hashing, s.Queued, s.Hashed, s.Refused = a.hasher.load()
 	a.sessions.mu.Lock()

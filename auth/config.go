@@ -23,7 +23,8 @@ type Config struct {
 	Passwords password.Config `yaml:"passwords"`
 	Factors   FactorsConfig   `yaml:"factors"`
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
-	Roles []RoleConfig `yaml:"roles"`
+	Roles  []RoleConfig `yaml:"roles"`
+	Review ReviewConfig `yaml:"review"`
 
 	// OIDC and LDAP are other systems that may say who somebody is, with their defaults.
 	OIDC []oidc.Config      `yaml:"-"`
@@ -105,6 +106,7 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.SignIn.Wait, 10*time.Second)
 	c.SignIn.Staff.setDefaults()
 	c.Factors.setDefaults()
+	c.Review.setDefaults()
 	c.Passwords.SetDefaults()
 	c.SignIn.Users.setDefaults()
 	setDefault(&c.Notices.SignIn, "new")
@@ -146,6 +148,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	c.SignIn.Users.validate("sign_in.users", report)
 	oneOf(report, "notices.sign_in", c.Notices.SignIn, "new", "every", "off")
 	c.Factors.validate(report)
+	c.Review.validate(report)
 	c.Passwords.Validate(below("passwords", report))
 	c.validateRoles(report)
 	between(report, "password_hash.memory_kib", c.PasswordHash.MemoryKiB, minMemoryKiB, MaxMemoryKiB)

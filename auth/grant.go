@@ -50,6 +50,7 @@ const (
 	methodRecovery = "recovery"
 	methodPasskey  = "passkey"
 	methodReset    = "reset" // the link of a password reset
+	methodToken    = "token" // an API token
 )
 
 func (g *grant) usedPassword() bool {
@@ -218,6 +219,9 @@ func (t *turnover) begin(ctx context.Context, tx *sql.Tx, g *grant) error {
 		return err
 	}
 	if err := insertSession(ctx, tx, s, g, at); err != nil {
+		return err
+	}
+	if err := noteLastSignIn(ctx, tx, s, at); err != nil {
 		return err
 	}
 	t.out.Session, t.out.Token = s, token
