@@ -159,6 +159,10 @@ func (c *Console) outer(next http.Handler) http.Handler {
 			return
 		}
 		x.host = host
+		if !c.reaches(x.peer) {
+			c.answer(x, r, &refusal{http.StatusForbidden, "network", "The console cannot be reached from this network."})
+			return
+		}
 		r.Body = http.MaxBytesReader(x, r.Body, maxBodyBytes)
 		next.ServeHTTP(x, r)
 	})
@@ -225,6 +229,9 @@ func (c *Console) forOperators(next handler) handler {
 		}
 		if x.session.IsToken() || !c.deps.Auth.May(x.session.Principal, auth.UseConsole) {
 			return &refusal{http.StatusForbidden, "role", "The console is for people whose role has the privilege use-console."}
+		}
+		if err := c.judgeRemote(x, r); err != nil || x.status != 0 {
+			return err
 		}
 		return next(x, r)
 	}

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -72,8 +73,9 @@ type Console struct {
 
 // settings is what a reload may change.
 type settings struct {
-	hosts map[string]bool
-	token string // empty: none
+	hosts    map[string]bool
+	networks []netip.Prefix
+	token    string // empty: none
 }
 
 // New builds the pages and opens the listeners; nothing is served before Run. On an error nothing stays
@@ -107,7 +109,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 }
 
 func newSettings(cfg Config) (*settings, error) {
-	s := &settings{hosts: make(map[string]bool)}
+	s := &settings{hosts: make(map[string]bool), networks: cfg.Networks}
 	for _, host := range cfg.Hosts {
 		clean, ok := canonicalHost(strings.Trim(host, "[]"))
 		if !ok {
