@@ -15,7 +15,7 @@ func TestConsoleFromAnotherMachine(t *testing.T) {
 	r := start(t, func(c *console.Config) {
 		c.Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/32")}
 	})
-	cookie := r.signIn(t, "owner")
+	cookie := r.signIn(t, "the-owner")
 	ask := func(from, path string, headers ...string) *httptest.ResponseRecorder {
 		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost"+path, nil)
 		request.RemoteAddr = from
