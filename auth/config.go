@@ -33,6 +33,8 @@ type Config struct {
 	DataDir string `yaml:"-"`
 	// Zones are the file's named networks, for the roles' zones.
 	Zones []Zone `yaml:"-"`
+	// SiteHosts are the names of the sites, the first site's first: where mailed links that no request asked for lead.
+	SiteHosts []string `yaml:"-"`
 }
 
 // Zone is a set of networks with a name.

@@ -271,7 +271,7 @@ func forgetBegun(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		before    time.Time
 	}{
 		{sqlForgetPending, now}, {sqlForgetLinks, now.Add(-linkWindow)}, {sqlForgetRates, now.Add(-maxRateWindow)},
-		{sqlForgetResets, now.Add(-resetPatience)},
+		{sqlForgetResets, now.Add(-resetPatience)}, {sqlForgetInvitations, now.Add(-keepInvitations)},
 	} {
 		if _, err := tx.ExecContext(ctx, old.statement, store.Micros(old.before)); err != nil {
 			return fmt.Errorf("forget what is over: %w", err)

@@ -201,6 +201,7 @@ func (c *Config) setDefaults() {
 	c.Console.SetDefaults()
 	for _, site := range c.Gateway.Sites {
 		c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, site.Hosts...)
+		c.Auth.SiteHosts = append(c.Auth.SiteHosts, site.Hosts...)
 	}
 	c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, c.Console.Hosts...)
 	c.Mail.SetDefaults()
