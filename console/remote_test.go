@@ -17,7 +17,7 @@ func TestConsoleFromAnotherMachine(t *testing.T) {
 	})
 	cookie := r.signIn(t, "the-owner")
 	ask := func(from, path string, headers ...string) *httptest.ResponseRecorder {
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "https://localhost"+path, nil)
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, r.url+path, nil)
 		request.RemoteAddr = from
 		for i := 0; i < len(headers); i += 2 {
 			request.Header.Set(headers[i], headers[i+1])
