@@ -69,6 +69,7 @@ func (a *App) newConsole(cfg *config.Config) error {
 	}
 	a.console, err = console.New(cfg.Console, console.Deps{
 		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Version: a.opts.Version, Started: a.started,
+		API:     a.commands().ServeHTTPS,
 		Store:   a.db.Ping,
 		Serving: a.gateway.Ready(),
 		Sites:   func() []gateway.SiteStatus { return a.gateway.Sites() },
@@ -77,11 +78,14 @@ func (a *App) newConsole(cfg *config.Config) error {
 	return err
 }
 
-// newAdmin opens the socket that the command line talks to.
-func (a *App) newAdmin(cfg *config.Config) error {
-	handler := api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Log: a.log, Version: a.opts.Version,
+// commands answers what administrators ask, by the admin socket or with an API token at the console.
+func (a *App) commands() *api.Handler {
+	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Log: a.log, Version: a.opts.Version,
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) }})
-	var err error
-	a.admin, err = api.Listen(cfg.AdminSocket(), handler)
+}
+
+// newAdmin opens the socket that the command line talks to.
+func (a *App) newAdmin(cfg *config.Config) (err error) {
+	a.admin, err = api.Listen(cfg.AdminSocket(), a.commands())
 	return err
 }
