@@ -95,11 +95,13 @@ type Auth struct {
 	secrets  *secrets
 	relying  relyingParty
 	sweeper  sweeper
+	textsDue chan struct{}
 	counted  counters
 }
 
 type counters struct {
 	succeeded, pending, wrong, waited, busy, unavailable atomic.Uint64
+	registered, limited, texts, textsLost                atomic.Uint64
 }
 
 // New makes an Auth and reads from the store which addresses have to wait, and which people have signed in from. cfg
@@ -114,7 +116,7 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
 		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, countries: deps.Country, port: deps.Port,
 		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
-		reads: make(chan struct{}, 8),
+		reads: make(chan struct{}, 8), textsDue: make(chan struct{}, 1),
 	}
 	a.cfg.Store(settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -166,6 +168,10 @@ type Stats struct {
 	Hashed             uint64 // turns at checking a password so far
 	Refused            uint64 // turned away by the queue so far
 	StoreAway          bool
+
+	// Accounts that people made for themselves; forms and codes of registrations that a limit turned away; text messages that the
+	// hook took, and that were given up.
+	Registered, RegistrationsLimited, Texts, TextsLost uint64
 }
 
 // Stats returns the numbers.
@@ -174,6 +180,8 @@ func (a *Auth) Stats() Stats {
 		Succeeded: a.counted.succeeded.Load(), Pending: a.counted.pending.Load(), Wrong: a.counted.wrong.Load(), Waited: a.counted.waited.Load(),
 		Busy: a.counted.busy.Load(), Unavailable: a.counted.unavailable.Load(),
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
+		Registered: a.counted.registered.Load(), RegistrationsLimited: a.counted.limited.Load(),
+		Texts: a.counted.texts.Load(), TextsLost: a.counted.textsLost.Load(),
 	}
 	s.Addresses, s.AddressesDisplaced = a.waits.size()
 	s.Hashing, s.Queued, s.Hashed, s.Refused = a.hasher.load()

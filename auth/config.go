@@ -24,6 +24,8 @@ type Config struct {
 	Factors   FactorsConfig   `yaml:"factors"`
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
 	Roles []RoleConfig `yaml:"roles"`
+	// Registration lets people make accounts for themselves.
+	Registration RegistrationConfig `yaml:"registration"`
 
 	// OIDC and LDAP are other systems that may say who somebody is, with their defaults.
 	OIDC []oidc.Config      `yaml:"-"`
@@ -110,6 +112,7 @@ func (c *Config) SetDefaults() {
 	c.Passwords.SetDefaults()
 	c.SignIn.Users.setDefaults()
 	setDefault(&c.Notices.SignIn, "new")
+	c.Registration.setDefaults()
 	for i := range c.Roles {
 		setDefault(&c.Roles[i].Factor, "none")
 	}
@@ -150,6 +153,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	c.Factors.validate(report)
 	c.Passwords.Validate(below("passwords", report))
 	c.validateRoles(report)
+	c.Registration.validate(below("registration", report))
 	between(report, "password_hash.memory_kib", c.PasswordHash.MemoryKiB, minMemoryKiB, MaxMemoryKiB)
 	between(report, "password_hash.time", c.PasswordHash.Time, 1, MaxTime)
 	between(report, "password_hash.parallelism", c.PasswordHash.Parallelism, 1, MaxParallelism)
