@@ -43,14 +43,14 @@ var allowedImports = map[string][]string{
 	// Other systems that vouch for people; they know no accounts.
 	"auth/directory": {},
 	"auth/oidc":      {},
-	"gateway":        {"auth", "auth/pages", "event", "rules"},
+	"gateway":        {"auth", "auth/pages", "event", "language", "rules"},
 
 	// What the gateway's own tool may know: its configuration, and nothing of how it works.
 	"gateway/doctor": {"gateway"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal", "mail"},
-	"console": {"auth", "auth/pages", "event", "gateway"},
+	"console": {"auth", "auth/pages", "event", "gateway", "language"},
 
 	"config": {"auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
 	"app": {"api", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",

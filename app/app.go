@@ -96,10 +96,10 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err := a.auth.CheckPasskeys(ctx, cfg.Auth.Factors); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
-	if err := a.newGateway(cfg); err != nil {
+	if err := a.newGateway(cfg, texts); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
-	if err := a.newConsole(cfg); err != nil {
+	if err := a.newConsole(cfg, texts); err != nil {
 		return nil, fmt.Errorf("build console: %w", err)
 	}
 	if err := a.newAdmin(cfg); err != nil {
@@ -130,7 +130,7 @@ func (a *App) Run(ctx context.Context) error {
 	failures := make(chan error, 8)
 	start := func(name string, run func(context.Context) error) {
 		servers.Go(func() {
-			if err := run(serving); err != nil && !errors.Is(err, context.Canceled) {
+			if err := run(serving); err != nil && (serving.Err() == nil || !errors.Is(err, serving.Err())) {
 				failures <- fmt.Errorf("%s: %w", name, err)
 				stopServing()
 			}

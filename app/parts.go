@@ -21,9 +21,13 @@ import (
 // newAccounts opens the accounts over the parts that tell where people come from and tell people.
 func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err error) {
 	a.auth, err = auth.New(cfg.Auth, auth.Deps{DB: a.db, Journal: a.journal, Events: a.events, Log: a.log, Mail: a.mail, Texts: texts,
-		Port: linkPort(cfg.Gateway.Listen),
+		Port: linkPort(cfg.Gateway.Listen.HTTPS), ConsolePort: linkPort(cfg.Console.Listen),
 		HostName: func(ctx context.Context, address netip.Addr) string {
 			name, _ := a.names.Wait(ctx, address)
+			return name
+		},
+		HostNameNow: func(address netip.Addr) string {
+			name, _ := a.names.Name(address)
 			return name
 		},
 		Country: func(address netip.Addr) string {
@@ -38,20 +42,20 @@ func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err er
 
 // linkPort is what mailed links need behind the host: the port of the first HTTPS address, unless it is the usual one, or a
 // socket of the service manager, or something in front of Doorward ends TLS.
-func linkPort(listen gateway.ListenConfig) string {
-	if len(listen.HTTPS) == 0 {
+func linkPort(listen []string) string {
+	if len(listen) == 0 {
 		return ""
 	}
-	_, port, err := net.SplitHostPort(listen.HTTPS[0])
-	if err != nil || strings.HasPrefix(listen.HTTPS[0], "fd:") || port == "443" || port == "0" {
+	_, port, err := net.SplitHostPort(listen[0])
+	if err != nil || strings.HasPrefix(listen[0], "fd:") || port == "443" || port == "0" {
 		return ""
 	}
 	return ":" + port
 }
 
 // newGateway builds the gateway, which asks the accounts what a person's roles demand.
-func (a *App) newGateway(cfg *config.Config) (err error) {
-	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Sockets: a.opts.Sockets,
+func (a *App) newGateway(cfg *config.Config, texts *language.Catalogue) (err error) {
+	a.gateway, err = gateway.New(cfg.Gateway, gateway.Deps{Auth: a.auth, Events: a.events, Log: a.log, Texts: texts, Sockets: a.opts.Sockets,
 		Country: func(address netip.Addr) (code string, private bool) {
 			c := a.countries.Country(address)
 			if !c.Known() {
@@ -65,13 +69,13 @@ func (a *App) newGateway(cfg *config.Config) (err error) {
 }
 
 // newConsole builds the operators' listener over the parts that it shows.
-func (a *App) newConsole(cfg *config.Config) error {
+func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	tlsConfig, err := a.gateway.InternalTLS(cfg.Console.Hosts)
 	if err != nil {
 		return err
 	}
 	a.console, err = console.New(cfg.Console, console.Deps{
-		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Version: a.opts.Version, Started: a.started,
+		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Texts: texts, Version: a.opts.Version, Started: a.started,
 		Store:   a.db.Ping,
 		Serving: a.gateway.Ready(),
 		Sites:   func() []gateway.SiteStatus { return a.gateway.Sites() },

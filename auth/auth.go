@@ -66,10 +66,13 @@ type Deps struct {
 	Texts *language.Catalogue
 	// HostName finds an address's confirmed reverse DNS name, or nothing; it may wait while ctx allows. May be nil.
 	HostName func(ctx context.Context, address netip.Addr) string
+	// HostNameNow is HostName for what a page shows: it tells what is known and never waits. May be nil.
+	HostNameNow func(address netip.Addr) string
 	// Country finds an address's country code, or nothing. May be nil.
 	Country func(netip.Addr) string
-	// Port is what stands behind the host in mailed links, such as :8443; empty for 443.
-	Port string
+	// Port is what stands behind the host in mailed links to the sites, such as :8443, and ConsolePort in those to the console;
+	// empty for 443.
+	Port, ConsolePort string
 }
 
 // Auth is the accounts and sessions of one installation. It is safe for concurrent use.
@@ -81,15 +84,17 @@ type Auth struct {
 	cfg     atomic.Pointer[settings]
 	base    time.Time // where the monotonic clock of this process begins
 
-	mail      *mail.Outbox
-	texts     *language.Catalogue
-	names     func(context.Context, netip.Addr) string
-	countries func(netip.Addr) string
-	port      string
+	mail              *mail.Outbox
+	texts             *language.Catalogue
+	names             func(context.Context, netip.Addr) string
+	namesNow          func(netip.Addr) string
+	countries         func(netip.Addr) string
+	port, consolePort string
 
 	hasher   *hasher
 	waits    *waits
 	sessions *cache
+	tokens   *tokenCache
 	reads    chan struct{} // places for looking up unknown tokens
 	health   health
 	secrets  *secrets
@@ -97,11 +102,14 @@ type Auth struct {
 	sweeper  sweeper
 	textsDue chan struct{}
 	counted  counters
+	// reviewDue is when the next access review is due, in microseconds; 0: not known, or there are no accounts.
+	reviewDue atomic.Int64
 }
 
 type counters struct {
 	succeeded, pending, wrong, waited, busy, unavailable atomic.Uint64
 	registered, limited, texts, textsLost                atomic.Uint64
+	tokensWrong                                          atomic.Uint64
 }
 
 // New makes an Auth and reads from the store which addresses have to wait, and which people have signed in from. cfg
@@ -114,9 +122,11 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	}
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
-		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, countries: deps.Country, port: deps.Port,
-		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
-		reads: make(chan struct{}, 8), textsDue: make(chan struct{}, 1),
+		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
+		consolePort: deps.ConsolePort,
+		hasher:      newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
+		tokens: newTokenCache(maxHeldTokens),
+		reads:  make(chan struct{}, 8), textsDue: make(chan struct{}, 1),
 	}
 	a.cfg.Store(settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -145,6 +155,7 @@ func (a *Auth) Prepare(cfg Config) (swap func(), err error) {
 		before := a.cfg.Swap(settings)
 		if !slices.Equal(before.order, settings.order) {
 			a.sessions.reread() // they know their roles as they were
+			a.tokens.forgetWhere(func(*heldToken) bool { return true }, true)
 		}
 		a.hasher.configure(cfg.PasswordHash)
 	}, nil
@@ -172,6 +183,12 @@ type Stats struct {
 	// Accounts that people made for themselves; forms and codes of registrations that a limit turned away; text messages that the
 	// hook took, and that were given up.
 	Registered, RegistrationsLimited, Texts, TextsLost uint64
+
+	Tokens          int    // API tokens held in memory, once for each host
+	TokensDisplaced uint64 // dropped from memory to make room
+	TokensWrong     uint64 // that were nobody's
+
+	ReviewDue time.Time // the next access review; zero: not known yet, or there are no accounts
 }
 
 // Stats returns the numbers.
@@ -183,6 +200,9 @@ func (a *Auth) Stats() Stats {
 		Registered: a.counted.registered.Load(), RegistrationsLimited: a.counted.limited.Load(),
 		Texts: a.counted.texts.Load(), TextsLost: a.counted.textsLost.Load(),
 	}
+	s.ReviewDue = fromMicros(a.reviewDue.Load())
+	s.TokensWrong = a.counted.tokensWrong.Load()
+	s.Tokens, s.TokensDisplaced = a.tokens.size()
 	s.Addresses, s.AddressesDisplaced = a.waits.size()
 	s.Hashing, s.Queued, s.Hashed, s.Refused = a.hasher.load()
 	a.sessions.mu.Lock()

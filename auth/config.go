@@ -23,7 +23,8 @@ type Config struct {
 	Passwords password.Config `yaml:"passwords"`
 	Factors   FactorsConfig   `yaml:"factors"`
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
-	Roles []RoleConfig `yaml:"roles"`
+	Roles  []RoleConfig `yaml:"roles"`
+	Review ReviewConfig `yaml:"review"`
 	// Registration lets people make accounts for themselves.
 	Registration RegistrationConfig `yaml:"registration"`
 
@@ -109,6 +110,7 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.SignIn.Wait, 10*time.Second)
 	c.SignIn.Staff.setDefaults()
 	c.Factors.setDefaults()
+	c.Review.setDefaults()
 	c.Passwords.SetDefaults()
 	c.SignIn.Users.setDefaults()
 	setDefault(&c.Notices.SignIn, "new")
@@ -151,6 +153,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	c.SignIn.Users.validate("sign_in.users", report)
 	oneOf(report, "notices.sign_in", c.Notices.SignIn, "new", "every", "off")
 	c.Factors.validate(report)
+	c.Review.validate(report)
 	c.Passwords.Validate(below("passwords", report))
 	c.validateRoles(report)
 	c.Registration.validate(below("registration", report))

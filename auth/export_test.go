@@ -66,11 +66,5 @@ func (w Waits) Remaining(key netip.Prefix, now time.Time, wait time.Duration) ti
 // Size is how many are tracked and were displaced.
 func (w Waits) Size() (int, uint64) { return w.size() }
 
-// ParsePhone reads a typed phone number.
-func ParsePhone(cfg RegistrationConfig, text string) (string, error) {
-	n, err := cfg.parsePhone(text)
-	return n.e164, err
-}
-
-// TypedCode is a code as it is compared.
-var TypedCode = typedCode
+// ShrinkTokens makes the cap of API tokens in memory reachable.
+func (a *Auth) ShrinkTokens(most int) { a.tokens.max = most }

@@ -86,29 +86,43 @@ func (a *Auth) FinishPasskeyEnrolment(ctx context.Context, by Actor, principalID
 
 func (a *Auth) finishEnrolment(ctx context.Context, by Actor, principalID, host, sealed, name string, response []byte,
 	now time.Time) (p passkey, owner Principal, recovery []string, err error) {
-	if name, err = passkeyName(name); err != nil {
-		return p, owner, nil, err
-	}
-	c, err := a.openCeremony(purposeEnrol, host, sealed, principalID, now)
+	made, err := a.checkEnrolment(principalID, host, sealed, name, response, now)
 	if err != nil {
-		return p, owner, nil, err
-	}
-	made, err := a.verifyEnrolment(c, response)
-	if err != nil {
-		return p, owner, nil, err
-	}
-	p = passkey{principalID: principalID, credentialID: made.ID, publicKey: made.PublicKey, name: name,
-		transports: knownTransports(made.Transport), attachment: string(made.Authenticator.Attachment),
-		signCount: made.Authenticator.SignCount, userVerified: made.Flags.UserVerified,
-		eligible: made.Flags.BackupEligible, backedUp: made.Flags.BackupState, created: now.UTC().Truncate(time.Microsecond)}
-	if p.id, err = store.NewID(); err != nil {
 		return p, owner, nil, err
 	}
 	err = a.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		owner, recovery, err = a.storeEnrolment(ctx, tx, by, c, p, made.Authenticator.AAGUID, now)
+		owner, recovery, err = a.storeEnrolment(ctx, tx, by, made, now)
 		return err
 	})
-	return p, owner, recovery, err
+	return made.passkey, owner, recovery, err
+}
+
+// newPasskey is a passkey that a browser has made as it was asked to, not stored yet.
+type newPasskey struct {
+	passkey
+	ceremony ceremony
+	aaguid   []byte
+}
+
+// checkEnrolment judges all of an enrolment that does not depend on the store.
+func (a *Auth) checkEnrolment(principalID, host, sealed, name string, response []byte, now time.Time) (n newPasskey, err error) {
+	if name, err = passkeyName(name); err != nil {
+		return n, err
+	}
+	if n.ceremony, err = a.openCeremony(purposeEnrol, host, sealed, principalID, now); err != nil {
+		return n, err
+	}
+	made, err := a.verifyEnrolment(n.ceremony, response)
+	if err != nil {
+		return n, err
+	}
+	n.aaguid = made.Authenticator.AAGUID
+	n.passkey = passkey{principalID: principalID, credentialID: made.ID, publicKey: made.PublicKey, name: name,
+		transports: knownTransports(made.Transport), attachment: string(made.Authenticator.Attachment),
+		signCount: made.Authenticator.SignCount, userVerified: made.Flags.UserVerified,
+		eligible: made.Flags.BackupEligible, backedUp: made.Flags.BackupState, created: now.UTC().Truncate(time.Microsecond)}
+	n.id, err = store.NewID()
+	return n, err
 }
 
 // verifyEnrolment judges the browser's answer (WebAuthn 7.1).
@@ -145,8 +159,9 @@ func (a *Auth) verifyEnrolment(c ceremony, response []byte) (*webauthn.Credentia
 	return made, nil
 }
 
-func (a *Auth) storeEnrolment(ctx context.Context, tx *sql.Tx, by Actor, c ceremony, p passkey, aaguid []byte,
+func (a *Auth) storeEnrolment(ctx context.Context, tx *sql.Tx, by Actor, made newPasskey,
 	now time.Time) (owner Principal, recovery []string, err error) {
+	p, c := made.passkey, made.ceremony
 	if owner, err = factorOwner(ctx, tx, p.principalID); err != nil {
 		return owner, nil, err
 	}
@@ -170,7 +185,7 @@ func (a *Auth) storeEnrolment(ctx context.Context, tx *sql.Tx, by Actor, c cerem
 	if err := fixRPID(ctx, tx, c.RPID); err != nil {
 		return owner, nil, err
 	}
-	if err := insertPasskey(ctx, tx, p, aaguid); err != nil {
+	if err := insertPasskey(ctx, tx, p, made.aaguid); err != nil {
 		return owner, nil, err
 	}
 	if recovery, err = a.recoveryIfNone(ctx, tx, p.principalID, now); err != nil {

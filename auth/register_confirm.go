@@ -34,7 +34,7 @@ func (a *Auth) ConfirmCode(ctx context.Context, at Attempt, token string, step R
 			return 0, err
 		}
 		var err error
-		limited, err = a.confirmed(ctx, tx, at, r, now)
+		limited, err = a.passStep(ctx, tx, at, r, now)
 		return 0, err
 	})
 	if err != nil {
@@ -56,9 +56,9 @@ func (a *Auth) ConfirmCode(ctx context.Context, at Attempt, token string, step R
 	return a.complete(ctx, at, token, now)
 }
 
-// confirmed notes that the step's code was right, and begins the next. limited tells that no text message may be sent now;
+// passStep notes that the step's code was right, and begins the next. limited tells that no text message may be sent now;
 // the person can ask for one later.
-func (a *Auth) confirmed(ctx context.Context, tx *sql.Tx, at Attempt, r *registrationRow, now time.Time) (limited bool, err error) {
+func (a *Auth) passStep(ctx context.Context, tx *sql.Tx, at Attempt, r *registrationRow, now time.Time) (limited bool, err error) {
 	statement := sqlRegistrationEmail
 	if r.step() == ConfirmPhone {
 		statement = sqlRegistrationPhone

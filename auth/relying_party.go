@@ -133,6 +133,14 @@ func (a *Auth) rpIDAt(ctx context.Context, host string, now time.Time) (string, 
 	return id, cfg.reason(id, host)
 }
 
+// PasskeysAt tells whether people can make and use passkeys at the host now.
+func (a *Auth) PasskeysAt(ctx context.Context, host string, now time.Time) bool {
+	ctx, cancel := context.WithTimeout(ctx, storeLimit)
+	defer cancel()
+	_, err := a.rpIDAt(ctx, host, now)
+	return err == nil
+}
+
 // reason says why there are no passkeys at host; nil if there are.
 func (c FactorsConfig) reason(id, host string) error {
 	switch {

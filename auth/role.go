@@ -334,6 +334,19 @@ func (a *Auth) May(p Principal, privilege Privilege) bool {
 	return !p.Disabled && slices.Contains(a.cfg.Load().privileges(p.Roles), privilege)
 }
 
+// Remembers tells whether some role lets its people stay signed in by their own wish (D-18).
+func (a *Auth) Remembers() bool {
+	for _, p := range a.cfg.Load().roles {
+		if p.remember > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// RequiredLevel is the level that the principal's roles demand of a sign-in.
+func (a *Auth) RequiredLevel(p Principal) Level { return a.cfg.Load().factor(p.Roles) }
+
 // AllowedFrom tells whether the session's person may act from this address by the networks of their roles (F-44, M-19).
 func (a *Auth) AllowedFrom(s *Session, address netip.Addr) bool {
 	return a.cfg.Load().allowedFrom(s.Principal.Roles, address)

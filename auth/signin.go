@@ -109,6 +109,8 @@ func (a *Auth) finish(ctx context.Context, at Attempt, who verdict, g *grant, no
 			who.reason = "changed-meanwhile"
 		case errors.Is(err, ErrNetwork):
 			who.reason = "role-network"
+		case errors.Is(err, ErrTooManyCodes):
+			who.reason = "too-many-wrong-codes"
 		}
 		return who, Outcome{}, err
 	}

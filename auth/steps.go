@@ -18,17 +18,9 @@ func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, no
 		g.factor = true
 		owner = g.who.Name
 		g.prove = func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error) {
-			method = methodTOTP
-			right, err := a.checkTOTP(ctx, tx, g.who.ID, code, now)
-			if tooMany := errors.Is(err, ErrTooManyCodes); !right && (err == nil || tooMany) {
-				var recovered bool
-				if recovered, err = a.useRecoveryCode(ctx, tx, g.who.ID, code, now); err == nil && tooMany && !recovered {
-					return false, ErrTooManyCodes
-				}
-				if right = recovered; right {
-					method = methodRecovery
-				}
-			}
+			var right bool
+			var err error
+			right, method, err = a.checkCode(ctx, tx, g.who.ID, code, now)
 			if right {
 				next.reached(FactorLevel, method)
 			}
@@ -39,6 +31,21 @@ func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, no
 		a.recordFactorUse(at, owner, map[string]string{methodTOTP: "totp", methodRecovery: "recovery-code"}[method], err, now)
 	}
 	return out, err
+}
+
+// checkCode tells whether a code is right that may be the authenticator app's or a recovery code, in the caller's write
+// transaction. The error ErrTooManyCodes means that it is no recovery code, and was not looked at as the app's.
+func (a *Auth) checkCode(ctx context.Context, tx *sql.Tx, principalID, code string, now time.Time) (right bool, method string, err error) {
+	right, err = a.checkTOTP(ctx, tx, principalID, code, now)
+	if right || err != nil && !errors.Is(err, ErrTooManyCodes) {
+		return right, methodTOTP, err
+	}
+	tooMany := err
+	right, err = a.useRecoveryCode(ctx, tx, principalID, code, now)
+	if err == nil && !right {
+		err = tooMany
+	}
+	return right, methodRecovery, err
 }
 
 // ProvePasskey takes the passkey's answer for the pending sign-in of the browser's cookie; BeginPasskeySignIn made the

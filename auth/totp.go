@@ -94,31 +94,8 @@ func describeTOTP(issuer, account string, secret []byte) (TOTPEnrolment, error) 
 func (a *Auth) ConfirmTOTP(ctx context.Context, by Actor, principalID, code string, now time.Time) (recovery []string, err error) {
 	var owner Principal
 	err = a.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		recovery = nil
-		if owner, err = factorOwner(ctx, tx, principalID); err != nil {
-			return err
-		}
-		secret, begun, _, err := a.readTOTP(ctx, tx, principalID, 0)
-		if err != nil {
-			return err
-		}
-		if secret == nil || now.Sub(begun) > totpPending || begun.Sub(now) > totpPending {
-			return ErrNotFound
-		}
-		step, ok := matchTOTP(secret, code, 0, now)
-		if !ok {
-			return ErrWrong
-		}
-		if _, err := tx.ExecContext(ctx, sqlDeleteTOTP, principalID, 1); err != nil {
-			return fmt.Errorf("replace authenticator app: %w", err)
-		}
-		if _, err := tx.ExecContext(ctx, sqlConfirmTOTP, store.Micros(now), step, principalID); err != nil {
-			return fmt.Errorf("store authenticator app: %w", err)
-		}
-		if recovery, err = a.recoveryIfNone(ctx, tx, principalID, now); err != nil {
-			return err
-		}
-		return a.note(ctx, tx, by, "factor.add", owner.Name, nil, factorNote{Kind: "totp"})
+		owner, recovery, err = a.confirmTOTP(ctx, tx, by, principalID, code, now)
+		return err
 	})
 	if err != nil {
 		err = a.factorError(err)
@@ -127,6 +104,35 @@ func (a *Auth) ConfirmTOTP(ctx context.Context, by Actor, principalID, code stri
 	}
 	a.recordFactor("factor-add", by, owner.Name, "totp", nil)
 	return recovery, nil
+}
+
+// confirmTOTP is ConfirmTOTP's transaction.
+func (a *Auth) confirmTOTP(ctx context.Context, tx *sql.Tx, by Actor, principalID, code string,
+	now time.Time) (owner Principal, recovery []string, err error) {
+	if owner, err = factorOwner(ctx, tx, principalID); err != nil {
+		return owner, nil, err
+	}
+	secret, begun, _, err := a.readTOTP(ctx, tx, principalID, 0)
+	if err != nil {
+		return owner, nil, err
+	}
+	if secret == nil || now.Sub(begun) > totpPending || begun.Sub(now) > totpPending {
+		return owner, nil, ErrNotFound
+	}
+	step, ok := matchTOTP(secret, code, 0, now)
+	if !ok {
+		return owner, nil, ErrWrong
+	}
+	if _, err := tx.ExecContext(ctx, sqlDeleteTOTP, principalID, 1); err != nil {
+		return owner, nil, fmt.Errorf("replace authenticator app: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlConfirmTOTP, store.Micros(now), step, principalID); err != nil {
+		return owner, nil, fmt.Errorf("store authenticator app: %w", err)
+	}
+	if recovery, err = a.recoveryIfNone(ctx, tx, principalID, now); err != nil {
+		return owner, nil, err
+	}
+	return owner, recovery, a.note(ctx, tx, by, "factor.add", owner.Name, nil, factorNote{Kind: "totp"})
 }
 
 // RemoveTOTP takes the authenticator app away. least is the level that the account must still be able to

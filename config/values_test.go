@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/directory"
 	"github.com/doorward/doorward/auth/oidc"
+	"github.com/doorward/doorward/auth/password"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/gateway"
@@ -144,14 +145,30 @@ func TestEverySettingIsRead(t *testing.T) {
 		t.Errorf("gateway (-want +got):\n%s", diff)
 	}
 	wantAuth := auth.Config{
-		Sessions:     auth.SessionsConfig{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
-		SignIn:       auth.SignInConfig{Failures: 5, Wait: 20 * time.Second},
+		Sessions: auth.SessionsConfig{Idle: 30 * time.Minute, Absolute: 8 * time.Hour},
+		SignIn: auth.SignInConfig{Failures: 5, Wait: 20 * time.Second,
+			Staff: auth.RateConfig{Window: 5 * time.Minute, PerAddress: 20, PerAccount: 6, Total: 500},
+			Users: auth.RateConfig{Window: 20 * time.Minute, PerAddress: 40, PerAccount: 12, Total: 2000}},
+		Notices: auth.NoticesConfig{SignIn: "every", NoFailures: true},
+		Passwords: password.Config{Preset: "deskpro", MinLength: 14, MinLengthWithFactor: 10, Classes: []string{"lower", "digit"},
+			MaxAge: 90 * 24 * time.Hour, History: 5, ChangeAtFirstSignIn: true, MinScore: 3, AllowCommon: true, ContextWords: []string{"example"},
+			BreachCheck: password.BreachConfig{URL: "https://pwned.example.org/range/", Timeout: 2 * time.Second}},
+		Roles: []auth.RoleConfig{
+			{Name: "admin", Factor: "passkey", Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Zones: []string{"office"},
+				Privileges: []auth.Privilege{auth.UseConsole, auth.SeeEvents},
+				Sessions:   auth.RoleSessionsConfig{Idle: 10 * time.Minute, Absolute: 4 * time.Hour, Remember: 24 * time.Hour, RequireActivity: true},
+				Passwords:  password.Config{Preset: "mor"},
+				TrustedAddresses: auth.TrustConfig{Required: true, Period: 7 * 24 * time.Hour,
+					Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}},
+			{Name: "supervisor", Staff: true, Factor: "any"}},
+		OIDC: got.OIDC, LDAP: got.LDAP, // judged below
+		Zones:        []auth.Zone{{Name: "office", Networks: got.Gateway.Zones[0].Networks}, {Name: "Branch-2", Networks: got.Gateway.Zones[1].Networks}},
 		PasswordHash: auth.HashConfig{MemoryKiB: 65536, Time: 3, Parallelism: 2, AtOnce: 4, Queue: 100, QueueWait: 5 * time.Second},
 		Factors: auth.FactorsConfig{Name: "Example Ltd", RPID: "example.org", Hosts: []string{"helpdesk.example.org", "helpdesk.example.net",
-			"192.0.2.7", "2001:db8::7", "cmdb.example.org", "localhost", "console.example.org"}},
+			"192.0.2.7", "2001:db8::7", "cmdb.example.org", "billing.example.org", "localhost", "console.example.org"}},
 		DataDir: "/etc/doorward/data",
 	}
-	if diff := cmp.Diff(wantAuth, got.Auth); diff != "" {
+	if diff := cmp.Diff(wantAuth, got.Auth, same); diff != "" {
 		t.Errorf("auth (-want +got):\n%s", diff)
 	}
 	wantOIDC := oidc.Config{Name: "staff", Title: "the staff account", Issuer: "https://login.example.org/realms/staff", ClientID: "doorward",

@@ -159,6 +159,10 @@ func (c *Console) outer(next http.Handler) http.Handler {
 			return
 		}
 		x.host = host
+		if !c.reaches(x.peer) && !(r.URL.Path == "/metrics" && c.hasToken(r)) {
+			c.answer(x, r, &refusal{http.StatusForbidden, "network", "The console cannot be reached from this network."})
+			return
+		}
 		r.Body = http.MaxBytesReader(x, r.Body, maxBodyBytes)
 		next.ServeHTTP(x, r)
 	})
@@ -226,6 +230,9 @@ func (c *Console) forOperators(next handler) handler {
 		if x.session.IsToken() || !c.deps.Auth.May(x.session.Principal, auth.UseConsole) {
 			return &refusal{http.StatusForbidden, "role", "The console is for people whose role has the privilege use-console."}
 		}
+		if err := c.judgeRemote(x, r); err != nil || x.status != 0 {
+			return err
+		}
 		return next(x, r)
 	}
 }
@@ -288,7 +295,7 @@ func (c *Console) record(x *exchange, r *http.Request) {
 	e.Fields = append(make([]event.Field, 0, 8),
 		event.Field{Key: "request_id", Value: x.id},
 		event.Field{Key: "host", Value: r.Host},
-		event.Field{Key: "target", Value: r.RequestURI},
+		event.Field{Key: "target", Value: pages.LogTarget(r.RequestURI)},
 		event.Field{Key: "status", Value: strconv.Itoa(x.status)},
 		event.Field{Key: "bytes", Value: strconv.FormatInt(x.written, 10)},
 		event.Field{Key: "micros", Value: strconv.FormatInt(time.Since(x.started).Microseconds(), 10)},

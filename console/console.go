@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/language"
 	"golang.org/x/net/netutil"
 )
 
@@ -41,6 +43,7 @@ type Deps struct {
 	Events  *event.Log
 	Log     *slog.Logger
 	TLS     *tls.Config // certificates for the names in Config.Hosts
+	Texts   *language.Catalogue
 	Version string
 	Started time.Time
 
@@ -70,8 +73,9 @@ type Console struct {
 
 // settings is what a reload may change.
 type settings struct {
-	hosts map[string]bool
-	token string // empty: none
+	hosts    map[string]bool
+	networks []netip.Prefix
+	token    string // empty: none
 }
 
 // New builds the pages and opens the listeners; nothing is served before Run. On an error nothing stays
@@ -84,7 +88,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	}
 	c.settings.Store(s)
 	c.pages, err = pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: CookieName, Title: "Doorward console"},
-		deps.Auth, deps.Log)
+		pages.Deps{Auth: deps.Auth, Texts: deps.Texts, Events: deps.Events, Log: deps.Log})
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)
 	}
@@ -105,7 +109,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 }
 
 func newSettings(cfg Config) (*settings, error) {
-	s := &settings{hosts: make(map[string]bool)}
+	s := &settings{hosts: make(map[string]bool), networks: cfg.Networks}
 	for _, host := range cfg.Hosts {
 		clean, ok := canonicalHost(strings.Trim(host, "[]"))
 		if !ok {

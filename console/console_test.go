@@ -273,7 +273,7 @@ func TestAPortInUseIsNamedAndNothingStaysOpen(t *testing.T) {
 	freeAddress := free.Addr().String()
 	free.Close()
 	r := start(t, nil) // for its parts; the console below must not start
-	_, err = console.New(console.Config{Listen: []string{freeAddress, taken.Addr().String()}}, console.Deps{Log: slog.New(slog.DiscardHandler),
+	_, err = console.New(console.Config{Listen: []string{freeAddress, taken.Addr().String()}}, console.Deps{Log: slog.New(slog.DiscardHandler), Texts: texts(t),
 		Events: r.events, Sites: func() []gateway.SiteStatus { return nil }, Traffic: func() gateway.Stats { return gateway.Stats{} }})
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
 		t.Errorf("got %v, want an error that names %s", err, taken.Addr())

@@ -80,7 +80,7 @@ func start(t *testing.T, change func(*console.Config)) *running {
 	}
 	config.SetDefaults()
 	r.console, err = console.New(config, console.Deps{
-		Auth: accounts, Events: r.events, Log: log, TLS: &tls.Config{Certificates: lender.TLS.Certificates}, Version: "v1.2.3-test",
+		Auth: accounts, Events: r.events, Log: log, TLS: &tls.Config{Certificates: lender.TLS.Certificates}, Texts: texts(t), Version: "v1.2.3-test",
 		Started: time.Now().Add(-90 * time.Minute),
 		Store: func(ctx context.Context) error {
 			if broken := r.storeErr.Load(); broken != nil {

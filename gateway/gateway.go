@@ -14,16 +14,19 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/language"
 )
 
 // CookieName is the session cookie at the sites. It never reaches an application (security.md 1).
 const CookieName = "__Host-doorward"
 
-// Deps is what the gateway works with. Auth, Events and Log are required.
+// Deps is what the gateway works with. Auth, Events, Log and Texts are required.
 type Deps struct {
 	Auth   *auth.Auth
 	Events *event.Log
 	Log    *slog.Logger
+	// Texts are what our own pages say. Required.
+	Texts *language.Catalogue
 	// Country returns the country of an address, as two capital letters and empty if it is not known, and whether the
 	// address is a private one, which is no country's. Nil: there is no database, and no rule may ask for a country.
 	Country func(netip.Addr) (code string, private bool)
@@ -74,7 +77,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		country: deps.Country, roleAllowed: deps.RoleAllowed, requireActivity: deps.RequireActivity,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
-	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName}, deps.Auth, deps.Log)
+	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName, Providers: func() []pages.Provider { return providers(deps.Auth) }},
+		pages.Deps{Auth: deps.Auth, Texts: deps.Texts, Events: deps.Events, Log: deps.Log})
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)
 	}
@@ -90,6 +94,15 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		return nil, err
 	}
 	return g, nil
+}
+
+// providers are the other systems that the sign-in page offers.
+func providers(a *auth.Auth) []pages.Provider {
+	var list []pages.Provider
+	for _, p := range a.Providers() {
+		list = append(list, pages.Provider{Name: p.Name, Title: p.Title, URL: pages.ProviderURL(p.Name)})
+	}
+	return list
 }
 
 // Run serves until ctx ends, then lets requests finish for a while and returns. It may be called once.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/event"
 )
 
@@ -93,12 +94,12 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 	if x.session != nil {
 		e.User = x.session.Principal.Name
 	}
-	// RequestURI, not the canonical path: evidence is what was asked for.
+	// RequestURI, not the canonical path: evidence is what was asked for, but for the codes of mailed links.
 	fields := make([]event.Field, 0, 12)
 	fields = append(fields,
 		event.Field{Key: "request_id", Value: x.id},
 		event.Field{Key: "host", Value: clip(r.Host, 300)},
-		event.Field{Key: "target", Value: clip(r.RequestURI, maxPath)},
+		event.Field{Key: "target", Value: clip(pages.LogTarget(r.RequestURI), maxPath)},
 		event.Field{Key: "status", Value: strconv.Itoa(x.status)},
 		event.Field{Key: "bytes", Value: strconv.FormatInt(x.written, 10)},
 		event.Field{Key: "micros", Value: strconv.FormatInt(time.Since(x.started).Microseconds(), 10)},

@@ -115,7 +115,7 @@ func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gat
 	cfg.SetDefaults()
 	r.cfg = cfg
 	r.deps = deps
-	r.deps.Auth, r.deps.Events, r.deps.Log = r.auth, events, log
+	r.deps.Auth, r.deps.Events, r.deps.Log, r.deps.Texts = r.auth, events, log, texts(t)
 	r.Gateway, err = gateway.New(cfg, r.deps)
 	must(t, err)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))

@@ -1,9 +1,6 @@
 package pages
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,18 +14,36 @@ import (
 // refusal is the error of a request that is answered with something other than what it asked for.
 type refusal struct {
 	status     int
-	code       string // for programs: one word or two
-	text       string // for people
+	code       string   // for programs: one word or two
+	key        string   // of the text for people
+	pairs      []string // what is filled in
+	more       []reason // what is wrong in particular
 	retryAfter time.Duration
+}
+
+// reason is one of several things that are wrong.
+type reason struct {
+	key   string
+	pairs []string
 }
 
 func (r *refusal) Error() string { return fmt.Sprintf("refused: %d %s", r.status, r.code) }
 
-// report makes an answer of an error. Only a refusal's own text is shown.
+// detour is the error of a request that belongs to another page.
+type detour struct{ location string }
+
+func (d *detour) Error() string { return "belongs to " + d.location }
+
+// report makes an answer of an error. Only texts of the catalogue are shown.
 func (p *Pages) report(x *exchange, err error) {
+	var to *detour
+	if errors.As(err, &to) {
+		p.send(x, to.location)
+		return
+	}
 	no := p.public(x, err)
-	data := page{Heading: http.StatusText(no.status), Message: no.text}
-	p.refuse(x, no, "message.html", data)
+	status := strconv.Itoa(no.status)
+	p.refuse(x, no, "message.html", view{Heading: p.textOr(x, "page.status."+status, "page.status.other")})
 }
 
 // public returns the refusal that an error is, or stands for.
@@ -38,11 +53,28 @@ func (p *Pages) public(x *exchange, err error) *refusal {
 		return no
 	}
 	p.log.Error("answer own page", slog.String("request_id", x.v.RequestID), slog.Any("error", err))
-	return &refusal{status: http.StatusInternalServerError, code: "internal-error", text: "The request could not be answered."}
+	return &refusal{status: http.StatusInternalServerError, code: "internal-error", key: "page.error.internal"}
+}
+
+// sentence is what a refusal says, with everything that is wrong.
+func (p *Pages) sentence(x *exchange, no *refusal) string {
+	words := []string{p.text(x, no.key, no.pairs...)}
+	for _, r := range no.more {
+		words = append(words, p.text(x, r.key, r.pairs...))
+	}
+	return strings.Join(words, " ")
+}
+
+// textOr is the text of a key, or of another where the catalogue has not the first.
+func (p *Pages) textOr(x *exchange, key, other string, pairs ...string) string {
+	if text := p.text(x, key, pairs...); text != key {
+		return text
+	}
+	return p.text(x, other, pairs...)
 }
 
 // refuse answers with the refusal, as the named page or as JSON.
-func (p *Pages) refuse(x *exchange, no *refusal, name string, data page) {
+func (p *Pages) refuse(x *exchange, no *refusal, name string, v view) {
 	h := x.w.Header()
 	seconds := 0
 	if no.retryAfter > 0 {
@@ -53,18 +85,20 @@ func (p *Pages) refuse(x *exchange, no *refusal, name string, data page) {
 		// RFC 9110 15.5.2 wants a challenge; a scheme of our own keeps browsers from asking for a password.
 		h.Set("WWW-Authenticate", `Doorward realm="sign-in", uri="`+signInPath+`"`)
 	}
-	if wantsJSON(x.r) {
+	text := p.sentence(x, no)
+	if x.json || wantsJSON(x.r) {
 		writeJSON(x, no.status, struct {
 			Error      string `json:"error"`
 			Message    string `json:"message"`
 			RetryAfter int    `json:"retry_after,omitempty"`
 			RequestID  string `json:"request_id,omitempty"`
-		}{no.code, no.text, seconds, x.v.RequestID})
+		}{no.code, text, seconds, x.v.RequestID})
 		return
 	}
-	if err := p.show(x, no.status, name, data); err != nil {
+	v.Message = text
+	if err := p.show(x, no.status, name, v); err != nil {
 		p.log.Error("answer own page", slog.String("request_id", x.v.RequestID), slog.Any("error", err))
-		http.Error(x.w, no.text, no.status)
+		http.Error(x.w, text, no.status)
 	}
 }
 
@@ -85,6 +119,17 @@ func writeJSON(x *exchange, status int, v any) {
 	}
 }
 
+// send sends the browser on; a script of ours is told where to.
+func (p *Pages) send(x *exchange, location string) {
+	if x.json {
+		writeJSON(x, http.StatusOK, struct {
+			Location string `json:"location"`
+		}{location})
+		return
+	}
+	redirect(x, location)
+}
+
 // redirect sends the visitor on with 303, so that the browser asks with GET and a form is not sent again.
 // The page gone to gets no referrer: it was asked for by whoever made the link, perhaps a stranger, and an
 // application that trusts a Referer of its own host must not take it for a click on one of its pages.
@@ -93,14 +138,4 @@ func redirect(x *exchange, target string) {
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Location", target)
 	x.w.WriteHeader(http.StatusSeeOther)
-}
-
-func tag(b []byte) string {
-	sum := sha256.Sum256(b)
-	return `"` + hex.EncodeToString(sum[:8]) + `"`
-}
-
-// serveContent answers conditional and range requests.
-func serveContent(x *exchange, b []byte) {
-	http.ServeContent(x.w, x.r, "", time.Time{}, bytes.NewReader(b))
 }

@@ -1,26 +1,52 @@
 package pages
 
 import (
-	"bytes"
 	"context"
 	"embed"
 	"errors"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/netip"
+	"path"
 	"strings"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/language"
 )
 
 // Config says for whom the pages are.
 type Config struct {
 	Realm auth.Realm // what a sign-in opens
-	// CookieName is the session cookie's; it must begin with __Host-, so that no other host can set it.
+	// CookieName is the session cookie's; it must begin with __Host-, so that no other host can set it. The pages' other
+	// cookies have this name with -pending, -device or -proof behind it.
 	CookieName string
 	Title      string // shown above the form; default: the host's name
+
+	// Providers are other systems that people can sign in with; nil: none. It is asked whenever the page is shown.
+	Providers func() []Provider
+	// PasswordReset and Registration tell whether the sign-in page offers /.doorward/reset and /.doorward/register; nil: no.
+	PasswordReset, Registration func() bool
+}
+
+// Provider is another system that people can sign in with.
+type Provider struct {
+	Name  string // in URLs and events
+	Title string // on the button
+	URL   string // a path of ours that begins it; return_to is added
+}
+
+// Deps is what the pages work with. All are required but Events.
+type Deps struct {
+	Auth  *auth.Auth
+	Texts *language.Catalogue
+	Log   *slog.Logger
+	// Events shows people what happened with their account; nil: nothing is shown.
+	Events *event.Log
 }
 
 // Visitor is what the caller has learnt about a request before it comes here.
@@ -44,42 +70,85 @@ func Visit(ctx context.Context, v Visitor) context.Context {
 	return context.WithValue(ctx, visitorKey{}, v)
 }
 
-//go:embed sign_in.html sign_out.html message.html layout.html doorward.css
+//go:embed templates/*.html static/*
 var files embed.FS
 
-// Pages serves /.doorward/sign-in, /.doorward/sign-out and /.doorward/static/. Every request must carry a Visitor.
+// Pages serves everything of ours below /.doorward/ that a person sees. Every request must carry a Visitor.
 type Pages struct {
 	cfg         Config
 	auth        *auth.Auth
+	texts       *language.Catalogue
+	events      *event.Log
 	log         *slog.Logger
 	crossOrigin *http.CrossOriginProtection
+	routes      map[string]route
 	templates   map[string]*template.Template
-	css         []byte
-	cssTag      string
+	static      map[string]asset
+	histories   chan struct{} // places for reading recent activity
 }
 
 // New builds the pages; the error is a Config that cannot be used.
-func New(cfg Config, a *auth.Auth, log *slog.Logger) (*Pages, error) {
+func New(cfg Config, deps Deps) (*Pages, error) {
 	if !strings.HasPrefix(cfg.CookieName, "__Host-") {
 		return nil, fmt.Errorf("cookie name %q does not begin with __Host-", cfg.CookieName)
 	}
 	if cfg.Realm != auth.SiteRealm && cfg.Realm != auth.ConsoleRealm {
 		return nil, fmt.Errorf("realm %q is not known", cfg.Realm)
 	}
-	p := &Pages{cfg: cfg, auth: a, log: log, crossOrigin: http.NewCrossOriginProtection(), templates: make(map[string]*template.Template)}
-	for _, name := range []string{"sign_in.html", "sign_out.html", "message.html"} {
-		t, err := template.ParseFS(files, "layout.html", name)
+	if deps.Texts == nil {
+		return nil, errors.New("the pages have no texts")
+	}
+	p := &Pages{cfg: cfg, auth: deps.Auth, texts: deps.Texts, events: deps.Events, log: deps.Log,
+		crossOrigin: http.NewCrossOriginProtection(), routes: make(map[string]route),
+		templates: make(map[string]*template.Template), static: make(map[string]asset), histories: make(chan struct{}, 4)}
+	for _, routes := range []map[string]route{p.signInRoutes(), p.linkRoutes(), p.passkeyRoutes(), p.accountRoutes()} {
+		maps.Copy(p.routes, routes)
+	}
+	if err := p.parse(); err != nil {
+		return nil, err
+	}
+	return p, p.loadStatic()
+}
+
+// parse reads the templates: each page with the layout and the parts that pages share.
+func (p *Pages) parse() error {
+	names, err := fs.Glob(files, "templates/*.html")
+	if err != nil {
+		return fmt.Errorf("list pages: %w", err)
+	}
+	for _, name := range names {
+		t, err := template.ParseFS(files, "templates/layout.html", "templates/parts.html", name)
 		if err != nil {
-			return nil, fmt.Errorf("parse page: %w", err)
+			return fmt.Errorf("parse page: %w", err)
 		}
-		p.templates[name] = t
+		p.templates[path.Base(name)] = t
 	}
-	var err error
-	if p.css, err = files.ReadFile("doorward.css"); err != nil {
-		return nil, fmt.Errorf("read style: %w", err)
-	}
-	p.cssTag = tag(p.css)
-	return p, nil
+	return nil
+}
+
+// exchange is one request with what is known about its sender.
+type exchange struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	v    Visitor
+	lang string // the language of the answer
+	json bool   // a script of ours asks: answers are JSON
+}
+
+// speak chooses the language: what the person has chosen, else what the browser prefers.
+func (p *Pages) speak(x *exchange, preferred string) {
+	x.lang = p.texts.Match(preferred, x.r.Header.Get("Accept-Language"))
+}
+
+// text is the words of a key in the language of the answer.
+func (p *Pages) text(x *exchange, key string, pairs ...string) string {
+	return p.texts.Text(x.lang, key, pairs...)
+}
+
+// route is what a path does. What may change something is a post alone.
+type route struct {
+	get, post func(*exchange) error
+	json      bool // it speaks JSON only
 }
 
 // ServeHTTP answers a request below /.doorward/.
@@ -87,64 +156,70 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	v, ok := r.Context().Value(visitorKey{}).(Visitor)
 	x := &exchange{w: w, r: r, v: v}
 	setHeaders(w.Header())
+	preferred := ""
+	if v.Session != nil {
+		preferred = v.Session.Principal.Language
+	}
+	p.speak(x, preferred)
 	var err error
 	if !ok {
 		// Without it the wait would not know whom to count, so this is no request to answer.
 		err = errors.New("the request carries no visitor")
 	} else {
-		err = p.route(x)
+		err = p.serve(x)
 	}
 	if err != nil {
 		p.report(x, err)
 	}
 }
 
-// exchange is one request with what is known about its sender.
-type exchange struct {
-	w http.ResponseWriter
-	r *http.Request
-	v Visitor
-}
-
-func (p *Pages) route(x *exchange) error {
-	method := x.r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
-	var get, post func(*exchange) error
-	switch path := x.r.URL.Path; {
-	case path == signInPath:
-		get, post = p.showSignIn, p.signIn
-	case path == signOutPath:
-		get, post = p.showSignOut, p.signOut
-	case path == staticPath+"doorward.css":
-		get = p.showStyle
-	default:
-		return &refusal{status: http.StatusNotFound, code: "page-unknown", text: "There is no such page."}
-	}
-	switch {
-	case method == http.MethodGet:
-		return get(x)
-	case method == http.MethodPost && post != nil:
-		if p.crossOrigin.Check(x.r) != nil {
-			return &refusal{status: http.StatusForbidden, code: "cross-site",
-				text: "This request was started by another site, so it was not carried out."}
+func (p *Pages) serve(x *exchange) error {
+	name := x.r.URL.Path
+	to, known := p.routes[name]
+	if file, ok := strings.CutPrefix(name, staticPath); ok {
+		if a, ok := p.static[file]; ok {
+			to, known = route{get: a.serve}, true
 		}
-		return post(x)
 	}
-	allowed := "GET, HEAD"
-	if post != nil {
+	if strings.HasPrefix(name, providerPath) && p.cfg.Realm == auth.SiteRealm {
+		to, known = p.providerRoute(name)
+	}
+	if !known {
+		return &refusal{status: http.StatusNotFound, code: "page-unknown", key: "page.error.page_unknown"}
+	}
+	x.json = to.json
+	allowed := ""
+	if to.get != nil {
+		allowed = "GET, HEAD"
+	}
+	switch method := x.r.Method; {
+	case to.get != nil && (method == http.MethodGet || method == http.MethodHead):
+		return to.get(x)
+	case to.post != nil && method == http.MethodPost:
+		if p.crossOrigin.Check(x.r) != nil {
+			return &refusal{status: http.StatusForbidden, code: "cross-site", key: "page.error.cross_site"}
+		}
+		return to.post(x)
+	case to.post != nil && allowed != "":
 		allowed += ", POST"
+	case to.post != nil:
+		allowed = "POST"
 	}
 	x.w.Header().Set("Allow", allowed)
-	return &refusal{status: http.StatusMethodNotAllowed, code: "method", text: "This page cannot be used in this way."}
+	return &refusal{status: http.StatusMethodNotAllowed, code: "method", key: "page.error.method"}
 }
 
-// setHeaders puts the strict rules on every answer. The pages need one style sheet and one form, nothing
+const (
+	contentPolicy = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	// scriptPolicy is for the pages that ask the browser for a passkey, which no form can.
+	scriptPolicy = "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+// setHeaders puts the strict rules on every answer. The pages need one style sheet and forms, nothing
 // else. The referrer stays on this host (the return address is in the sign-in page's URL); no-referrer would make
 // browsers send Origin: null with the form, which looks like another site.
 func setHeaders(h http.Header) {
-	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy", contentPolicy)
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "same-origin")
@@ -152,45 +227,4 @@ func setHeaders(h http.Header) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
 	h.Set("Cache-Control", "no-store")
-}
-
-func (p *Pages) showStyle(x *exchange) error {
-	h := x.w.Header()
-	h.Set("Content-Type", "text/css; charset=utf-8")
-	h.Set("Cache-Control", "public, max-age=3600")
-	h.Set("ETag", p.cssTag)
-	serveContent(x, p.css)
-	return nil
-}
-
-// title is what stands above the form.
-func (p *Pages) title(v Visitor) string {
-	if p.cfg.Title != "" {
-		return p.cfg.Title
-	}
-	return v.Host
-}
-
-// page is what the templates show.
-type page struct {
-	Title, Heading, Message string
-	Name, ReturnTo          string // of the sign-in form
-	Wrong                   bool   // the message is about what was typed
-	SignedIn                string // the account's name
-	RequestID               string
-}
-
-// show renders a page completely before it answers, so that a defect gives 500 and never half a page.
-func (p *Pages) show(x *exchange, status int, name string, data page) error {
-	data.Title, data.RequestID = p.title(x.v), x.v.RequestID
-	var b bytes.Buffer
-	if err := p.templates[name].ExecuteTemplate(&b, "layout.html", data); err != nil {
-		return fmt.Errorf("render %s: %w", name, err)
-	}
-	x.w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	x.w.WriteHeader(status)
-	if x.r.Method != http.MethodHead {
-		_, _ = x.w.Write(b.Bytes()) // an error is the visitor's departure
-	}
-	return nil
 }

@@ -5,11 +5,17 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/doorward/doorward/auth"
 )
 
 const (
 	signInPath  = "/.doorward/sign-in"
 	signOutPath = "/.doorward/sign-out"
+	stepUpPath  = "/.doorward/step-up"
+	accountPath = "/.doorward/account"
+	linkPath    = "/.doorward/link/"
+	passkeyPath = "/.doorward/passkey/"
 	staticPath  = "/.doorward/static/"
 
 	// maxReturn bounds the address to return to; a longer one is dropped rather than cut.
@@ -21,10 +27,19 @@ func SignInURL(returnTo string) string {
 	return signInPath + "?return_to=" + url.QueryEscape(SafeReturn(returnTo))
 }
 
+// StepUpURL is the path of the page that asks a signed-in person to prove more, up to the level, before they go on to returnTo.
+func StepUpURL(returnTo string, level auth.Level) string {
+	target := stepUpPath + "?return_to=" + url.QueryEscape(SafeReturn(returnTo))
+	if level >= auth.PasskeyLevel {
+		target += "&factor=passkey" // a one-time code would not do
+	}
+	return target
+}
+
 // SafeReturn returns the path and query that a browser may be sent to after sign-in: raw itself, escaped,
 // if every browser reads it as a path on this host, and / if there is any doubt. It is never another host
 // (//, /\, a scheme, a tab that browsers drop), never a path that programs read in two ways (dot segments, empty
-// segments, encoded slashes), and never the sign-in or sign-out page, so that nobody goes round in circles.
+// segments, encoded slashes), and never a page of the sign-in itself, so that nobody goes round in circles.
 func SafeReturn(raw string) string {
 	const home = "/"
 	if len(raw) > maxReturn || !strings.HasPrefix(raw, "/") || strings.ContainsFunc(raw, ambiguous) {
@@ -43,8 +58,11 @@ func SafeReturn(raw string) string {
 	if cleaned != decoded && (cleaned == "/" || cleaned+"/" != decoded) {
 		return home
 	}
-	if lower := strings.ToLower(cleaned); strings.HasPrefix(lower, "/.doorward/sign-") {
-		return home
+	lower := strings.ToLower(cleaned) + "/"
+	for _, own := range []string{"/.doorward/sign-", "/.doorward/step-up/", "/.doorward/link/", "/.doorward/passkey/"} {
+		if strings.HasPrefix(lower, own) {
+			return home
+		}
 	}
 	safe := escapeNonASCII(target)
 	if hasQuery {
@@ -85,4 +103,14 @@ func IsNavigation(r *http.Request) bool {
 		return false
 	}
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
+
+// LogTarget is a request's target as logs and events may show it: without the code of a mailed link, which whoever reads
+// them could use.
+func LogTarget(target string) string {
+	path, query, found := strings.Cut(target, "?")
+	if decoded, err := url.PathUnescape(path); found && query != "" && (err != nil || strings.HasPrefix(strings.ToLower(decoded), linkPath)) {
+		return path + "?[not-recorded]"
+	}
+	return target
 }

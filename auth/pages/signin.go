@@ -1,20 +1,47 @@
 package pages
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/doorward/doorward/auth"
 )
 
-// maxForm bounds a form's body. Name and password take 2 KiB at most, escaped threefold.
-const maxForm = 16 << 10
+// signInRoutes are the pages of the sign-in, its steps and the sign-out.
+func (p *Pages) signInRoutes() map[string]route {
+	return map[string]route{
+		signInPath:   {get: p.showSignIn, post: p.signIn},
+		cancelPath:   {post: p.cancel},
+		factorPath:   {get: p.showFactor, post: p.proveCode},
+		heldPath:     {get: p.showHeld, post: p.continueHeld},
+		passwordPath: {get: p.showNewPassword, post: p.proveNewPassword},
+		enrolPath:    {get: p.showEnrol, post: p.enrol},
+		stepUpPath:   {get: p.showStepUp, post: p.stepUp},
+		signOutPath:  {get: p.showSignOut, post: p.signOut},
+	}
+}
+
+// signInData is what the sign-in page shows.
+type signInData struct {
+	Name, ReturnTo  string
+	Wrong           bool // the message is about what was typed
+	Remember        bool // offered
+	Remembered      bool // ticked
+	Reset, Register bool
+	Providers       []Provider
+}
+
+// signInView completes the page.
+func (p *Pages) signInView(x *exchange, d signInData) view {
+	d.Remember = p.cfg.Realm == auth.SiteRealm && p.auth.Remembers()
+	d.Reset = p.cfg.PasswordReset != nil && p.cfg.PasswordReset()
+	d.Register = p.cfg.Registration != nil && p.cfg.Registration()
+	if p.cfg.Providers != nil {
+		d.Providers = p.cfg.Providers()
+	}
+	return view{Data: d, Script: p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now()),
+		Passkey: passkeyPart{Begin: passkeyPath + "sign-in-options", Finish: passkeyPath + "sign-in", Label: "page.sign_in.passkey"}}
+}
 
 func (p *Pages) showSignIn(x *exchange) error {
 	returnTo := SafeReturn(x.r.URL.Query().Get("return_to"))
@@ -22,119 +49,45 @@ func (p *Pages) showSignIn(x *exchange) error {
 		redirect(x, returnTo)
 		return nil
 	}
-	return p.show(x, http.StatusOK, "sign_in.html", page{ReturnTo: returnTo})
+	return p.show(x, http.StatusOK, "sign_in.html", p.signInView(x, signInData{ReturnTo: returnTo}))
 }
-
-// form is the sign-in form as it was sent.
-type form struct{ username, password, returnTo string }
 
 func (p *Pages) signIn(x *exchange) error {
 	f, err := readForm(x)
 	if err != nil {
 		return err
 	}
-	out, err := p.auth.SignIn(x.r.Context(), auth.Attempt{
-		Login: f.username, Password: f.password, Address: x.v.Address, Realm: p.cfg.Realm,
-		Host: x.v.Host, Site: x.v.Site, UserAgent: x.r.UserAgent(), RequestID: x.v.RequestID,
-		PreviousToken: p.token(x), ReturnTo: f.returnTo,
-	}, time.Now())
+	at, now := p.attempt(x), time.Now()
+	at.Login, at.Password, at.ReturnTo = f.get("username"), f.get("password"), SafeReturn(f.get("return_to"))
+	at.Remember = f.get("remember") != ""
+	out, err := p.auth.SignIn(x.r.Context(), at, now)
 	if err != nil {
-		no := p.public(x, signInRefusal(err))
-		p.refuse(x, no, "sign_in.html", page{Message: no.text, Name: f.username, ReturnTo: f.returnTo,
-			Wrong: no.status == http.StatusUnauthorized})
+		no := p.public(x, refusalOf(err, "page.error.wrong"))
+		p.refuse(x, no, "sign_in.html", p.signInView(x, signInData{Name: at.Login, ReturnTo: at.ReturnTo, Remembered: at.Remember,
+			Wrong: no.status == http.StatusUnauthorized}))
 		return nil
 	}
-	session := out.Session
-	p.setCookie(x, out.Token)
-	if wantsJSON(x.r) {
-		x.w.Header().Set("Location", f.returnTo)
-		writeJSON(x, http.StatusSeeOther, struct {
-			Name     string      `json:"name"`
-			Roles    []auth.Role `json:"roles"`
-			ReturnTo string      `json:"return_to"`
-		}{session.Principal.Name, session.Principal.Roles, f.returnTo})
-		return nil
-	}
-	redirect(x, f.returnTo)
+	p.proceed(x, out, now)
 	return nil
 }
 
-// signInRefusal chooses what a person reads. All that is wrong with a name or a password has one text.
-func signInRefusal(err error) error {
-	var wait *auth.WaitError
-	switch {
-	case errors.Is(err, auth.ErrWrong):
-		return &refusal{status: http.StatusUnauthorized, code: "wrong",
-			text: "The name or the password is not right. Please check both and try again."}
-	case errors.As(err, &wait):
-		return &refusal{status: http.StatusTooManyRequests, code: "waiting", retryAfter: wait.RetryAfter,
-			text: fmt.Sprintf("Too many wrong sign-ins from your network. Please wait %s and try again.", inSeconds(wait.RetryAfter))}
-	case errors.Is(err, auth.ErrBusy), errors.Is(err, context.Canceled): // nobody reads the answer to the second
-		return &refusal{status: http.StatusServiceUnavailable, code: "busy", retryAfter: 2 * time.Second,
-			text: "Many people are signing in right now. Please try again in a moment."}
-	case errors.Is(err, auth.ErrUnavailable):
-		return &refusal{status: http.StatusServiceUnavailable, code: "unavailable", retryAfter: 5 * time.Second,
-			text: "Sign-in is not possible at the moment. Please try again in a minute."}
+// proceed sends the browser where an outcome leads. A program is told by JSON.
+func (p *Pages) proceed(x *exchange, out auth.Outcome, now time.Time) {
+	location := p.settle(x, out, now)
+	if x.json || !wantsJSON(x.r) {
+		p.send(x, location)
+		return
 	}
-	return fmt.Errorf("sign in: %w", err)
-}
-
-func inSeconds(d time.Duration) string {
-	if n := wholeSeconds(d); n > 1 {
-		return fmt.Sprintf("%d seconds", n)
+	x.w.Header().Set("Location", location)
+	if out.Pending != nil {
+		writeJSON(x, http.StatusSeeOther, struct {
+			Step auth.Step `json:"step"`
+		}{out.Pending.Step})
+		return
 	}
-	return "a second"
-}
-
-// readForm reads the fields from the body alone: a password in the URL would stand in logs and histories.
-func readForm(x *exchange) (form, error) {
-	kind, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return form{}, &refusal{status: http.StatusUnsupportedMediaType, code: "content-type",
-			text: "Send the form as application/x-www-form-urlencoded."}
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxForm))
-	var large *http.MaxBytesError
-	if errors.As(err, &large) {
-		return form{}, &refusal{status: http.StatusRequestEntityTooLarge, code: "form-too-large",
-			text: "The form is larger than this page accepts."}
-	}
-	if err != nil {
-		return form{}, &refusal{status: http.StatusBadRequest, code: "form-incomplete", text: "The form did not arrive whole."}
-	}
-	return parseForm(string(body))
-}
-
-// parseForm reads the body of the sign-in form. A field sent twice is refused: two programs would read two
-// different names.
-func parseForm(body string) (form, error) {
-	values, err := url.ParseQuery(body)
-	for _, name := range []string{"username", "password", "return_to"} {
-		if len(values[name]) > 1 {
-			err = fmt.Errorf("field %s is there twice", name)
-		}
-	}
-	if err != nil {
-		return form{}, &refusal{status: http.StatusBadRequest, code: "form-ambiguous",
-			text: "The form can be read in more than one way, so it was not used."}
-	}
-	return form{values.Get("username"), values.Get("password"), SafeReturn(values.Get("return_to"))}, nil
-}
-
-// token is the session that the browser had until now.
-func (p *Pages) token(x *exchange) string {
-	if x.v.Token != "" {
-		return x.v.Token
-	}
-	if cookie, err := x.r.Cookie(p.cfg.CookieName); err == nil {
-		return cookie.Value
-	}
-	return ""
-}
-
-// setCookie gives the browser the session. It has no Max-Age: it ends with the browser (D-18). Lax, because
-// with Strict every link from an e-mail into the application would meet a stranger.
-func (p *Pages) setCookie(x *exchange, token string) {
-	http.SetCookie(x.w, &http.Cookie{Name: p.cfg.CookieName, Value: token, Path: "/",
-		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	writeJSON(x, http.StatusSeeOther, struct {
+		Name     string      `json:"name"`
+		Roles    []auth.Role `json:"roles"`
+		ReturnTo string      `json:"return_to"`
+	}{out.Session.Principal.Name, out.Session.Principal.Roles, location})
 }

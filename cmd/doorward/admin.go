@@ -82,7 +82,7 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	if err != nil {
 		return failure("", "load texts: %w", err)
 	}
-	cfg.Auth.OIDC, cfg.Auth.LDAP = nil, nil // nobody signs in here, and their secrets are the daemon's to read
+	cfg.Auth.OIDC, cfg.Auth.LDAP = nil, nil                   // nobody signs in here, and their secrets are the daemon's to read
 	outbox := mail.New(cfg.Mail, mail.Deps{DB: db, Log: log}) // what it takes is sent once the daemon runs
 	a, err := auth.New(cfg.Auth, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Mail: outbox, Texts: texts})
 	if err != nil {
