@@ -72,7 +72,7 @@ func (a *Auth) AcceptInvitation(ctx context.Context, at Attempt, code string, n 
 	}
 	p := Principal{Name: n.Name, Email: i.Email, DisplayName: n.DisplayName, Language: i.Language, Origin: originLocal, Roles: i.Roles}
 	if p.Language == "" && n.Language != "" {
-		p.Language = a.texts.Match(n.Language, "")
+		p.Language = a.texts.Match(n.Language, n.Language)
 	}
 	switch {
 	case !validName(p.Name):
