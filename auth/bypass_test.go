@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -88,4 +89,55 @@ func (f *fixture) signedInWithApp(login string, app app, address string) auth.Ou
 	done, err := f.ProveCode(f.t.Context(), at, out.Token, app.code(f.now), f.now)
 	f.wantStep(done, err, "", "password and code")
 	return done
+}
+
+// Two requests at once end a sign-in once: the second finds nothing to go on with.
+func TestPendingEndsOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		f.roles(trusting())
+		at := attempt("agent", password, "198.51.100.7")
+		out := f.begin(at)
+		if _, err := f.TrustAddress(t.Context(), actor, "agent", at.Address, f.now); err != nil {
+			t.Fatal(err)
+		}
+		const requests = 8
+		results := make(chan error, requests)
+		for range requests {
+			go func() {
+				_, err := f.ContinueSignIn(t.Context(), at, out.Token, f.now)
+				results <- err
+			}()
+		}
+		done := 0
+		for range requests {
+			switch err := <-results; {
+			case err == nil:
+				done++
+			case !errors.Is(err, auth.ErrNoPending):
+				t.Errorf("one more request: %v, want ErrNoPending", err)
+			}
+		}
+		if n := row[int](f, `SELECT COUNT(*) FROM sign_in WHERE ended_at = 0`); done != 1 || n != 1 {
+			t.Errorf("%d requests ended the sign-in and made %d sessions, want one", done, n)
+		}
+	})
+}
+
+// A demand for a second factor binds the sessions that there are, as shorter lifetimes do: whoever has taken one over would go on.
+func TestRoleThatDemandsAFactorBindsSessions(t *testing.T) {
+	f := newFactors(t, storetest.SQLite(t))
+	app, _ := f.enrolApp(f.named("admin"))
+	weak := f.begin(attempt("agent", password, "192.0.2.1"))
+	strong := f.signedInWithApp("admin", app, "192.0.2.1")
+	cfg := f.cfg
+	cfg.Roles = []auth.RoleConfig{{Name: "agent", Factor: "any"}, {Name: "admin", Factor: "any"}}
+	cfg.SetDefaults()
+	swap, err := f.Prepare(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	swap()
+	f.wantSession(weak.Token, auth.ErrNoSession, "a session by the password alone, where a factor is demanded now")
+	f.wantSession(strong.Token, nil, "a session with a factor")
 }

@@ -142,6 +142,12 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		return ErrWrong // closed, or the password changed while this one was checked
 	}
 	g.who = who
+	if g.pending != "" {
+		// Another request may have ended it since it was read.
+		if _, err := readPending(ctx, tx, sqlLivePendingByID, g.pending, store.Micros(t.now)); err != nil {
+			return err
+		}
+	}
 	if !t.cfg.allowedFrom(who.Roles, t.at.Address) {
 		return ErrNetwork
 	}
