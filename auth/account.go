@@ -71,13 +71,13 @@ func (a *Auth) insertAccount(ctx context.Context, tx *sql.Tx, by Actor, p *Princ
 func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
 	p := Principal{Name: n.Name, Email: n.Email, DisplayName: n.DisplayName, Origin: originLocal}
 	if !validName(n.Name) {
-		return p, &InputError{"name", fmt.Sprintf("must be 1 to %d letters, digits or . _ - + and begin with a letter or digit", maxInput)}
+		return p, nameError()
 	}
 	if n.Email != "" && !validEmail(n.Email) {
 		return p, &InputError{"email", "must be one address with exactly one @"}
 	}
 	if n.DisplayName != "" && !usable(n.DisplayName) {
-		return p, &InputError{"display name", fmt.Sprintf("must be at most %d visible characters", maxInput)}
+		return p, displayNameError()
 	}
 	cfg := a.cfg.Load()
 	var err error

@@ -102,6 +102,7 @@ type Auth struct {
 	secrets  *secrets
 	relying  relyingParty
 	sweeper  sweeper
+	textsDue chan struct{}
 	counted  counters
 	// reviewDue is when the next access review is due, in microseconds; 0: not known, or there are no accounts.
 	reviewDue atomic.Int64
@@ -109,6 +110,7 @@ type Auth struct {
 
 type counters struct {
 	succeeded, pending, wrong, waited, busy, unavailable atomic.Uint64
+	registered, limited, texts, textsLost                atomic.Uint64
 	tokensWrong                                          atomic.Uint64
 }
 
@@ -126,7 +128,7 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 		consolePort: deps.ConsolePort,
 		hasher:      newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		tokens: newTokenCache(maxHeldTokens),
-		reads:  make(chan struct{}, 8),
+		reads:  make(chan struct{}, 8), textsDue: make(chan struct{}, 1),
 	}
 	a.cfg.Store(settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -180,6 +182,10 @@ type Stats struct {
 	Refused            uint64 // turned away by the queue so far
 	StoreAway          bool
 
+	// Accounts that people made for themselves; forms and codes of registrations that a limit turned away; text messages that the
+	// hook took, and that were given up.
+	Registered, RegistrationsLimited, Texts, TextsLost uint64
+
 	Tokens          int    // API tokens held in memory, once for each host
 	TokensDisplaced uint64 // dropped from memory to make room
 	TokensWrong     uint64 // that were nobody's
@@ -193,6 +199,8 @@ func (a *Auth) Stats() Stats {
 		Succeeded: a.counted.succeeded.Load(), Pending: a.counted.pending.Load(), Wrong: a.counted.wrong.Load(), Waited: a.counted.waited.Load(),
 		Busy: a.counted.busy.Load(), Unavailable: a.counted.unavailable.Load(),
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
+		Registered: a.counted.registered.Load(), RegistrationsLimited: a.counted.limited.Load(),
+		Texts: a.counted.texts.Load(), TextsLost: a.counted.textsLost.Load(),
 	}
 	s.ReviewDue = fromMicros(a.reviewDue.Load())
 	s.TokensWrong = a.counted.tokensWrong.Load()

@@ -25,6 +25,8 @@ type Config struct {
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
 	Roles  []RoleConfig `yaml:"roles"`
 	Review ReviewConfig `yaml:"review"`
+	// Registration lets people make accounts for themselves.
+	Registration RegistrationConfig `yaml:"registration"`
 
 	// OIDC and LDAP are other systems that may say who somebody is, with their defaults.
 	OIDC []oidc.Config      `yaml:"-"`
@@ -33,6 +35,8 @@ type Config struct {
 	DataDir string `yaml:"-"`
 	// Zones are the file's named networks, for the roles' zones.
 	Zones []Zone `yaml:"-"`
+	// SiteHosts are the names of the sites, the first site's first: where mailed links that no request asked for lead.
+	SiteHosts []string `yaml:"-"`
 }
 
 // Zone is a set of networks with a name.
@@ -110,6 +114,7 @@ func (c *Config) SetDefaults() {
 	c.Passwords.SetDefaults()
 	c.SignIn.Users.setDefaults()
 	setDefault(&c.Notices.SignIn, "new")
+	c.Registration.setDefaults()
 	for i := range c.Roles {
 		setDefault(&c.Roles[i].Factor, "none")
 	}
@@ -151,6 +156,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	c.Review.validate(report)
 	c.Passwords.Validate(below("passwords", report))
 	c.validateRoles(report)
+	c.Registration.validate(below("registration", report))
 	between(report, "password_hash.memory_kib", c.PasswordHash.MemoryKiB, minMemoryKiB, MaxMemoryKiB)
 	between(report, "password_hash.time", c.PasswordHash.Time, 1, MaxTime)
 	between(report, "password_hash.parallelism", c.PasswordHash.Parallelism, 1, MaxParallelism)

@@ -96,6 +96,9 @@ func (a *Auth) reviewReport(ctx context.Context, now time.Time) (Report, error) 
 // SignReview stores what the accounts hold now, with the reviewer's word for it, and says when the next review is due. The
 // errors are *InputError and ErrUnavailable.
 func (a *Auth) SignReview(ctx context.Context, by Actor, note string, now time.Time) (Review, error) {
+	if by.As != nil && by.As.Token {
+		return Review{}, fmt.Errorf("sign review: %w", denied("a review is signed by a person; an API token is not enough"))
+	}
 	note = strings.TrimSpace(store.Text(note))
 	if note == "" || len(note) > maxReviewNote {
 		return Review{}, fmt.Errorf("sign review: %w", &InputError{"note", fmt.Sprintf("must say in 1 to %d bytes what was looked at and decided", maxReviewNote)})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -180,7 +179,7 @@ func (s *Snapshot) findings(cfg *settings, now time.Time) []Finding {
 	owners, admins := 0, 0
 	for _, p := range s.Accounts {
 		if len(p.Unknown) > 0 {
-			add("F-42", p.Name, "has roles that the configuration has no more and that give no right: %s", joinRoles(p.Unknown))
+			add("F-42", p.Name, "has roles that the configuration has no more and that give no right: %s", joinRoles(p.Unknown, ", "))
 		}
 		if p.Disabled {
 			continue
@@ -238,12 +237,4 @@ func (p SnapshotAccount) judgeUse(stale time.Duration, now time.Time, add func(c
 			add("F-24", p.Name, "has the API token %q, not used since %s", t.Name, day(t.LastUsed))
 		}
 	}
-}
-
-func joinRoles(roles []Role) string {
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		names[i] = string(r)
-	}
-	return strings.Join(names, ", ")
 }

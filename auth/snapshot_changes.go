@@ -39,14 +39,14 @@ func changes(before, after *Snapshot) []string {
 		old, known := accounts[p.Name]
 		delete(accounts, p.Name)
 		if !known {
-			add("%s: new in this list, with %s", p.Name, orNothing(joinRoles(p.Roles)))
+			add("%s: new in this list, with %s", p.Name, orNothing(joinRoles(p.Roles, ", ")))
 			continue
 		}
 		accountChanges(add, old, p)
 	}
 	for _, p := range before.Accounts {
 		if _, left := accounts[p.Name]; left {
-			add("%s: no longer in this list; had %s", p.Name, orNothing(joinRoles(p.Roles)))
+			add("%s: no longer in this list; had %s", p.Name, orNothing(joinRoles(p.Roles, ", ")))
 		}
 	}
 	return list

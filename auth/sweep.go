@@ -44,6 +44,7 @@ func (a *Auth) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	var watch sync.WaitGroup
 	watch.Go(func() { a.watchDirectories(ctx) })
+	watch.Go(func() { a.runTexts(ctx) })
 	defer watch.Wait()
 	for {
 		select {
@@ -271,7 +272,8 @@ func forgetBegun(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		before    time.Time
 	}{
 		{sqlForgetPending, now}, {sqlForgetLinks, now.Add(-linkWindow)}, {sqlForgetRates, now.Add(-maxRateWindow)},
-		{sqlForgetResets, now.Add(-resetPatience)},
+		{sqlForgetResets, now.Add(-resetPatience)}, {sqlForgetInvitations, now.Add(-keepInvitations)},
+		{sqlForgetRegistrations, now},
 	} {
 		if _, err := tx.ExecContext(ctx, old.statement, store.Micros(old.before)); err != nil {
 			return fmt.Errorf("forget what is over: %w", err)

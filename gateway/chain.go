@@ -114,8 +114,13 @@ func (g *Gateway) canonicalise(next handler) handler {
 			return err
 		}
 		x.path = path
+		if x.bearer, err = takeAPIToken(r.Header); err != nil {
+			return err
+		}
 		x.cookies = r.Header["Cookie"]
-		x.token = sessionToken(r.Header)
+		if x.bearer == "" { // a request with both is the token's
+			x.token = sessionToken(r.Header)
+		}
 		if x.token == "" && path.decoded == signOutPath {
 			x.tokens = sessionTokens(r.Header)
 		}
@@ -132,6 +137,12 @@ func (g *Gateway) canonicalise(next handler) handler {
 
 func (g *Gateway) findSession(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		if x.bearer != "" {
+			if err := g.findTokenSession(r, x); err != nil {
+				return err
+			}
+			return next(w, r, x)
+		}
 		if x.token == "" {
 			return next(w, r, x)
 		}
@@ -204,6 +215,9 @@ func (g *Gateway) ownPages(next handler) handler {
 		}
 		if !strings.HasPrefix(x.path.decoded, ownPrefix) {
 			return refuse(http.StatusNotFound, "own-page-unknown", "")
+		}
+		if err := x.refuseToken(); err != nil {
+			return err
 		}
 		applyResponseRules(w.Header(), x.site, x.secure, false)
 		w.Header().Set("X-Request-Id", x.id)

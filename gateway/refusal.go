@@ -58,7 +58,10 @@ func (g *Gateway) report(w http.ResponseWriter, r *http.Request, x *exchange, er
 	}
 	if no.status == http.StatusUnauthorized {
 		// RFC 9110 15.5.2 wants a challenge; a scheme of our own keeps browsers from asking for a password.
-		h.Set("WWW-Authenticate", `Doorward realm="sign-in", uri="/.doorward/sign-in"`)
+		if no.challenge == "" {
+			no.challenge = `Doorward realm="sign-in", uri="/.doorward/sign-in"`
+		}
+		h.Set("WWW-Authenticate", no.challenge)
 	}
 	writeRefusal(w, r, x.id, no)
 }

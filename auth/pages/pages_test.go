@@ -18,7 +18,10 @@ import (
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/mail"
+	"github.com/doorward/doorward/mail/mailtest"
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
 )
@@ -32,13 +35,18 @@ const (
 
 // site is the pages as a gateway would mount them, with the account agent.
 type site struct {
-	t     *testing.T
-	auth  *auth.Auth
-	db    *store.DB
-	pages *pages.Pages
+	t      testing.TB
+	auth   *auth.Auth
+	db     *store.DB
+	pages  *pages.Pages
+	events *event.Log
+	mail   *mail.Outbox
 }
 
-func newSite(t *testing.T, cfg auth.Config) *site {
+func newSite(t testing.TB, cfg auth.Config) *site { return newSiteWith(t, cfg, nil) }
+
+// newSiteWith is newSite with a mail server.
+func newSiteWith(t testing.TB, cfg auth.Config, server *mailtest.Server) *site {
 	t.Helper()
 	db := storetest.SQLite(t)
 	j, err := journal.Open(t.Context(), db, filepath.Join(t.TempDir(), "journal.key"))
@@ -49,7 +57,11 @@ func newSite(t *testing.T, cfg auth.Config) *site {
 		cfg.PasswordHash.MemoryKiB, cfg.PasswordHash.Time = 64, 1
 	}
 	log := slog.New(slog.DiscardHandler)
-	a, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Log: log, Texts: texts(t)})
+	s := &site{t: t, db: db, events: eventLog(t, db)}
+	if server != nil {
+		s.mail = mail.New(server.Config(), mail.Deps{DB: db, Log: log})
+	}
+	a, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Log: log, Events: s.events, Mail: s.mail, Texts: texts(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +69,12 @@ func newSite(t *testing.T, cfg auth.Config) *site {
 		auth.NewPrincipal{Name: "agent", Email: "agent@example.com", Roles: []auth.Role{auth.Agent}, Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie, Title: "Desk <1>"}, pages.Deps{Auth: a, Texts: texts(t), Log: log})
+	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie, Title: "Desk <1>"}, pages.Deps{Auth: a, Texts: texts(t), Events: s.events, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &site{t: t, auth: a, db: db, pages: p}
+	s.auth, s.pages = a, p
+	return s
 }
 
 // do sends a request as a gateway passes it on: with the visitor, whose session the cookie names.
@@ -110,7 +123,7 @@ func (s *site) signIn() *http.Cookie {
 	return res.Cookies()[0]
 }
 
-func body(t *testing.T, res *http.Response) string {
+func body(t testing.TB, res *http.Response) string {
 	t.Helper()
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -119,7 +132,7 @@ func body(t *testing.T, res *http.Response) string {
 	return string(b)
 }
 
-func wantStatus(t *testing.T, res *http.Response, want int, what string) {
+func wantStatus(t testing.TB, res *http.Response, want int, what string) {
 	t.Helper()
 	if res.StatusCode != want {
 		t.Errorf("%s: status %d, want %d", what, res.StatusCode, want)

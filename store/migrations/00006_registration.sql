@@ -11,8 +11,9 @@ CREATE TABLE reset_request (
 );
 CREATE INDEX reset_request_created ON reset_request (created_at);
 
--- A registration that is not complete. hash is the SHA-256 of the browser's cookie. email_mac and phone_mac are keyed
--- hashes of the codes to be typed in; one that no code has is that of an address or number which is another account's.
+-- A registration that is not complete. hash is the SHA-256 of the browser's cookie. mac is the keyed
+-- hash of the code to be typed in; one that no code has is that of an address or number which is another account's. codes is how
+-- many the current step has had, tries how many wrong ones the current code, names how many names were taken.
 CREATE TABLE registration (
     id             TEXT    PRIMARY KEY,
     hash           TEXT    NOT NULL UNIQUE,
@@ -30,6 +31,7 @@ CREATE TABLE registration (
     mac_expires_at BIGINT  NOT NULL,
     tries          INTEGER NOT NULL DEFAULT 0,
     codes          INTEGER NOT NULL,
+    coded_at       BIGINT  NOT NULL,
     names          INTEGER NOT NULL DEFAULT 0,
     created_at     BIGINT  NOT NULL,
     expires_at     BIGINT  NOT NULL
