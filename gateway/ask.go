@@ -26,7 +26,7 @@ func (x *exchange) askToSignIn(r *http.Request) error {
 // askForFactor sends a person to the page that asks for the factor which the path needs, and tells everything else
 // 403. The page learns by factor=passkey that a one-time code would not do.
 func (x *exchange) askForFactor(r *http.Request, level auth.Level) error {
-	no := refuse(http.StatusForbidden, "factor", "This needs a further proof of who you are. Please open it in the browser.")
+	no := refuse(http.StatusForbidden, "factor", "refusal.factor")
 	no.page = stepUpPath + "?return_to=" + url.QueryEscape(pages.SafeReturn(x.target()))
 	if level >= auth.PasskeyLevel {
 		no.page += "&factor=" + factorPasskey

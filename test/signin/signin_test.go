@@ -54,6 +54,7 @@ roles:
   - {name: admin, factor: passkey}
   - {name: agent, factor: any}
 password_hash: {memory_kib: 8192, time: 1}
+sign_in: {failures: 20}
 `, listener.Addr()))
 	return &office{d, t, real.Browser(t)}
 }
