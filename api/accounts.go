@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/doorward/doorward/auth"
 )
@@ -13,17 +14,13 @@ func (h *Handler) principals(r *http.Request) (any, error) {
 	}
 	out := make([]Principal, 0, len(all))
 	for _, p := range all {
-		out = append(out, wirePrincipal(p))
+		out = append(out, h.wirePrincipal(p))
 	}
 	return out, nil
 }
 
-func wirePrincipal(p auth.Principal) Principal {
-	roles := make([]string, 0, len(p.Roles))
-	for _, r := range p.Roles {
-		roles = append(roles, string(r))
-	}
-	return Principal{ID: p.ID, Name: p.Name, Email: p.Email, DisplayName: p.DisplayName, Roles: roles,
+func (h *Handler) wirePrincipal(p auth.Principal) Principal {
+	return Principal{ID: p.ID, Name: p.Name, Email: p.Email, DisplayName: p.DisplayName, Roles: words(p.Roles), Unknown: words(h.deps.Auth.UnknownRoles(p.Roles)),
 		Disabled: p.Disabled, Created: p.Created, Changed: p.Changed}
 }
 
@@ -44,7 +41,7 @@ func (h *Handler) addPrincipal(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return wirePrincipal(p), nil
+	return h.wirePrincipal(p), nil
 }
 
 func (h *Handler) disable(r *http.Request) (any, error) { return h.setDisabled(r, true) }
@@ -90,7 +87,18 @@ func (h *Handler) sessions(r *http.Request) (any, error) {
 
 func wireSession(s auth.SessionInfo) Session {
 	return Session{ID: s.ID, User: s.Name, Realm: string(s.Realm), Host: s.Host, Address: s.Address.String(), Agent: s.UserAgent,
+		HostName: s.HostName, Country: s.Country, Level: levelName(s.Level), Methods: strings.Fields(s.Methods),
 		Created: s.Created, LastSeen: s.LastSeen, Expires: s.Expires}
+}
+
+func levelName(l auth.Level) string {
+	switch l {
+	case auth.FactorLevel:
+		return "factor"
+	case auth.PasskeyLevel:
+		return "passkey"
+	}
+	return "password"
 }
 
 func (h *Handler) revokeSession(r *http.Request) (any, error) {

@@ -77,7 +77,7 @@ func newRig(t *testing.T) *rig {
 	var cfg auth.Config
 	cfg.PasswordHash.MemoryKiB = 64 // a cheap hash: these tests are not about passwords
 	cfg.SetDefaults()
-	if r.auth, err = auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: l, Log: log, Texts: texts(t)}); err != nil {
+	if r.auth, err = auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: l, Log: log, Texts: texts(t), HostName: placeName, Country: placeCountry}); err != nil {
 		t.Fatal(err)
 	}
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
@@ -227,7 +227,7 @@ func TestRefusalsAreWordsForTheCaller(t *testing.T) {
 		text   string
 	}{
 		{"taken", add(owner), http.StatusConflict, "the name or e-mail address belongs to another account"},
-		{"short password", add(api.NewPrincipal{Name: "x", Roles: []string{"user"}, Password: "short"}), http.StatusBadRequest, "at least 15 characters"},
+		{"short password", add(api.NewPrincipal{Name: "x", Roles: []string{"user"}, Password: "short"}), http.StatusBadRequest, "The password needs at least 15 characters. The password is too easy to guess. Several words that have nothing to do with each other are better."},
 		{"unknown role", add(api.NewPrincipal{Name: "x", Roles: []string{"root"}, Password: password}), http.StatusBadRequest, `roles must not contain "root": only owner, admin, agent, user exist`},
 		{"large", add(api.NewPrincipal{Name: strings.Repeat("x", 70_000), Roles: []string{"user"}, Password: password}), http.StatusRequestEntityTooLarge, "the request is larger than 65536 bytes"},
 		{"last owner", func() error { return c.SetDisabled(ctx, "maria", true) }, http.StatusConflict, "this is the last enabled owner"},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"github.com/doorward/doorward/auth"
 )
@@ -31,11 +32,18 @@ func (h *Handler) public(err error, r *http.Request) *Error {
 	}
 	var invalid *auth.InputError
 	var unfit *auth.PasswordError
+	var no *auth.DeniedError
 	switch {
 	case errors.As(err, &invalid):
 		return badRequest(invalid.Error())
 	case errors.As(err, &unfit):
 		return badRequest(unfit.Error())
+	case errors.As(err, &no):
+		return &Error{Status: http.StatusForbidden, Message: no.Problem}
+	case errors.Is(err, auth.ErrNotFound) && strings.HasPrefix(r.URL.Path, "/v1/tokens/"):
+		return &Error{Status: http.StatusNotFound, Message: "there is no such API token", Hint: "doorward token list shows the tokens"}
+	case errors.Is(err, auth.ErrNotFound) && strings.HasPrefix(r.URL.Path, "/v1/reviews/"):
+		return &Error{Status: http.StatusNotFound, Message: "there is no such review", Hint: "doorward review list shows the reviews"}
 	case errors.Is(err, auth.ErrNotFound) && r.PathValue("id") != "", errors.Is(err, auth.ErrNoSession):
 		return &Error{Status: http.StatusNotFound, Message: "there is no such session", Hint: "doorward session list shows the sessions"}
 	case errors.Is(err, auth.ErrNotFound):

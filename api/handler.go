@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/doorward/doorward/auth"
@@ -28,10 +29,11 @@ type Deps struct {
 	Reload func(ctx context.Context, actor auth.Actor) error
 }
 
-// Handler answers commands. The actor of each comes from the connection, never from the request.
+// Handler answers commands. The actor of each comes from the connection, or from the API token, never from what is asked.
 type Handler struct {
-	deps Deps
-	mux  *http.ServeMux
+	deps        Deps
+	mux         *http.ServeMux
+	description []byte // openapi.yaml
 }
 
 // maxBody is many times the longest account with the longest password.
@@ -40,23 +42,10 @@ const maxBody = 64 << 10
 // NewHandler makes the handler.
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{deps: deps, mux: http.NewServeMux()}
-	for pattern, answer := range map[string]func(*http.Request) (any, error){
-		"GET /v1/status":                       h.status,
-		"POST /v1/reload":                      h.reload,
-		"GET /v1/principals":                   h.principals,
-		"POST /v1/principals":                  h.addPrincipal,
-		"POST /v1/principals/{name}/disable":   h.disable,
-		"POST /v1/principals/{name}/enable":    h.enable,
-		"POST /v1/principals/{name}/password":  h.resetPassword,
-		"POST /v1/principals/{name}/sign-outs": h.revokeAll,
-		"GET /v1/sessions":                     h.sessions,
-		"DELETE /v1/sessions/{id}":             h.revokeSession,
-		"GET /v1/journal":                      h.entries,
-		"GET /v1/journal/head":                 h.head,
-		"POST /v1/journal/verify":              h.verify,
-		"GET /v1/mail":                         h.queue,
-	} {
-		h.mux.HandleFunc(pattern, h.adapt(answer))
+	routes := h.routes()
+	h.description = describe(routes)
+	for _, r := range routes {
+		h.mux.HandleFunc(r.method+" "+r.path, h.adapt(r))
 	}
 	return h
 }
@@ -64,11 +53,11 @@ func NewHandler(deps Deps) *Handler {
 // ServeHTTP answers one command.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }
 
-// adapt is the one place where an answer or an error becomes a response.
-func (h *Handler) adapt(answer func(*http.Request) (any, error)) http.HandlerFunc {
+// adapt is the one place where an answer or an error becomes a response, and where an account's privilege is asked for.
+func (h *Handler) adapt(to route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		body, err := answer(r)
+		body, err := to.carryOut(r)
 		status := http.StatusOK
 		if err != nil {
 			e := h.public(err, r)
@@ -79,6 +68,18 @@ func (h *Handler) adapt(answer func(*http.Request) (any, error)) http.HandlerFun
 		// A write error is the command's departure; there is nobody left to tell.
 		_ = json.NewEncoder(w).Encode(body)
 	}
+}
+
+// carryOut answers for whoever is on the other end.
+func (to route) carryOut(r *http.Request) (any, error) {
+	who, err := actor(r)
+	if err != nil {
+		return nil, err
+	}
+	if who.As != nil && to.needs != "" && !slices.Contains(who.As.Privileges, to.needs) {
+		return nil, &auth.DeniedError{Problem: "this takes the privilege " + string(to.needs)}
+	}
+	return to.answer(r)
 }
 
 // actorKey is the package's context key; its value is the auth.Actor on the other end.

@@ -9,6 +9,7 @@ type Principal struct {
 	Email       string    `json:"email,omitempty"`
 	DisplayName string    `json:"display_name,omitempty"`
 	Roles       []string  `json:"roles"`
+	Unknown     []string  `json:"unknown_roles,omitempty"` // those of the roles that the configuration has no more; they give no right
 	Disabled    bool      `json:"disabled"`
 	Created     time.Time `json:"created"`
 	Changed     time.Time `json:"changed"`
@@ -30,6 +31,10 @@ type Session struct {
 	User     string    `json:"user"`
 	Realm    string    `json:"realm"`
 	Address  string    `json:"address"`
+	HostName string    `json:"host_name,omitempty"` // the address's confirmed name, if it is known by now
+	Country  string    `json:"country,omitempty"`   // ISO 3166-1 code, if it is known
+	Level    string    `json:"level"`               // password, factor or passkey
+	Methods  []string  `json:"methods"`             // by what the person was recognised
 	Agent    string    `json:"user_agent,omitempty"`
 	Host     string    `json:"host"`
 	Created  time.Time `json:"created"`

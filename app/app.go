@@ -130,7 +130,7 @@ func (a *App) Run(ctx context.Context) error {
 	failures := make(chan error, 8)
 	start := func(name string, run func(context.Context) error) {
 		servers.Go(func() {
-			if err := run(serving); err != nil && !errors.Is(err, context.Canceled) {
+			if err := run(serving); err != nil && (serving.Err() == nil || !errors.Is(err, serving.Err())) {
 				failures <- fmt.Errorf("%s: %w", name, err)
 				stopServing()
 			}

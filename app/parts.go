@@ -21,7 +21,7 @@ import (
 // newAccounts opens the accounts over the parts that tell where people come from and tell people.
 func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err error) {
 	a.auth, err = auth.New(cfg.Auth, auth.Deps{DB: a.db, Journal: a.journal, Events: a.events, Log: a.log, Mail: a.mail, Texts: texts,
-		Port: linkPort(cfg.Gateway.Listen),
+		Port: linkPort(cfg.Gateway.Listen.HTTPS), ConsolePort: linkPort(cfg.Console.Listen),
 		HostName: func(ctx context.Context, address netip.Addr) string {
 			name, _ := a.names.Wait(ctx, address)
 			return name
@@ -42,12 +42,12 @@ func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err er
 
 // linkPort is what mailed links need behind the host: the port of the first HTTPS address, unless it is the usual one, or a
 // socket of the service manager, or something in front of Doorward ends TLS.
-func linkPort(listen gateway.ListenConfig) string {
-	if len(listen.HTTPS) == 0 {
+func linkPort(listen []string) string {
+	if len(listen) == 0 {
 		return ""
 	}
-	_, port, err := net.SplitHostPort(listen.HTTPS[0])
-	if err != nil || strings.HasPrefix(listen.HTTPS[0], "fd:") || port == "443" || port == "0" {
+	_, port, err := net.SplitHostPort(listen[0])
+	if err != nil || strings.HasPrefix(listen[0], "fd:") || port == "443" || port == "0" {
 		return ""
 	}
 	return ":" + port
@@ -76,6 +76,7 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	}
 	a.console, err = console.New(cfg.Console, console.Deps{
 		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Texts: texts, Version: a.opts.Version, Started: a.started,
+		API:     a.commands().ServeHTTPS,
 		Store:   a.db.Ping,
 		Serving: a.gateway.Ready(),
 		Sites:   func() []gateway.SiteStatus { return a.gateway.Sites() },
@@ -84,12 +85,15 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	return err
 }
 
-// newAdmin opens the socket that the command line talks to.
-func (a *App) newAdmin(cfg *config.Config) error {
-	handler := api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Mail: a.mail, Log: a.log, Version: a.opts.Version,
+// commands answers what administrators ask, by the admin socket or with an API token at the console.
+func (a *App) commands() *api.Handler {
+	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Mail: a.mail, Log: a.log, Version: a.opts.Version,
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) }})
-	var err error
-	a.admin, err = api.Listen(cfg.AdminSocket(), handler)
+}
+
+// newAdmin opens the socket that the command line talks to.
+func (a *App) newAdmin(cfg *config.Config) (err error) {
+	a.admin, err = api.Listen(cfg.AdminSocket(), a.commands())
 	return err
 }
 

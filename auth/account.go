@@ -71,13 +71,13 @@ func (a *Auth) insertAccount(ctx context.Context, tx *sql.Tx, by Actor, p *Princ
 func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
 	p := Principal{Name: n.Name, Email: n.Email, DisplayName: n.DisplayName, Origin: originLocal}
 	if !validName(n.Name) {
-		return p, &InputError{"name", fmt.Sprintf("must be 1 to %d letters, digits or . _ - + and begin with a letter or digit", maxInput)}
+		return p, nameError()
 	}
 	if n.Email != "" && !validEmail(n.Email) {
 		return p, &InputError{"email", "must be one address with exactly one @"}
 	}
 	if n.DisplayName != "" && !usable(n.DisplayName) {
-		return p, &InputError{"display name", fmt.Sprintf("must be at most %d visible characters", maxInput)}
+		return p, displayNameError()
 	}
 	cfg := a.cfg.Load()
 	var err error
@@ -114,6 +114,9 @@ func insertPrincipal(ctx context.Context, tx *sql.Tx, p Principal) error {
 func putRoles(ctx context.Context, tx *sql.Tx, id string, roles []Role) error {
 	if _, err := tx.ExecContext(ctx, sqlDeleteRoles, id); err != nil {
 		return fmt.Errorf("remove roles: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, sqlTouchTokensOf, store.Micros(time.Now()), id); err != nil {
+		return fmt.Errorf("have tokens read again: %w", err)
 	}
 	for _, r := range roles {
 		if _, err := tx.ExecContext(ctx, sqlInsertRole, id, string(r)); err != nil {
@@ -275,10 +278,11 @@ func (a *Auth) Principal(ctx context.Context, name string) (p Principal, err err
 func (a *Auth) change(ctx context.Context, by Actor, action, name string, what Change,
 	f func(tx *sql.Tx, p *Principal, now time.Time) (bool, error)) error {
 	var ended []string
-	err := a.db.Write(ctx, func(tx *sql.Tx) error {
+	var p Principal
+	err := a.db.Write(ctx, func(tx *sql.Tx) (err error) {
 		ended = nil
 		now := time.Now()
-		p, err := readPrincipal(ctx, tx, name)
+		p, err = readPrincipal(ctx, tx, name)
 		if err != nil {
 			return err
 		}
@@ -299,11 +303,15 @@ func (a *Auth) change(ctx context.Context, by Actor, action, name string, what C
 		if ended, err = endAll(ctx, tx, p.ID, action, store.Micros(now)); err != nil {
 			return err
 		}
+		if err := a.settleTokens(ctx, tx, p, what.Kind, action, store.Micros(now)); err != nil {
+			return err
+		}
 		return a.note(ctx, tx, by, action, p.Name, before, snapshotOf(p))
 	})
 	if err != nil {
 		return a.storeError(err)
 	}
+	a.tokens.forget(p.ID)
 	if len(ended) > 0 {
 		a.sessions.end(ended...)
 	}

@@ -70,8 +70,9 @@ type Deps struct {
 	HostNameNow func(address netip.Addr) string
 	// Country finds an address's country code, or nothing. May be nil.
 	Country func(netip.Addr) string
-	// Port is what stands behind the host in mailed links, such as :8443; empty for 443.
-	Port string
+	// Port is what stands behind the host in mailed links to the sites, such as :8443, and ConsolePort in those to the console;
+	// empty for 443.
+	Port, ConsolePort string
 }
 
 // Auth is the accounts and sessions of one installation. It is safe for concurrent use.
@@ -83,26 +84,32 @@ type Auth struct {
 	cfg     atomic.Pointer[settings]
 	base    time.Time // where the monotonic clock of this process begins
 
-	mail      *mail.Outbox
-	texts     *language.Catalogue
-	names     func(context.Context, netip.Addr) string
-	namesNow  func(netip.Addr) string
-	countries func(netip.Addr) string
-	port      string
+	mail              *mail.Outbox
+	texts             *language.Catalogue
+	names             func(context.Context, netip.Addr) string
+	namesNow          func(netip.Addr) string
+	countries         func(netip.Addr) string
+	port, consolePort string
 
 	hasher   *hasher
 	waits    *waits
 	sessions *cache
+	tokens   *tokenCache
 	reads    chan struct{} // places for looking up unknown tokens
 	health   health
 	secrets  *secrets
 	relying  relyingParty
 	sweeper  sweeper
+	textsDue chan struct{}
 	counted  counters
+	// reviewDue is when the next access review is due, in microseconds; 0: not known, or there are no accounts.
+	reviewDue atomic.Int64
 }
 
 type counters struct {
 	succeeded, pending, wrong, waited, busy, unavailable atomic.Uint64
+	registered, limited, texts, textsLost                atomic.Uint64
+	tokensWrong                                          atomic.Uint64
 }
 
 // New makes an Auth and reads from the store which addresses have to wait, and which people have signed in from. cfg
@@ -116,8 +123,10 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
 		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
-		hasher: newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
-		reads: make(chan struct{}, 8),
+		consolePort: deps.ConsolePort,
+		hasher:      newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
+		tokens: newTokenCache(maxHeldTokens),
+		reads:  make(chan struct{}, 8), textsDue: make(chan struct{}, 1),
 	}
 	a.cfg.Store(settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -146,6 +155,7 @@ func (a *Auth) Prepare(cfg Config) (swap func(), err error) {
 		before := a.cfg.Swap(settings)
 		if !slices.Equal(before.order, settings.order) {
 			a.sessions.reread() // they know their roles as they were
+			a.tokens.forgetWhere(func(*heldToken) bool { return true }, true)
 		}
 		a.hasher.configure(cfg.PasswordHash)
 	}, nil
@@ -169,6 +179,16 @@ type Stats struct {
 	Hashed             uint64 // turns at checking a password so far
 	Refused            uint64 // turned away by the queue so far
 	StoreAway          bool
+
+	// Accounts that people made for themselves; forms and codes of registrations that a limit turned away; text messages that the
+	// hook took, and that were given up.
+	Registered, RegistrationsLimited, Texts, TextsLost uint64
+
+	Tokens          int    // API tokens held in memory, once for each host
+	TokensDisplaced uint64 // dropped from memory to make room
+	TokensWrong     uint64 // that were nobody's
+
+	ReviewDue time.Time // the next access review; zero: not known yet, or there are no accounts
 }
 
 // Stats returns the numbers.
@@ -177,7 +197,12 @@ func (a *Auth) Stats() Stats {
 		Succeeded: a.counted.succeeded.Load(), Pending: a.counted.pending.Load(), Wrong: a.counted.wrong.Load(), Waited: a.counted.waited.Load(),
 		Busy: a.counted.busy.Load(), Unavailable: a.counted.unavailable.Load(),
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
+		Registered: a.counted.registered.Load(), RegistrationsLimited: a.counted.limited.Load(),
+		Texts: a.counted.texts.Load(), TextsLost: a.counted.textsLost.Load(),
 	}
+	s.ReviewDue = fromMicros(a.reviewDue.Load())
+	s.TokensWrong = a.counted.tokensWrong.Load()
+	s.Tokens, s.TokensDisplaced = a.tokens.size()
 	s.Addresses, s.AddressesDisplaced = a.waits.size()
 	s.Hashing, s.Queued, s.Hashed, s.Refused = a.hasher.load()
 	a.sessions.mu.Lock()

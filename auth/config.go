@@ -23,7 +23,10 @@ type Config struct {
 	Passwords password.Config `yaml:"passwords"`
 	Factors   FactorsConfig   `yaml:"factors"`
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
-	Roles []RoleConfig `yaml:"roles"`
+	Roles  []RoleConfig `yaml:"roles"`
+	Review ReviewConfig `yaml:"review"`
+	// Registration lets people make accounts for themselves.
+	Registration RegistrationConfig `yaml:"registration"`
 
 	// OIDC and LDAP are other systems that may say who somebody is, with their defaults.
 	OIDC []oidc.Config      `yaml:"-"`
@@ -32,6 +35,8 @@ type Config struct {
 	DataDir string `yaml:"-"`
 	// Zones are the file's named networks, for the roles' zones.
 	Zones []Zone `yaml:"-"`
+	// SiteHosts are the names of the sites, the first site's first: where mailed links that no request asked for lead.
+	SiteHosts []string `yaml:"-"`
 }
 
 // Zone is a set of networks with a name.
@@ -105,9 +110,11 @@ func (c *Config) SetDefaults() {
 	setDefault(&c.SignIn.Wait, 10*time.Second)
 	c.SignIn.Staff.setDefaults()
 	c.Factors.setDefaults()
+	c.Review.setDefaults()
 	c.Passwords.SetDefaults()
 	c.SignIn.Users.setDefaults()
 	setDefault(&c.Notices.SignIn, "new")
+	c.Registration.setDefaults()
 	for i := range c.Roles {
 		setDefault(&c.Roles[i].Factor, "none")
 	}
@@ -146,8 +153,10 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	c.SignIn.Users.validate("sign_in.users", report)
 	oneOf(report, "notices.sign_in", c.Notices.SignIn, "new", "every", "off")
 	c.Factors.validate(report)
+	c.Review.validate(report)
 	c.Passwords.Validate(below("passwords", report))
 	c.validateRoles(report)
+	c.Registration.validate(below("registration", report))
 	between(report, "password_hash.memory_kib", c.PasswordHash.MemoryKiB, minMemoryKiB, MaxMemoryKiB)
 	between(report, "password_hash.time", c.PasswordHash.Time, 1, MaxTime)
 	between(report, "password_hash.parallelism", c.PasswordHash.Parallelism, 1, MaxParallelism)

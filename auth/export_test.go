@@ -65,3 +65,6 @@ func (w Waits) Remaining(key netip.Prefix, now time.Time, wait time.Duration) ti
 
 // Size is how many are tracked and were displaced.
 func (w Waits) Size() (int, uint64) { return w.size() }
+
+// ShrinkTokens makes the cap of API tokens in memory reachable.
+func (a *Auth) ShrinkTokens(most int) { a.tokens.max = most }

@@ -373,13 +373,13 @@ func TestResetFactors(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		f := newFactors(t, db)
 		p := f.named("agent")
+		_, s := f.signIn("agent") // by the password alone, while there is no factor
 		f.enrolApp(p)
 		d := newDevice(t)
 		f.enrolDevice(d, p)
 		if _, err := f.BeginTOTP(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
-		_, s := f.signIn("agent")
 		n := int64(len(f.entries(0)))
 		if err := f.ResetFactors(t.Context(), actor, "agent"); err != nil {
 			t.Fatal(err)

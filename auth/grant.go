@@ -50,6 +50,7 @@ const (
 	methodRecovery = "recovery"
 	methodPasskey  = "passkey"
 	methodReset    = "reset" // the link of a password reset
+	methodToken    = "token" // an API token
 )
 
 func (g *grant) usedPassword() bool {
@@ -105,7 +106,7 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 func (a *Auth) stepError(err error, now time.Time) error {
 	var input *InputError
 	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor, ErrNotInvited, ErrBusy, ErrTooManyCodes, ErrNoPasskeys,
-		ErrTooManyPasskeys, ErrExists, ErrNotFound} {
+		ErrTooManyPasskeys, ErrExists, ErrNotFound, ErrNoLink} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -218,6 +219,9 @@ func (t *turnover) begin(ctx context.Context, tx *sql.Tx, g *grant) error {
 		return err
 	}
 	if err := insertSession(ctx, tx, s, g, at); err != nil {
+		return err
+	}
+	if err := noteLastSignIn(ctx, tx, s, at); err != nil {
 		return err
 	}
 	t.out.Session, t.out.Token = s, token

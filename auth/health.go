@@ -70,6 +70,7 @@ func (a *Auth) storeLost(err error, now time.Time) {
 		a.log.Error("store is away, sign-in is closed", slog.Any("error", err))
 	}
 	a.sessions.forgetWhere(a.powerful)
+	a.tokens.forgetWhere(func(h *heldToken) bool { return a.powerful(h.session) }, false)
 }
 
 // powerful tells whether the session's person has privileges over Doorward itself.

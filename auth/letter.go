@@ -22,6 +22,7 @@ type letter struct {
 	kind  string
 	to    Principal
 	host  string
+	realm Realm  // where the link leads; empty: the sites
 	facts string // lines that are no sentence
 	path  string // of the link; empty: none
 	code  string // to be typed in; empty: none
@@ -70,7 +71,7 @@ func (a *Auth) write(l letter) written {
 		w.Facts = strings.Split(l.facts, "\n")
 	}
 	if l.path != "" {
-		w.Link, w.LinkText = a.linkURL(l.host, l.path), text("mail."+l.kind+".link")
+		w.Link, w.LinkText = a.linkURL(l.realm, l.host, l.path), text("mail."+l.kind+".link")
 	}
 	return w
 }

@@ -82,7 +82,7 @@ func (a *Auth) limited(ctx context.Context, k limitKeys, rate RateConfig, now ti
 		if c.limit == 0 {
 			continue
 		}
-		left, err := a.overLimit(ctx, c.key, c.limit, rate.Window, now)
+		left, err := overLimit(ctx, a.db, c.key, c.limit, rate.Window, now)
 		if err != nil {
 			return 0, err
 		}
@@ -92,13 +92,13 @@ func (a *Auth) limited(ctx context.Context, k limitKeys, rate RateConfig, now ti
 }
 
 // overLimit returns how long until the count falls below the limit; 0 if it is below.
-func (a *Auth) overLimit(ctx context.Context, key string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func overLimit(ctx context.Context, q querier, key string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	start := windowStart(now, window)
-	current, err := a.readCount(ctx, key, start)
+	current, err := readCount(ctx, q, key, start)
 	if err != nil {
 		return 0, err
 	}
-	before, err := a.readCount(ctx, key, start.Add(-window))
+	before, err := readCount(ctx, q, key, start.Add(-window))
 	if err != nil {
 		return 0, err
 	}
@@ -120,8 +120,8 @@ func windowStart(now time.Time, window time.Duration) time.Time {
 	return time.Unix(0, now.UnixNano()-now.UnixNano()%int64(window))
 }
 
-func (a *Auth) readCount(ctx context.Context, key string, start time.Time) (n int64, err error) {
-	err = a.db.QueryRowContext(ctx, sqlRate, key, store.Micros(start)).Scan(&n)
+func readCount(ctx context.Context, q querier, key string, start time.Time) (n int64, err error) {
+	err = q.QueryRowContext(ctx, sqlRate, key, store.Micros(start)).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil
 	}

@@ -48,7 +48,7 @@ func (t *turnover) where(p Principal, address netip.Addr, browser string) string
 
 // tellHeld mails the link that releases a held sign-in (D-13).
 func (t *turnover) tellHeld(ctx context.Context, tx *sql.Tx, p Principal, r *pendingRow, code string) (bool, error) {
-	return t.a.send(ctx, tx, letter{kind: "held", to: p, host: r.host, path: "/.doorward/link/release?c=" + code,
+	return t.a.send(ctx, tx, letter{kind: "held", to: p, host: r.host, realm: r.realm, path: "/.doorward/link/release?c=" + code,
 		facts: t.where(p, parseStored(r.address), r.userAgent), until: t.now.Add(LinkRelease.life()),
 		pairs: []string{"minutes", strconv.Itoa(int(LinkRelease.life() / time.Minute))}}, t.now)
 }
@@ -64,7 +64,7 @@ func (t *turnover) tellSignIn(ctx context.Context, tx *sql.Tx, s *Session, newAd
 	if err != nil || code == "" {
 		return false, err
 	}
-	return t.a.send(ctx, tx, letter{kind: "signed_in", to: s.Principal, host: s.Host, path: "/.doorward/link/not-me?c=" + code,
+	return t.a.send(ctx, tx, letter{kind: "signed_in", to: s.Principal, host: s.Host, realm: s.Realm, path: "/.doorward/link/not-me?c=" + code,
 		facts: t.where(s.Principal, s.Address, s.UserAgent), until: t.now.Add(24 * time.Hour)}, t.now)
 }
 
@@ -86,7 +86,7 @@ func (a *Auth) noteFailure(ctx context.Context, who *account, at Attempt, now ti
 		if address := at.Address.Unmap().WithZone("").String(); len(list) < maxNoticeAddresses && !slices.Contains(list, address) {
 			list = append(list, address)
 		}
-		_, err = tx.ExecContext(ctx, sqlNoteFailure, who.ID, strings.Join(list, " "), store.Micros(now), at.Host)
+		_, err = tx.ExecContext(ctx, sqlNoteFailure, who.ID, strings.Join(list, " "), store.Micros(now), at.Host, string(at.Realm))
 		return err
 	})
 	if err != nil {
@@ -128,7 +128,8 @@ func (a *Auth) tellFailures(ctx context.Context, now time.Time) error {
 func (a *Auth) tellFailuresOf(ctx context.Context, tx *sql.Tx, id string, now time.Time) error {
 	var failures, first, last, mailed int64
 	var addresses, host string
-	err := tx.QueryRowContext(ctx, sqlNotice, id).Scan(&failures, &addresses, &host, &first, &last, &mailed)
+	var realm Realm
+	err := tx.QueryRowContext(ctx, sqlNotice, id).Scan(&failures, &addresses, &host, &realm, &first, &last, &mailed)
 	if errors.Is(err, sql.ErrNoRows) || err == nil && (failures == 0 || mailed > store.Micros(now.Add(-tellEvery))) {
 		return nil // another gateway was first
 	}
@@ -148,7 +149,7 @@ func (a *Auth) tellFailuresOf(ctx context.Context, tx *sql.Tx, id string, now ti
 	}
 	lang := a.texts.Match(who.Language, "")
 	stamp := func(at int64) string { return store.FromMicros(at).UTC().Format("2006-01-02 15:04:05 UTC") }
-	_, err = a.send(ctx, tx, letter{kind: "failed", to: who.Principal, host: host, path: "/.doorward/link/not-me?c=" + code,
+	_, err = a.send(ctx, tx, letter{kind: "failed", to: who.Principal, host: host, realm: realm, path: "/.doorward/link/not-me?c=" + code,
 		facts: a.texts.Text(lang, "mail.failed.where", "first", stamp(first), "last", stamp(last), "addresses", strings.ReplaceAll(addresses, " ", ", ")),
 		until: now.Add(24 * time.Hour), pairs: []string{"n", strconv.FormatInt(failures, 10)}}, now)
 	return err
@@ -182,6 +183,10 @@ func (a *Auth) country(address netip.Addr) string {
 }
 
 // linkURL is a mailed link. Its host is one of the configuration's, never what a request said (security.md 9).
-func (a *Auth) linkURL(host, path string) string {
-	return "https://" + host + a.port + path
+func (a *Auth) linkURL(realm Realm, host, path string) string {
+	port := a.port
+	if realm == ConsoleRealm {
+		port = a.consolePort
+	}
+	return "https://" + host + port + path
 }

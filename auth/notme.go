@@ -62,6 +62,7 @@ func linkOwner(ctx context.Context, tx *sql.Tx, l *link) (*account, error) {
 
 // disowned is an account that was taken back from whoever knows its password.
 type disowned struct {
+	id        string
 	name, why string
 	reset     string   // the code of the link to choose a new password with
 	ended     []string // its sign-ins
@@ -70,7 +71,7 @@ type disowned struct {
 // disown takes everything from whoever knows the password: it is retired, sessions and begun sign-ins end, and nothing is
 // trusted. What the person has set up as a second factor stays.
 func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt, why string, now time.Time) (d disowned, err error) {
-	d = disowned{name: who.Name, why: why}
+	d = disowned{id: who.ID, name: who.Name, why: why}
 	if d.ended, err = endAll(ctx, tx, who.ID, "not-me", store.Micros(now)); err != nil {
 		return d, err
 	}
@@ -78,6 +79,9 @@ func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt,
 		if _, err := tx.ExecContext(ctx, statement, who.ID); err != nil {
 			return d, fmt.Errorf("take back what the password opened: %w", err)
 		}
+	}
+	if _, err := tx.ExecContext(ctx, sqlEndTokensOf, store.Micros(now), "not-me", who.ID); err != nil {
+		return d, fmt.Errorf("end tokens: %w", err)
 	}
 	code, hash := newToken()
 	if _, err := tx.ExecContext(ctx, sqlInsertLink, hexHash(hash), string(LinkReset), who.ID, "", store.Micros(now),
@@ -92,6 +96,7 @@ func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt,
 // disowned does what follows once disown is in the store.
 func (a *Auth) disowned(d disowned, at Attempt, now time.Time) {
 	a.sessions.end(d.ended...)
+	a.tokens.forget(d.id)
 	a.append(event.Event{Time: now, Class: event.Incident, Action: "not-me", Outcome: event.Success, Source: at.Address,
 		User: d.name, Site: at.Site, Severity: event.High, Fields: []event.Field{{Key: "reason", Value: d.why}}})
 }

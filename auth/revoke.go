@@ -25,6 +25,10 @@ type SessionInfo struct {
 	Created   time.Time  `json:"created"`
 	LastSeen  time.Time  `json:"last_seen"` // up to 15 seconds old
 	Expires   time.Time  `json:"expires"`
+	Level     Level      `json:"level"`
+	Methods   string     `json:"methods"`             // by what the person was recognised, separated by spaces
+	HostName  string     `json:"host_name,omitempty"` // the address's confirmed name, if it is known by now
+	Country   string     `json:"country,omitempty"`   // ISO 3166-1 code, if it is known
 }
 
 // ListSessions returns the live sessions of an account, newest first, or of all if name is empty; at most
@@ -62,6 +66,7 @@ func (a *Auth) ListSessions(ctx context.Context, name string) ([]SessionInfo, er
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("list sessions: %w", a.storeError(err))
 	}
+	a.addPlaces(ctx, list)
 	return list, nil
 }
 
@@ -69,7 +74,7 @@ func scanInfo(row interface{ Scan(dest ...any) error }) (SessionInfo, error) {
 	var i SessionInfo
 	var address string
 	var created, seen, expires int64
-	if err := row.Scan(&i.ID, &i.Name, &i.Realm, &address, &i.UserAgent, &created, &seen, &expires, &i.Host); err != nil {
+	if err := row.Scan(&i.ID, &i.Name, &i.Realm, &address, &i.UserAgent, &created, &seen, &expires, &i.Host, &i.Level, &i.Methods); err != nil {
 		return i, err
 	}
 	i.Address, _ = netip.ParseAddr(address) // written by us; the zero address otherwise

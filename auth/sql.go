@@ -84,7 +84,7 @@ WHERE t.hash = $1 AND t.host = $2 AND s.realm = $3 AND s.ended_at = 0 AND p.disa
 	sqlLive = `SELECT id FROM sign_in WHERE ended_at = 0`
 
 	sqlSessionInfoColumns = `SELECT s.id, p.name, s.realm, s.address, s.user_agent, s.created_at, s.last_seen_at, s.expires_at,
-COALESCE((SELECT MIN(t.host) FROM session_token t WHERE t.sign_in_id = s.id), '')
+COALESCE((SELECT MIN(t.host) FROM session_token t WHERE t.sign_in_id = s.id), ''), s.level, s.methods
 FROM sign_in s JOIN principal p ON p.id = s.principal_id
 WHERE s.ended_at = 0 AND s.expires_at > $1 AND s.last_seen_at + s.idle_seconds * 1000000 > $1`
 

@@ -103,16 +103,16 @@ ON CONFLICT (key, window_start) DO UPDATE SET count = sign_in_rate.count + 1`
 
 	sqlFailureAddresses = `SELECT addresses FROM failure_notice WHERE principal_id = $1 AND failures > 0`
 
-	sqlNoteFailure = `INSERT INTO failure_notice (principal_id, failures, addresses, host, first_at, last_at, mailed_at)
-VALUES ($1, 1, $2, $4, $3, $3, 0)
+	sqlNoteFailure = `INSERT INTO failure_notice (principal_id, failures, addresses, host, realm, first_at, last_at, mailed_at)
+VALUES ($1, 1, $2, $4, $5, $3, $3, 0)
 ON CONFLICT (principal_id) DO UPDATE SET failures = failure_notice.failures + 1, addresses = excluded.addresses,
-host = excluded.host, last_at = excluded.last_at,
+host = excluded.host, realm = excluded.realm, last_at = excluded.last_at,
 first_at = CASE WHEN failure_notice.failures = 0 THEN excluded.first_at ELSE failure_notice.first_at END`
 
 	sqlDueNotices = `SELECT principal_id FROM failure_notice WHERE failures > 0 AND first_at < $1 AND mailed_at < $2
 ORDER BY first_at LIMIT 100`
 
-	sqlNotice = `SELECT failures, addresses, host, first_at, last_at, mailed_at FROM failure_notice WHERE principal_id = $1`
+	sqlNotice = `SELECT failures, addresses, host, realm, first_at, last_at, mailed_at FROM failure_notice WHERE principal_id = $1`
 
 	sqlNoticeTold = `UPDATE failure_notice SET failures = 0, addresses = '', mailed_at = $1 WHERE principal_id = $2`
 )

@@ -272,7 +272,7 @@ func TestPrivileges(t *testing.T) {
 	f.roles(auth.RoleConfig{Name: "auditor", Privileges: []auth.Privilege{auth.SeeEvents, auth.SeeJournal}})
 	f.add("eve", "auditor")
 	for name, want := range map[string][]auth.Privilege{
-		"owner": auth.Privileges(), "eve": {auth.SeeEvents, auth.SeeJournal}, "agent": nil, "user": nil,
+		"owner": auth.Privileges(), "eve": {auth.UseSites, auth.SeeEvents, auth.SeeJournal}, "agent": {auth.UseSites}, "user": {auth.UseSites},
 	} {
 		p, err := f.Principal(t.Context(), name)
 		if err != nil {

@@ -33,6 +33,7 @@ const (
 // sweeper remembers when the periodic work was last done. Only Run's goroutine touches it.
 type sweeper struct {
 	pinged, seen, expired time.Time
+	tokens                time.Time // when tokens were used is stored up to here
 	ended                 time.Time // endings elsewhere are known up to here
 }
 
@@ -43,6 +44,7 @@ func (a *Auth) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	var watch sync.WaitGroup
 	watch.Go(func() { a.watchDirectories(ctx) })
+	watch.Go(func() { a.runTexts(ctx) })
 	defer watch.Wait()
 	for {
 		select {
@@ -76,6 +78,9 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 		gone := since != nil && (a.powerful(s) || at.since(*since) >= withoutStore)
 		return gone || !s.alive(at, cfg)
 	})
+	a.tokens.forgetWhere(func(h *heldToken) bool {
+		return !now.Before(h.session.Expires) || since != nil && (a.powerful(h.session) || at.since(*since) >= withoutStore)
+	}, false)
 	a.waits.sweep(now)
 	a.hasher.giveBack()
 	if since != nil || due(&a.sweeper.pinged, now, pingEvery) {
@@ -91,12 +96,18 @@ func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 		a.sweepFailed("store sessions and failures", err, now)
 		return
 	}
+	if err := a.answerResets(ctx, now); err != nil {
+		a.sweepFailed("answer who forgot a password", err, now)
+	}
 	if due(&a.sweeper.expired, now, expireEvery) {
 		if err := a.expireStored(ctx, now); err != nil {
 			a.sweepFailed("end expired sessions", err, now)
 		}
 		if err := a.tellFailures(ctx, now); err != nil {
 			a.sweepFailed("tell people of failed sign-ins", err, now)
+		}
+		if err := a.learnReview(ctx, now); err != nil {
+			a.sweepFailed("learn when a review is due", err, now)
 		}
 	}
 }
@@ -139,6 +150,9 @@ func (a *Auth) learnEndings(ctx context.Context, now time.Time) error {
 	if err := rows.Err(); err != nil {
 		return err
 	}
+	if err := a.learnTokens(ctx, from); err != nil {
+		return err
+	}
 	a.sweeper.ended = now
 	a.sessions.endKnown(ids)
 	return nil
@@ -154,6 +168,11 @@ func (a *Auth) flush(ctx context.Context, now time.Time, all bool) error {
 	}
 	if err := a.storeWaits(ctx, now); err != nil {
 		return err
+	}
+	if all || due(&a.sweeper.tokens, now, tokensUsedEvery) {
+		if err := a.storeTokensUsed(ctx); err != nil {
+			return err
+		}
 	}
 	if all || due(&a.sweeper.seen, now, seenEvery) {
 		return a.storeSeen(ctx)
@@ -236,6 +255,9 @@ func (a *Auth) expireStored(ctx context.Context, now time.Time) error {
 		if _, err := tx.ExecContext(ctx, sqlPruneSignIns, old); err != nil {
 			return fmt.Errorf("forget old sessions: %w", err)
 		}
+		if _, err := tx.ExecContext(ctx, sqlPruneAPITokens, old); err != nil {
+			return fmt.Errorf("forget old API tokens: %w", err)
+		}
 		if _, err := tx.ExecContext(ctx, sqlDeleteOldFailures, store.Micros(now.Add(-2*forgetAfter))); err != nil {
 			return fmt.Errorf("forget old failures: %w", err)
 		}
@@ -250,6 +272,8 @@ func forgetBegun(ctx context.Context, tx *sql.Tx, now time.Time) error {
 		before    time.Time
 	}{
 		{sqlForgetPending, now}, {sqlForgetLinks, now.Add(-linkWindow)}, {sqlForgetRates, now.Add(-maxRateWindow)},
+		{sqlForgetResets, now.Add(-resetPatience)}, {sqlForgetInvitations, now.Add(-keepInvitations)},
+		{sqlForgetRegistrations, now},
 	} {
 		if _, err := tx.ExecContext(ctx, old.statement, store.Micros(old.before)); err != nil {
 			return fmt.Errorf("forget what is over: %w", err)

@@ -56,6 +56,8 @@ type Config struct {
 	SHA256 string `yaml:"-"`
 	// Warnings are doubts that do not keep the configuration from being used.
 	Warnings []Problem `yaml:"-"`
+	// Notes are what guides and standards ask for and the file does otherwise.
+	Notes []Note `yaml:"-"`
 }
 
 // LogConfig says what Doorward tells whoever runs it, on standard error.
@@ -141,6 +143,7 @@ func finish(cfg *Config, problems, warnings *problemList) (*Config, error) {
 		return nil, &Errors{Problems: problems.sorted()}
 	}
 	cfg.Warnings = warnings.sorted()
+	cfg.Notes = cfg.findNotes(warnings)
 	return cfg, nil
 }
 
@@ -198,6 +201,7 @@ func (c *Config) setDefaults() {
 	c.Console.SetDefaults()
 	for _, site := range c.Gateway.Sites {
 		c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, site.Hosts...)
+		c.Auth.SiteHosts = append(c.Auth.SiteHosts, site.Hosts...)
 	}
 	c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, c.Console.Hosts...)
 	c.Mail.SetDefaults()

@@ -22,6 +22,7 @@ func (c *Config) fileUses() []fileUse {
 		{"console.metrics_token_file", &c.Console.MetricsTokenFile, true},
 		{geoDatabase, &c.Geo.Database, false},
 		{"mail.ca_file", &c.Mail.CAFile, false},
+		{"registration.sms.token_file", &c.Auth.Registration.SMS.TokenFile, true},
 		{"mail.password_file", &c.Mail.PasswordFile, true},
 	}
 	for i := range c.Gateway.Sites {

@@ -30,6 +30,9 @@ func (c *Config) validate(problems, warnings *problemList) {
 	}
 	c.Gateway.Validate(report)
 	c.Auth.Validate(report)
+	if c.Auth.Registration.Enabled && !c.Mail.Enabled() {
+		report("registration.enabled", "takes a mail server, since e-mail addresses are confirmed by mail; give one under mail, or remove the line")
+	}
 	c.Geo.Validate(func(path, format string, args ...any) { report(join("geo", path), format, args...) })
 	c.HostNames.Validate(func(path, format string, args ...any) { report(join("host_names", path), format, args...) })
 	c.validateOtherWaysIn(report)

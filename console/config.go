@@ -11,9 +11,12 @@ import (
 // Config is the console's part of the configuration file. The zero value of every field means its default,
 // which SetDefaults fills in.
 type Config struct {
-	// Listen holds the addresses, host:port; port 0 lets the system choose. Only loopback addresses are taken.
+	// Listen holds the addresses, host:port; port 0 lets the system choose. Others than loopback addresses need Networks.
 	// Default: 127.0.0.1:8444.
 	Listen []string `yaml:"listen"`
+	// Networks are those that may reach the console from other machines; everything else is refused. People who come from there
+	// need a second factor, whatever their role demands. Loopback is always let in.
+	Networks []netip.Prefix `yaml:"networks"`
 	// Hosts are the names, without port, under which the console may be asked for; any other Host is answered
 	// 421, which is what stops DNS rebinding. Default: localhost, 127.0.0.1, ::1.
 	Hosts []string `yaml:"hosts"`
@@ -44,12 +47,17 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || (n == 0 && port != "0") {
 			report(path, "%q has no port between 0 and 65535", address)
 		}
-		if !isLoopback(host) {
-			report(path, "%q can be reached from other machines; the console takes loopback addresses only "+
-				"(127.0.0.1, ::1), because it cannot ask for a second factor yet: reach it through SSH forwarding", address)
+		if !isLoopback(host) && len(c.Networks) == 0 {
+			report(path, "%q can be reached from other machines; name the ones that may under console.networks, "+
+				"or listen on 127.0.0.1 or ::1 and reach it through SSH forwarding", address)
 		}
 		if slices.Contains(c.Listen[:i], address) {
 			report(path, "%q is listed twice", address)
+		}
+	}
+	for i, network := range c.Networks {
+		if network.IsValid() && network.Bits() == 0 {
+			report("networks["+strconv.Itoa(i)+"]", "%s is everybody; name the networks that administrators sit in", network)
 		}
 	}
 	for i, host := range c.Hosts {

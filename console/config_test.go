@@ -2,6 +2,7 @@ package console_test
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,6 +40,9 @@ func TestConfigValidate(t *testing.T) {
 		{"token", console.Config{MetricsTokenFile: good}, nil},
 		{"all addresses", console.Config{Listen: []string{":8444", "0.0.0.0:8444", "[::]:8444"}},
 			[]string{`listen[0]: ":8444" can be reached from other machines`, `listen[1]: "0.0.0.0:8444" can be reached`, `listen[2]: "[::]:8444" can be reached`}},
+		{"named networks", console.Config{Listen: []string{"192.0.2.1:8444"}, Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}, nil},
+		{"everybody", console.Config{Listen: []string{"192.0.2.1:8444"}, Networks: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}},
+			[]string{`networks[0]: 0.0.0.0/0 is everybody`}},
 		{"another machine's view", console.Config{Listen: []string{"192.0.2.1:8444", "console.example.org:8444"}},
 			[]string{`listen[0]: "192.0.2.1:8444" can be reached`, `listen[1]: "console.example.org:8444" can be reached`}},
 		{"no address", console.Config{Listen: []string{"8444", "127.0.0.1:http", "127.0.0.1:70000"}},

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"sync"
@@ -36,7 +37,7 @@ const (
 	stopWithin     = 3 * time.Second
 )
 
-// Deps is what the console shows and works with. All are required.
+// Deps is what the console shows and works with. All are required but API.
 type Deps struct {
 	Auth    *auth.Auth
 	Events  *event.Log
@@ -46,6 +47,9 @@ type Deps struct {
 	Version string
 	Started time.Time
 
+	// API answers what is asked below /api/ with an API token, for the host and from the address; it returns whose token it was and,
+	// for the access event, why it was refused. Nil: there is no API.
+	API func(w http.ResponseWriter, r *http.Request, host string, client netip.Addr) (user, reason string)
 	// Store tells whether the store can be read and written now.
 	Store func(context.Context) error
 	// Serving is closed once the gateway's listeners accept.
@@ -72,8 +76,9 @@ type Console struct {
 
 // settings is what a reload may change.
 type settings struct {
-	hosts map[string]bool
-	token string // empty: none
+	hosts    map[string]bool
+	networks []netip.Prefix
+	token    string // empty: none
 }
 
 // New builds the pages and opens the listeners; nothing is served before Run. On an error nothing stays
@@ -107,7 +112,7 @@ func New(cfg Config, deps Deps) (*Console, error) {
 }
 
 func newSettings(cfg Config) (*settings, error) {
-	s := &settings{hosts: make(map[string]bool)}
+	s := &settings{hosts: make(map[string]bool), networks: cfg.Networks}
 	for _, host := range cfg.Hosts {
 		clean, ok := canonicalHost(strings.Trim(host, "[]"))
 		if !ok {

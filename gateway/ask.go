@@ -2,16 +2,12 @@ package gateway
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
 )
-
-// stepUpPath is the page that asks a signed-in person for a further factor.
-const stepUpPath = ownPrefix + "step-up"
 
 // askToSignIn sends a person who follows a link to the sign-in page, and tells everything else 401.
 func (x *exchange) askToSignIn(r *http.Request) error {
@@ -27,10 +23,7 @@ func (x *exchange) askToSignIn(r *http.Request) error {
 // 403. The page learns by factor=passkey that a one-time code would not do.
 func (x *exchange) askForFactor(r *http.Request, level auth.Level) error {
 	no := refuse(http.StatusForbidden, "factor", "refusal.factor")
-	no.page = stepUpPath + "?return_to=" + url.QueryEscape(pages.SafeReturn(x.target()))
-	if level >= auth.PasskeyLevel {
-		no.page += "&factor=" + factorPasskey
-	}
+	no.page = pages.StepUpURL(x.target(), level)
 	return x.orRedirect(r, no)
 }
 

@@ -181,6 +181,9 @@ func (p *Pages) serve(x *exchange) error {
 			to, known = route{get: a.serve}, true
 		}
 	}
+	if strings.HasPrefix(name, providerPath) && p.cfg.Realm == auth.SiteRealm {
+		to, known = p.providerRoute(name)
+	}
 	if !known {
 		return &refusal{status: http.StatusNotFound, code: "page-unknown", key: "page.error.page_unknown"}
 	}

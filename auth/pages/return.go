@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/doorward/doorward/auth"
 )
 
 const (
@@ -23,6 +25,15 @@ const (
 // SignInURL is the sign-in page's path with the page to return to, which goes through SafeReturn.
 func SignInURL(returnTo string) string {
 	return signInPath + "?return_to=" + url.QueryEscape(SafeReturn(returnTo))
+}
+
+// StepUpURL is the path of the page that asks a signed-in person to prove more, up to the level, before they go on to returnTo.
+func StepUpURL(returnTo string, level auth.Level) string {
+	target := stepUpPath + "?return_to=" + url.QueryEscape(SafeReturn(returnTo))
+	if level >= auth.PasskeyLevel {
+		target += "&factor=passkey" // a one-time code would not do
+	}
+	return target
 }
 
 // SafeReturn returns the path and query that a browser may be sent to after sign-in: raw itself, escaped,

@@ -16,7 +16,11 @@ func newCheck(s streams) *cobra.Command {
 		Long: `Check reads the configuration file and the files it names, as the user who runs it, and prints every problem
 as FILE:LINE:COLUMN: SETTING: what is wrong and what to do. It changes nothing and opens no port.
 
-The exit code is 0 when the file can be used, warnings included, and 2 when it cannot.`,
+Below them are notes: what the security guides of the applications, or NIST, ask for and the file does otherwise, each with
+the control that asks. The guides contradict each other in places, so that some note always remains; they are there to be
+decided on.
+
+The exit code is 0 when the file can be used, warnings and notes included, and 2 when it cannot.`,
 		Example: "  doorward check --config /etc/doorward/doorward.yaml",
 		Args:    exactly(),
 	}
@@ -27,11 +31,12 @@ The exit code is 0 when the file can be used, warnings included, and 2 when it c
 		if err != nil && !errors.As(err, &invalid) {
 			return err
 		}
-		result := checkResult{File: *path, Valid: err == nil, Errors: []config.Problem{}, Warnings: []config.Problem{}}
+		result := checkResult{File: *path, Valid: err == nil, Errors: []config.Problem{}, Warnings: []config.Problem{}, Notes: []config.Note{}}
 		if invalid != nil {
 			result.Errors = invalid.Problems
 		} else {
 			result.Warnings = append(result.Warnings, cfg.Warnings...)
+			result.Notes = append(result.Notes, cfg.Notes...)
 		}
 		if *asJSON {
 			if err := writeJSON(s.out, result); err != nil {
@@ -54,6 +59,7 @@ type checkResult struct {
 	Valid    bool             `json:"valid"`
 	Errors   []config.Problem `json:"errors"`
 	Warnings []config.Problem `json:"warnings"`
+	Notes    []config.Note    `json:"notes"`
 }
 
 func (r checkResult) print(s streams) {
@@ -62,6 +68,9 @@ func (r checkResult) print(s streams) {
 	}
 	for _, p := range r.Warnings {
 		fmt.Fprintln(s.out, oneLine(p.String())+" (warning)")
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintln(s.out, oneLine(n.String())+" (note)")
 	}
 	if r.Valid {
 		fmt.Fprintf(s.out, "%s: ok\n", r.File)

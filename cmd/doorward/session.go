@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -27,9 +28,10 @@ func newSessionList(s streams) *cobra.Command {
 			return writeJSON(s.out, all)
 		}
 		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "ID\tUSER\tHOST\tADDRESS\tCREATED\tLAST SEEN\tEXPIRES")
+		fmt.Fprintln(t, "ID\tUSER\tHOST\tADDRESS\tNAME\tCOUNTRY\tLEVEL\tMETHODS\tCREATED\tLAST SEEN\tEXPIRES")
 		for _, v := range all {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, cell(v.User), cell(v.Host), cell(v.Address), stamp(v.Created), stamp(v.LastSeen), stamp(v.Expires))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, cell(v.User), cell(v.Host), cell(v.Address),
+				cell(v.HostName), cell(v.Country), cell(v.Level), cell(strings.Join(v.Methods, ",")), stamp(v.Created), stamp(v.LastSeen), stamp(v.Expires))
 		}
 		return t.Flush()
 	})

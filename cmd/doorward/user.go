@@ -14,7 +14,8 @@ import (
 
 func newUser(s streams) *cobra.Command {
 	return group("user", "Add, list and change accounts",
-		newUserAdd(s), newUserList(s), newUserDisable(s), newUserEnable(s), newUserReset(s))
+		newUserAdd(s), newUserList(s), newUserShow(s), newUserRoles(s), newUserDisable(s), newUserEnable(s), newUserReset(s),
+		newUserRequireChange(s), newUserResetFactors(s), newUserAddresses(s), newUserTrust(s), newUserForgetAddress(s))
 }
 
 func newUserAdd(s streams) *cobra.Command {
@@ -22,14 +23,15 @@ func newUserAdd(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "add NAME",
 		Short: "Add an account",
-		Long: `Add makes an account that may sign in at the sites, and, as owner or admin, at the console. Roles: owner
-(everything), admin (administration of the applications), agent (the application's staff), user (everybody else).`,
+		Long: `Add makes an account that may sign in at the sites, and, with the privilege use-console, at the console. Roles: owner
+(everything), admin (administration of the applications), agent (the application's staff), user (everybody else), and those
+of your own in the configuration file.`,
 		Example: `  doorward user add maria --role owner --email maria@example.org
   doorward user add joe --role agent --generate-password`,
 		Args: exactly("NAME"),
 	}
-	c.Flags().StringSliceVar(&n.Roles, "role", []string{"user"}, "owner, admin, agent or user; several with commas")
-	c.RegisterFlagCompletionFunc("role", cobra.FixedCompletions([]string{"owner", "admin", "agent", "user"}, cobra.ShellCompDirectiveNoFileComp))
+	c.Flags().StringSliceVar(&n.Roles, "role", []string{"user"}, "owner, admin, agent, user or one of your own; several with commas")
+	c.RegisterFlagCompletionFunc("role", completeRoles)
 	c.Flags().StringVar(&n.Email, "email", "", "e-mail address, which also serves to sign in")
 	c.Flags().StringVar(&n.DisplayName, "display-name", "", "the name that people see")
 	c.Flags().BoolVar(&n.MustChange, "must-change", false, "have the person choose another password at the first sign-in")
@@ -82,11 +84,7 @@ func newUserList(s streams) *cobra.Command {
 		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(t, "NAME\tROLES\tSTATE\tEMAIL\tDISPLAY NAME\tCREATED")
 		for _, p := range all {
-			state := "enabled"
-			if p.Disabled {
-				state = "disabled"
-			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(p.Name), strings.Join(p.Roles, ","), state, cell(p.Email), cell(p.DisplayName), stamp(p.Created))
+			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(p.Name), cell(rolesOf(p)), stateOf(p.Disabled), cell(p.Email), cell(p.DisplayName), stamp(p.Created))
 		}
 		return t.Flush()
 	})

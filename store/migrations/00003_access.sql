@@ -88,6 +88,7 @@ CREATE TABLE failure_notice (
     failures     BIGINT NOT NULL,
     addresses    TEXT   NOT NULL,
     host         TEXT   NOT NULL,
+    realm        TEXT   NOT NULL,
     first_at     BIGINT NOT NULL,
     last_at      BIGINT NOT NULL,
     mailed_at    BIGINT NOT NULL

@@ -16,6 +16,9 @@ import (
 	"time"
 )
 
+// forwardAuth stands beside the schemes for a proxy's question over plain HTTP.
+const forwardAuth = "forward-auth"
+
 type settings struct {
 	root        string
 	rounds      int
@@ -90,7 +93,7 @@ func run(ctx context.Context, s settings) (err error) {
 func (b *bench) compare(ctx context.Context) ([]row, error) {
 	output := newWrkOutput()
 	var rows []row
-	for _, scheme := range []string{"http", "https"} {
+	for _, scheme := range []string{"http", "https", forwardAuth} {
 		targets := b.targets(scheme)
 		samples := make([][]sample, len(targets))
 		for round := range b.settings.rounds + 1 {

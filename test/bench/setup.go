@@ -35,7 +35,7 @@ type bench struct {
 	ports    map[string]int
 	cookie   string
 
-	upstream, nginx, bare, bareTLS, doorward *process
+	upstream, nginx, bare, bareTLS, handler, doorward *process
 }
 
 func newBench(ctx context.Context, s settings, dir string) (_ *bench, err error) {
@@ -45,7 +45,7 @@ func newBench(ctx context.Context, s settings, dir string) (_ *bench, err error)
 			b.close()
 		}
 	}()
-	if b.ports, err = freePorts("upstream", "nginx-http", "nginx-https", "bare-http", "bare-https", "doorward-http", "doorward-https", "console"); err != nil {
+	if b.ports, err = freePorts("upstream", "nginx-http", "nginx-https", "bare-http", "bare-https", "bare-handler", "doorward-http", "doorward-https", "console"); err != nil {
 		return nil, err
 	}
 	if err := writeCertificate(dir); err != nil {
@@ -67,7 +67,7 @@ func newBench(ctx context.Context, s settings, dir string) (_ *bench, err error)
 }
 
 func (b *bench) close() {
-	for _, p := range []*process{b.doorward, b.bare, b.bareTLS, b.nginx, b.upstream} {
+	for _, p := range []*process{b.doorward, b.bare, b.bareTLS, b.handler, b.nginx, b.upstream} {
 		if p != nil {
 			p.stop()
 		}
@@ -140,6 +140,9 @@ func (b *bench) startOneNginx(ctx context.Context, name, workers, body, address 
 
 func (b *bench) startBare(ctx context.Context) error {
 	var err error
+	if b.handler, err = startProcess(ctx, "bare handler", b.address("bare-handler"), b.file("bareproxy"), "-listen", b.address("bare-handler")); err != nil {
+		return err
+	}
 	upstream := "http://" + b.address("upstream")
 	if b.bare, err = startProcess(ctx, "bare ReverseProxy", b.address("bare-http"), b.file("bareproxy"),
 		"-listen", b.address("bare-http"), "-upstream", upstream); err != nil {
@@ -150,7 +153,8 @@ func (b *bench) startBare(ctx context.Context) error {
 	return err
 }
 
-// doorwardConfig leaves everything at its default but the rate, which would otherwise end the load.
+// doorwardConfig leaves everything at its default but the rate, which would otherwise end the load, and has rules about
+// role and network.
 const doorwardConfig = `
 data_dir: %[1]s/data
 listen:
@@ -159,6 +163,8 @@ listen:
   plain: ["%[3]s"]
 console:
   listen: ["%[4]s"]
+forward_auth: {trusted: [127.0.0.1]}
+zones: [{name: here, networks: [127.0.0.0/8]}]
 limits:
   requests_per_second: 1000000
   burst: 1000000
@@ -166,6 +172,9 @@ sites:
   - hosts: [localhost]
     upstreams: ["http://%[5]s"]
     app: generic
+    access:
+      - {path: /setup, roles: [admin]}
+      - {path: /, roles: [agent], zones: [here]}
     tls:
       certificate: %[1]s/cert.pem
       key: %[1]s/key.pem
@@ -191,6 +200,14 @@ func (b *bench) startDoorward(ctx context.Context) error {
 }
 
 func (b *bench) targets(scheme string) []target {
+	if scheme == forwardAuth {
+		headers := []string{"Cookie: " + b.cookie, "X-Forwarded-Method: GET", "X-Forwarded-Proto: https", "X-Forwarded-Host: localhost", "X-Forwarded-Uri: /tickets/1?view=all",
+			"X-Forwarded-For: 127.0.0.2", "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36", "Accept: text/html", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Site: same-origin"}
+		return []target{
+			{server: b.handler, url: "http://" + b.address("bare-handler") + "/", headers: headers},
+			{server: b.doorward, url: "http://" + b.address("doorward-http") + "/.doorward/authz", headers: headers},
+		}
+	}
 	bare := b.bare
 	if scheme == "https" {
 		bare = b.bareTLS

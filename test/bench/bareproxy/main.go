@@ -1,5 +1,5 @@
 // Command bareproxy is the yardstick of the benchmark: httputil.ReverseProxy with a transport that keeps
-// enough connections alive, and nothing else.
+// enough connections alive, and nothing else; or, without an upstream, a handler that writes 200.
 package main
 
 import (
@@ -12,7 +12,7 @@ import (
 
 func main() {
 	listen := flag.String("listen", "", "address to serve on")
-	upstream := flag.String("upstream", "", "URL to forward to")
+	upstream := flag.String("upstream", "", "URL to forward to; empty answers 200 to everything")
 	certificate := flag.String("certificate", "", "PEM file; empty serves plain HTTP")
 	key := flag.String("key", "", "PEM file of the key")
 	flag.Parse()
@@ -32,6 +32,9 @@ func main() {
 		},
 	}
 	server := &http.Server{Addr: *listen, Handler: proxy}
+	if *upstream == "" {
+		server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	}
 	if *certificate != "" {
 		log.Fatal(server.ListenAndServeTLS(*certificate, *key))
 	}
