@@ -26,7 +26,8 @@ func TestListSessions(t *testing.T) {
 			t.Fatal(err)
 		}
 		want := []auth.SessionInfo{{ID: s.ID, Name: "agent", Realm: auth.SiteRealm, Host: host,
-			Address: netip.MustParseAddr("192.0.2.1"), UserAgent: "Browser/1", Created: s.Created, LastSeen: s.Created, Expires: s.Expires}}
+			Address: netip.MustParseAddr("192.0.2.1"), UserAgent: "Browser/1", Created: s.Created, LastSeen: s.Created, Expires: s.Expires,
+			Level: auth.PasswordLevel, Methods: "password"}}
 		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateApproxTime(time.Microsecond)); diff != "" {
 			t.Errorf("sessions (-want +got):\n%s", diff)
 		}
