@@ -138,6 +138,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		PasswordHash: auth.HashConfig{MemoryKiB: 65536, Time: 3, Parallelism: 2, AtOnce: 4, Queue: 100, QueueWait: 5 * time.Second},
 		Factors: auth.FactorsConfig{Name: "Example Ltd", RPID: "example.org", Hosts: []string{"helpdesk.example.org", "helpdesk.example.net",
 			"192.0.2.7", "2001:db8::7", "cmdb.example.org", "localhost", "console.example.org"}},
+		Review:  auth.ReviewConfig{Every: 720 * time.Hour, StaleAfter: 1440 * time.Hour, MaxAdmins: 3},
 		DataDir: "/etc/doorward/data",
 	}
 	if diff := cmp.Diff(wantAuth, got.Auth); diff != "" {
