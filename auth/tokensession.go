@@ -43,7 +43,7 @@ func (a *Auth) TokenSession(ctx context.Context, host, token string, client neti
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(a.Administrator(s).Privileges, UseSites) {
+	if !slices.Contains(s.limited, UseSites) || !a.May(s.Principal, UseSites) {
 		a.recordToken(s.Principal.Name, host, client, "token-privilege", now)
 		return nil, denied("this API token is not for the sites: it lacks the privilege %s", UseSites)
 	}

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Note is something that a guide or a standard asks for and the file does otherwise. It is no mistake.
 type Note struct {
 	Problem
@@ -21,6 +26,7 @@ func (c *Config) findNotes(places *problemList) []Note {
 		notes = append(notes, Note{Control: n.Control,
 			Problem: Problem{File: c.File, Line: where.line, Column: where.column, Path: n.Path, Message: n.Text}})
 	}
+	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
 	return notes
 }
 
