@@ -48,7 +48,7 @@ func readGuide(t testing.TB) *guide {
 // put replaces what the reader must replace. Each must be there, and be named to the reader.
 func (g *guide) put(all ...replacement) {
 	g.t.Helper()
-	table := regexp.MustCompile(`(?m)^.*` + "`" + `.* \| .*$`).FindAllString(g.text, -1)
+	table := regexp.MustCompile(`(?m)^.*`+"`"+`.* \| .*$`).FindAllString(g.text, -1)
 	for _, r := range all {
 		if !strings.Contains(g.text, r.from) {
 			g.t.Fatalf("docs/access.md has no %q any more", r.from)

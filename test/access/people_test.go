@@ -34,7 +34,9 @@ func (d *desk) at(t *testing.T, address, path string) *person {
 	}
 	profile := *d.browser
 	profile.BrowserContextID = created.BrowserContextID
-	t.Cleanup(func() { _ = proto.TargetDisposeBrowserContext{BrowserContextID: created.BrowserContextID}.Call(d.browser) })
+	t.Cleanup(func() {
+		_ = proto.TargetDisposeBrowserContext{BrowserContextID: created.BrowserContextID}.Call(d.browser)
+	})
 	return &person{real.Open(t, &profile, d.url+path), t, d.url}
 }
 
@@ -200,4 +202,3 @@ func (p *person) cookie() *proto.NetworkCookie {
 	p.t.Fatal("the browser has no session's cookie")
 	return nil
 }
-
