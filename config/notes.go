@@ -31,4 +31,4 @@ func (c *Config) findNotes(places *problemList) []Note {
 }
 
 // sendsMail tells whether the file names a mail server.
-func (c *Config) sendsMail() bool { return false }
+func (c *Config) sendsMail() bool { return c.Mail.Enabled() }
