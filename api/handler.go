@@ -29,10 +29,11 @@ type Deps struct {
 	Reload func(ctx context.Context, actor auth.Actor) error
 }
 
-// Handler answers commands. The actor of each comes from the connection, never from the request.
+// Handler answers commands. The actor of each comes from the connection, or from the API token, never from what is asked.
 type Handler struct {
-	deps Deps
-	mux  *http.ServeMux
+	deps        Deps
+	mux         *http.ServeMux
+	description []byte // openapi.yaml
 }
 
 // maxBody is many times the longest account with the longest password.
@@ -41,7 +42,9 @@ const maxBody = 64 << 10
 // NewHandler makes the handler.
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{deps: deps, mux: http.NewServeMux()}
-	for _, r := range h.routes() {
+	routes := h.routes()
+	h.description = describe(routes)
+	for _, r := range routes {
 		h.mux.HandleFunc(r.method+" "+r.path, h.adapt(r))
 	}
 	return h

@@ -76,6 +76,7 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	}
 	a.console, err = console.New(cfg.Console, console.Deps{
 		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Texts: texts, Version: a.opts.Version, Started: a.started,
+		API:     a.commands().ServeHTTPS,
 		Store:   a.db.Ping,
 		Serving: a.gateway.Ready(),
 		Sites:   func() []gateway.SiteStatus { return a.gateway.Sites() },
@@ -84,12 +85,15 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	return err
 }
 
-// newAdmin opens the socket that the command line talks to.
-func (a *App) newAdmin(cfg *config.Config) error {
-	handler := api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Mail: a.mail, Log: a.log, Version: a.opts.Version,
+// commands answers what administrators ask, by the admin socket or with an API token at the console.
+func (a *App) commands() *api.Handler {
+	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Mail: a.mail, Log: a.log, Version: a.opts.Version,
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) }})
-	var err error
-	a.admin, err = api.Listen(cfg.AdminSocket(), handler)
+}
+
+// newAdmin opens the socket that the command line talks to.
+func (a *App) newAdmin(cfg *config.Config) (err error) {
+	a.admin, err = api.Listen(cfg.AdminSocket(), a.commands())
 	return err
 }
 

@@ -39,6 +39,8 @@ var (
 	ErrNoLink = errors.New("no such link")
 	// ErrOtherBrowser means that a held sign-in can only be released where it began.
 	ErrOtherBrowser = errors.New("the sign-in began in another browser or at another address")
+	// ErrNotConfirmed means that the person has to prove themselves again before what they want to do.
+	ErrNotConfirmed = errors.New("needs a fresh proof of the person")
 	// ErrExists means that the name or the e-mail address is another account's.
 	ErrExists = errors.New("name or e-mail address is taken")
 	// ErrLastOwner means that the change would leave no enabled owner.

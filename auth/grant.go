@@ -22,6 +22,7 @@ type grant struct {
 	newHash  string
 	remember bool
 	released bool   // the address needs no release any more
+	unproved bool   // of a step-up: the person has not proved themselves again, so no factor is set up
 	previous string // hash of the session token that ends with the sign-in
 	device   string // hash of the browser's device cookie
 	returnTo string
@@ -106,7 +107,7 @@ func (a *Auth) advance(ctx context.Context, at Attempt, g *grant, now time.Time)
 func (a *Auth) stepError(err error, now time.Time) error {
 	var input *InputError
 	for _, own := range []error{ErrWrong, ErrNetwork, ErrNoPending, ErrLastFactor, ErrNotInvited, ErrBusy, ErrTooManyCodes, ErrNoPasskeys,
-		ErrTooManyPasskeys, ErrExists, ErrNotFound, ErrNoLink} {
+		ErrTooManyPasskeys, ErrExists, ErrNotFound, ErrNoLink, ErrNotConfirmed} {
 		if errors.Is(err, own) {
 			return err
 		}
@@ -141,6 +142,12 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		return ErrWrong // closed, or the password changed while this one was checked
 	}
 	g.who = who
+	if g.pending != "" {
+		// Another request may have ended it since it was read.
+		if _, err := readPending(ctx, tx, sqlLivePendingByID, g.pending, store.Micros(t.now)); err != nil {
+			return err
+		}
+	}
 	if !t.cfg.allowedFrom(who.Roles, t.at.Address) {
 		return ErrNetwork
 	}
@@ -180,6 +187,9 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		return err
 	}
 	t.out.ReturnTo = g.returnTo
+	if step == StepEnrol && g.unproved {
+		return ErrNotConfirmed
+	}
 	if step != stepNone {
 		return t.wait(ctx, tx, &g, step)
 	}
@@ -301,11 +311,12 @@ func (t *turnover) arrive(ctx context.Context, tx *sql.Tx, s *Session, g *grant)
 	return err
 }
 
-// rememberAddress notes that the person was here, and that the address is trusted if it was released.
+// rememberAddress notes that the person was here, and that the address is trusted if it was released. A step-up is not held,
+// because its session is here already; that proves no mailbox.
 func (t *turnover) rememberAddress(ctx context.Context, tx *sql.Tx, s *Session, g *grant) (isNew bool, err error) {
 	required, period := t.cfg.trust(s.Principal.Roles, s.Address)
 	until := int64(0)
-	if required && g.released {
+	if required && g.released && g.want == 0 {
 		until = store.Micros(t.now.Add(period))
 	}
 	return putAddress(ctx, tx, s.Principal.ID, s.Address, "signed-in", store.Micros(t.now), until)

@@ -211,8 +211,27 @@ func (a *Auth) withPending(ctx context.Context, at Attempt, token string, now ti
 		if who == nil || who.Disabled || who.phc != r.phc {
 			return ErrNoPending
 		}
+		if err := r.sessionLives(ctx, tx); err != nil {
+			return err
+		}
 		return f(tx, r, who)
 	})
+}
+
+// sessionLives tells whether the session that a step-up goes on from has not ended; ErrNoPending if it has. Otherwise who
+// ends a stolen session would leave the thief a way to go on from it.
+func (r *pendingRow) sessionLives(ctx context.Context, tx *sql.Tx) error {
+	if r.want == 0 {
+		return nil
+	}
+	ids, err := readStrings(ctx, tx, sqlSignInOfToken, r.previous, r.host, string(r.realm))
+	if err != nil {
+		return fmt.Errorf("look up session of a step-up: %w", err)
+	}
+	if len(ids) == 0 {
+		return ErrNoPending
+	}
+	return nil
 }
 
 // CancelPending forgets a sign-in that was begun.

@@ -56,8 +56,12 @@ func (s *Session) LastSeen() time.Time { return time.Unix(0, s.seenWall.Load()) 
 // back, and then nobody knows how old the session is.
 const clockSlack = time.Minute
 
-// alive judges the session's age. A shorter lifetime in the configuration binds sessions that exist too.
+// alive judges the session's age and level. A shorter lifetime, or the demand for a factor, in the configuration binds sessions
+// that exist too.
 func (s *Session) alive(now stamp, cfg *settings) bool {
+	if s.Level < cfg.factor(s.Principal.Roles) {
+		return false
+	}
 	idle, absolute := cfg.lifetimes(s.Principal.Roles)
 	if s.Remember {
 		idle = cfg.remember(s.Principal.Roles)

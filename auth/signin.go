@@ -32,6 +32,8 @@ type Attempt struct {
 	PreviousToken string
 	// Device is the device cookie that came with the request.
 	Device string
+	// Proof is what the browser keeps of ConfirmByPassword or ConfirmByPasskey; only StepUp looks at it.
+	Proof string
 	// Remember says that the person wants to stay signed in; the roles decide (D-18).
 	Remember bool
 	// ReturnTo is the path that the person wanted, kept while steps are lacking.

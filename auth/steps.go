@@ -107,10 +107,12 @@ func (a *Auth) signInWithPasskey(ctx context.Context, at Attempt, ceremony strin
 }
 
 // StepUp begins to prove more than the session has, because a page or a role demands it. The session goes on until that
-// is done, and then ends for a new one (ASVS 7.2.4). The errors are ErrNetwork and ErrUnavailable.
+// is done, and then ends for a new one (ASVS 7.2.4). Who lacks the factor may set it up after a fresh proof only, as on the
+// account's pages (ASVS 7.5.1): a session that somebody has taken over must not get a factor of theirs. The errors are
+// ErrNotConfirmed, ErrNetwork and ErrUnavailable.
 func (a *Auth) StepUp(ctx context.Context, at Attempt, s *Session, token string, want Level, now time.Time) (Outcome, error) {
 	g := &grant{level: s.Level, methods: strings.Fields(s.Methods), want: want, remember: s.Remember, released: true,
-		previous: tokenKey(token), device: tokenKey(at.Device), returnTo: at.ReturnTo}
+		previous: tokenKey(token), device: tokenKey(at.Device), returnTo: at.ReturnTo, unproved: !a.Confirmed(s, at.Proof, now)}
 	var err error
 	if g.who, err = a.accountByID(ctx, s.Principal.ID); err != nil {
 		return Outcome{}, a.stepError(err, now)

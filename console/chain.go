@@ -52,6 +52,7 @@ type exchange struct {
 	peer    netip.Addr
 	host    string
 	session *auth.Session // nil while not signed in
+	user    string        // of the API token, if one was good
 	status  int
 	written int64
 	reason  string // why it was refused; empty when it was not
@@ -129,6 +130,7 @@ func (c *Console) routes() (http.Handler, error) {
 	handle("GET /metrics", func(x *exchange, r *http.Request) error { return c.metrics(x, r, metrics) })
 	handle("GET /static/", func(x *exchange, r *http.Request) error { assets.ServeHTTP(x, r); return nil })
 	handle("/.doorward/", c.ownPages)
+	handle("/api/", c.api)
 	handle("GET /{$}", c.forOperators(c.showOverview))
 	handle("/", c.forOperators(func(*exchange, *http.Request) error {
 		return &refusal{http.StatusNotFound, "page-unknown", "There is no such page."}
@@ -213,6 +215,15 @@ func (c *Console) ownPages(x *exchange, r *http.Request) error {
 	return nil
 }
 
+// api answers programs. It knows tokens only: a session's cookie is nothing to it.
+func (c *Console) api(x *exchange, r *http.Request) error {
+	if c.deps.API == nil {
+		return &refusal{http.StatusNotFound, "page-unknown", "There is no such page."}
+	}
+	x.user, x.reason = c.deps.API(x, r, x.host, x.peer)
+	return nil
+}
+
 // forOperators lets only signed-in people through whose roles have the privilege for it.
 func (c *Console) forOperators(next handler) handler {
 	return func(x *exchange, r *http.Request) error {
@@ -289,6 +300,7 @@ func (c *Console) record(x *exchange, r *http.Request) {
 	} else if class >= 4 || class == 0 {
 		e.Outcome = event.Failure // the sign-in pages answered so themselves, or it broke
 	}
+	e.User = x.user
 	if x.session != nil {
 		e.User = x.session.Principal.Name
 	}

@@ -37,7 +37,7 @@ const (
 	stopWithin     = 3 * time.Second
 )
 
-// Deps is what the console shows and works with. All are required.
+// Deps is what the console shows and works with. All are required but API.
 type Deps struct {
 	Auth    *auth.Auth
 	Events  *event.Log
@@ -47,6 +47,9 @@ type Deps struct {
 	Version string
 	Started time.Time
 
+	// API answers what is asked below /api/ with an API token, for the host and from the address; it returns whose token it was and,
+	// for the access event, why it was refused. Nil: there is no API.
+	API func(w http.ResponseWriter, r *http.Request, host string, client netip.Addr) (user, reason string)
 	// Store tells whether the store can be read and written now.
 	Store func(context.Context) error
 	// Serving is closed once the gateway's listeners accept.

@@ -4,12 +4,16 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/doorward/doorward/auth"
 )
 
 // newMetrics registers everything that /metrics shows in a registry of the console's own.
@@ -27,10 +31,10 @@ func (c *Console) newMetrics() (http.Handler, error) {
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4}), nil
 }
 
-// metrics lets peers on this machine read the numbers, and those elsewhere that bring the token.
+// metrics lets peers on this machine read the numbers, and those elsewhere that bring the token, or an API token for it.
 func (c *Console) metrics(x *exchange, r *http.Request, next http.Handler) error {
 	x.quiet = true
-	if !x.peer.IsLoopback() && !c.hasToken(r) {
+	if !x.peer.IsLoopback() && !c.hasToken(r) && !c.hasAPIToken(x, r) {
 		return &refusal{http.StatusForbidden, "metrics-token", "Metrics need a peer on this machine or the token."}
 	}
 	next.ServeHTTP(x, r)
@@ -48,6 +52,20 @@ func (c *Console) hasToken(r *http.Request) bool {
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
 
+// hasAPIToken tells whether the request brings an API token with the privilege to see metrics.
+func (c *Console) hasAPIToken(x *exchange, r *http.Request) bool {
+	scheme, given, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || !auth.IsAPIToken(given) {
+		return false
+	}
+	by, err := c.deps.Auth.AdminToken(r.Context(), x.host, given, x.peer, x.started)
+	if err != nil {
+		return false
+	}
+	x.user = by.Principal.Name
+	return slices.Contains(by.Privileges, auth.SeeMetrics)
+}
+
 // collector turns the parts' own counters into metrics at the moment they are asked for.
 type collector struct {
 	console *Console
@@ -59,6 +77,7 @@ type collector struct {
 	sessions, signIns, signInQueue, storeAway              *prometheus.Desc
 	upstreamHealthy, upstreamRequests, upstreamFailures    *prometheus.Desc
 	consoleRequests, consoleConnections                    *prometheus.Desc
+	tokens, tokensWrong, reviewOverdue                     *prometheus.Desc
 }
 
 func newCollector(c *Console) *collector {
@@ -90,6 +109,9 @@ func newCollector(c *Console) *collector {
 		signIns:            name("sign_in_total", "Sign-in attempts, by outcome.", "outcome"),
 		upstreamHealthy:    name("upstream_healthy", "1 while the upstream takes requests, else 0.", "site", "upstream"),
 		consoleConnections: name("console_connections_open", "Connections open at the console, of at most 256; at the limit the next one waits."),
+		tokens:             name("api_tokens", "API tokens held in memory, once for each host where they are used."),
+		tokensWrong:        name("api_tokens_wrong_total", "API tokens that were nobody's."),
+		reviewOverdue:      name("access_review_overdue", "1 while the periodic review of who holds what is overdue, else 0."),
 		consoleRequests:    name("console_requests_total", "Requests answered by the console, by class of status.", "class"),
 	}
 }
@@ -99,7 +121,7 @@ func (m *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.build, m.requests, m.refused, m.panics, m.headersDropped, m.connectionsOpen,
 		m.connectionsRefused, m.connectionsClosed, m.streamsCut, m.protocolFaults, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
 		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests,
-		m.consoleConnections} {
+		m.consoleConnections, m.tokens, m.tokensWrong, m.reviewOverdue} {
 		to <- d
 	}
 }
@@ -165,6 +187,9 @@ func (m *collector) collectSignIns(counter sendCounter, gauge sendGauge) {
 	gauge(m.sessions, float64(accounts.Sessions))
 	gauge(m.signInQueue, float64(accounts.Queued))
 	gauge(m.storeAway, oneIf(accounts.StoreAway))
+	gauge(m.tokens, float64(accounts.Tokens))
+	counter(m.tokensWrong, accounts.TokensWrong)
+	gauge(m.reviewOverdue, oneIf(!accounts.ReviewDue.IsZero() && time.Now().After(accounts.ReviewDue)))
 	for _, outcome := range []struct {
 		name  string
 		count uint64

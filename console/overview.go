@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 )
@@ -34,6 +35,8 @@ type overviewPage struct {
 	Events       []eventRow
 	EventsBroken bool
 	OnlyRefused  bool
+	SeesEvents   bool
+	ReviewDue    time.Time // since when the access review is due; zero: it is not
 }
 
 // number is a labelled count.
@@ -67,8 +70,11 @@ func (c *Console) showOverview(x *exchange, r *http.Request) error {
 		page.Ready = page.Ready && check.OK
 	}
 	page.Numbers, page.Refused = c.numbers()
-	var err error
-	if page.Events, err = c.lastEvents(r.Context(), page.OnlyRefused); err != nil {
+	if due := c.deps.Auth.Stats().ReviewDue; !due.IsZero() && x.started.After(due) {
+		page.ReviewDue = due
+	}
+	page.SeesEvents = c.deps.Auth.May(x.session.Principal, auth.SeeEvents)
+	if err := c.addEvents(r.Context(), &page); err != nil {
 		// The page is needed most when the store is in trouble, so it comes with what could be read.
 		c.deps.Log.Warn("read last events", slog.Any("error", err))
 		page.EventsBroken = true
@@ -80,6 +86,14 @@ func (c *Console) showOverview(x *exchange, r *http.Request) error {
 	x.Header().Set("Content-Type", "text/html; charset=utf-8")
 	_, _ = out.WriteTo(x)
 	return nil
+}
+
+// addEvents puts the newest events on the page of whoever may see them.
+func (c *Console) addEvents(ctx context.Context, page *overviewPage) (err error) {
+	if page.SeesEvents {
+		page.Events, err = c.lastEvents(ctx, page.OnlyRefused)
+	}
+	return err
 }
 
 // numbers are the counters a person asks for first; /metrics has them all.

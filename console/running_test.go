@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
@@ -31,6 +32,7 @@ type running struct {
 	url     string
 	port    string
 	events  *event.Log
+	auth    *auth.Auth
 	console *console.Console
 	client  *http.Client
 
@@ -59,11 +61,13 @@ func start(t *testing.T, change func(*console.Config)) *running {
 	must(t, err)
 	j, err := journal.Open(t.Context(), db, filepath.Join(dir, "journal.key"))
 	must(t, err)
-	authConfig := auth.Config{PasswordHash: auth.HashConfig{MemoryKiB: 8 << 10, Time: 1}}
+	authConfig := auth.Config{PasswordHash: auth.HashConfig{MemoryKiB: 8 << 10, Time: 1}, Roles: []auth.RoleConfig{
+		{Name: "watcher", Privileges: []auth.Privilege{auth.UseConsole}}, {Name: "lead", Privileges: []auth.Privilege{auth.SeeAccounts}}}}
 	authConfig.SetDefaults()
 	accounts, err := auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: r.events, Log: log, Texts: texts(t)})
 	must(t, err)
-	for _, role := range []auth.Role{auth.Owner, auth.Admin, auth.Agent, auth.User} {
+	r.auth = accounts
+	for _, role := range []auth.Role{auth.Owner, auth.Admin, auth.Agent, auth.User, "watcher", "lead"} {
 		_, err := accounts.AddPrincipal(t.Context(), auth.Actor{Name: "test", Origin: "local"},
 			auth.NewPrincipal{Name: "the-" + string(role), Roles: []auth.Role{role}, Password: password})
 		must(t, err)
@@ -88,6 +92,7 @@ func start(t *testing.T, change func(*console.Config)) *running {
 			}
 			return db.Ping(ctx)
 		},
+		API:     api.NewHandler(api.Deps{Auth: accounts, Journal: j, Log: log, Version: "v1.2.3-test"}).ServeHTTPS,
 		Serving: r.serving,
 		Sites:   func() []gateway.SiteStatus { return *r.sites.Load() },
 		Traffic: func() gateway.Stats {

@@ -124,9 +124,15 @@ func (g *Gateway) forwardedTarget(next handler) handler {
 			return err
 		}
 		if strings.HasPrefix(x.path.folded, ownPrefix) {
-			return refuse(http.StatusForbidden, "own-page", "This path is Doorward's own; the proxy has to send it there without asking.")
+			return refuse(http.StatusForbidden, "own-page", "refusal.own_page")
 		}
-		x.token = sessionToken(r.Header)
+		var err error
+		if x.bearer, err = takeAPIToken(r.Header); err != nil {
+			return err
+		}
+		if x.bearer == "" {
+			x.token = sessionToken(r.Header)
+		}
 		return next(w, r, x)
 	}
 }
@@ -152,7 +158,7 @@ func (x *exchange) readForwarded(r *http.Request) error {
 		return nil
 	case strings.EqualFold(said[1], "http"):
 		// Our cookies travel over TLS only, so that nobody could ever sign in; nothing is to be opened this way either.
-		return refuse(http.StatusForbidden, "plain-http", "Use https for this address.")
+		return refuse(http.StatusForbidden, "plain-http", "refusal.plain_http")
 	default:
 		return ambiguous("scheme-unknown")
 	}
@@ -193,7 +199,7 @@ func (g *Gateway) judgePassedOn(next handler) handler {
 			}
 		}
 		if r.Header["Authorization"] != nil && !x.path.under(app.AuthorizationPaths) {
-			return refuse(http.StatusForbidden, "authorization", "Authorization is not accepted for this address.")
+			return refuse(http.StatusForbidden, "authorization", "refusal.authorization")
 		}
 		for _, strip := range app.StripParams {
 			if x.path.mayBeUnder(strip.Paths) && formHolds(x.path.query, strip.Names) {
@@ -211,7 +217,8 @@ func (g *Gateway) judgePassedOn(next handler) handler {
 
 // tellIdentity lets the request through: 200 with the headers by which the application learns who is signed in, but
 // without the shared secret. The secret says that Doorward speaks; here the proxy does, and its answer may be seen
-// by more than the application. Cookie is what is left of the client's cookies without ours, for the proxy to pass on.
+// by more than the application. Cookie and Authorization are what is left of the client's own without ours, for the
+// proxy to pass on in their place.
 func (g *Gateway) tellIdentity(w http.ResponseWriter, r *http.Request, x *exchange) error {
 	if err := x.site.identity.identify(x); err != nil {
 		return err
@@ -219,6 +226,9 @@ func (g *Gateway) tellIdentity(w http.ResponseWriter, r *http.Request, x *exchan
 	cleanCookies(r.Header)
 	if cookies := r.Header["Cookie"]; cookies != nil {
 		w.Header()["Cookie"] = cookies
+	}
+	if credentials := r.Header["Authorization"]; credentials != nil { // judgePassedOn has let them pass
+		w.Header()["Authorization"] = credentials
 	}
 	x.site.identity.tell(w.Header(), x)
 	w.WriteHeader(http.StatusOK)

@@ -18,7 +18,7 @@ type authzCounters struct {
 // AuthzStats counts the answers to the questions of proxies (forward-auth), since the start.
 type AuthzStats struct {
 	Allowed     uint64 // 200
-	SignIn      uint64 // 401, or a redirect to the sign-in page
+	SignIn      uint64 // 401, or a redirect to the sign-in page; an API token that is not good
 	StepUp      uint64 // 403, or a redirect, because a further factor is needed
 	Denied      uint64 // 403
 	Malformed   uint64 // 400, 421 and 431: the proxy's question, or the request, could not be judged
@@ -35,7 +35,7 @@ func (c *authzCounters) count(status int, reason string) {
 	switch {
 	case reason == "":
 		c.allowed.Add(1)
-	case reason == "not-signed-in":
+	case status == http.StatusUnauthorized, reason == "not-signed-in":
 		c.signIn.Add(1)
 	case reason == "factor":
 		c.stepUp.Add(1)

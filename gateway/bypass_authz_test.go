@@ -73,6 +73,11 @@ func (b *bypass) askAbout(t *testing.T, a attack, request string) {
 			t.Errorf("as a question it was %q's, want %s:\n%s", user, who, question)
 		}
 	}
+	for _, word := range b.never {
+		if strings.Contains(strings.Join(res.Header["Authorization"], " "), word) {
+			t.Errorf("the proxy is told to pass on %q", res.Header["Authorization"])
+		}
+	}
 	if cookie := strings.ToLower(strings.Join(res.Header["Cookie"], " ")); strings.Contains(cookie, "doorward=") || strings.Contains(cookie, b.words.Replace("{token}")) {
 		t.Errorf("the proxy is told to pass on %q", cookie)
 	}

@@ -114,8 +114,13 @@ func (g *Gateway) canonicalise(next handler) handler {
 			return err
 		}
 		x.path = path
+		if x.bearer, err = takeAPIToken(r.Header); err != nil {
+			return err
+		}
 		x.cookies = r.Header["Cookie"]
-		x.token = sessionToken(r.Header)
+		if x.bearer == "" { // a request with both is the token's
+			x.token = sessionToken(r.Header)
+		}
 		if x.token == "" && path.decoded == signOutPath {
 			x.tokens = sessionTokens(r.Header)
 		}
@@ -132,6 +137,12 @@ func (g *Gateway) canonicalise(next handler) handler {
 
 func (g *Gateway) findSession(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
+		if x.bearer != "" {
+			if err := g.findTokenSession(r, x); err != nil {
+				return err
+			}
+			return next(w, r, x)
+		}
 		if x.token == "" {
 			return next(w, r, x)
 		}
@@ -176,7 +187,7 @@ func (g *Gateway) limit(next handler) handler {
 func (g *Gateway) refuseForgery(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
 		if g.crossOrigin.Check(r) != nil || changesState(r.Method) && x.secure && fromPlainHTTP(r) {
-			return refuse(http.StatusForbidden, "cross-site", "This request was started by another site, so it was not carried out.")
+			return refuse(http.StatusForbidden, "cross-site", "refusal.cross_site")
 		}
 		return next(w, r, x)
 	}
@@ -204,6 +215,9 @@ func (g *Gateway) ownPages(next handler) handler {
 		}
 		if !strings.HasPrefix(x.path.decoded, ownPrefix) {
 			return refuse(http.StatusNotFound, "own-page-unknown", "")
+		}
+		if err := x.refuseToken(); err != nil {
+			return err
 		}
 		applyResponseRules(w.Header(), x.site, x.secure, false)
 		w.Header().Set("X-Request-Id", x.id)
@@ -259,7 +273,7 @@ func (g *Gateway) limitBody(next handler) handler {
 // forward sends the judged request to the application, with the identity of whoever is signed in.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
 	if x.site.proxy == nil {
-		return refuse(http.StatusNotFound, "not-proxied", "The application is reached through another server.")
+		return refuse(http.StatusNotFound, "not-proxied", "refusal.not_proxied")
 	}
 	if err := x.site.identity.identify(x); err != nil {
 		return err

@@ -32,6 +32,7 @@ type exchange struct {
 	host        string   // canonical, without port
 	token       string   // the session cookie's value; empty without one, or with several
 	tokens      []string // of several session cookies, when somebody signs out
+	bearer      string   // the API token; with one the session cookie counts for nothing
 	cookies     []string // the Cookie lines as they came, for our own pages
 	path        canonicalPath
 	session     *auth.Session  // nil while not signed in
@@ -123,6 +124,7 @@ type refusal struct {
 	location   string        // for redirects
 	page       string        // the page of ours that would help: sign-in or step-up
 	hint       string        // that page's whole URL, for a proxy
+	challenge  string        // for 401: WWW-Authenticate; empty: the sign-in's
 	close      bool          // close the connection after the answer
 }
 

@@ -95,7 +95,7 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 		e.User = x.session.Principal.Name
 	}
 	// RequestURI, not the canonical path: evidence is what was asked for, but for the codes of mailed links.
-	fields := make([]event.Field, 0, 12)
+	fields := make([]event.Field, 0, 13)
 	fields = append(fields,
 		event.Field{Key: "request_id", Value: x.id},
 		event.Field{Key: "host", Value: clip(r.Host, 300)},
@@ -115,6 +115,9 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 	}
 	if x.certificate != nil {
 		fields = append(fields, event.Field{Key: "certificate", Value: x.certificate.shown})
+	}
+	if x.session != nil && x.session.IsToken() {
+		fields = append(fields, event.Field{Key: "token", Value: x.session.ID})
 	}
 	if x.ask != nil {
 		fields = append(fields, event.Field{Key: "via", Value: "forward-auth"})

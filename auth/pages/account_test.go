@@ -133,7 +133,7 @@ func TestAccountFactors(t *testing.T) {
 	}
 	id := s.factors("agent").Passkeys[0].ID
 	b.wantSentTo(b.post(account+"/passkey/rename", "id", id, "name", "my <key>"), account+"?done=passkey_renamed", "rename")
-	b.wantText(b.get(account), http.StatusOK, "renamed", "<strong>my &lt;key&gt;</strong>")
+	b.wantText(b.get(account), http.StatusOK, "renamed", `>my &lt;key&gt;</strong>`)
 	wantStatus(t, b.post(account+"/passkey/rename", "id", id, "name", "a\nb"), http.StatusUnprocessableEntity, "a bad name")
 	b.wantSentTo(b.post(account+"/app/remove"), account+"?done=app_removed", "not the last any more")
 

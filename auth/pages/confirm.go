@@ -16,8 +16,12 @@ type confirmData struct {
 	Wrong      bool
 }
 
-// safeNext is where the proof was asked for: one of the account's pages.
+// safeNext is where the proof was asked for: one of the account's pages, or the step-up page, which is written anew.
 func safeNext(raw string) string {
+	if query, ok := strings.CutPrefix(raw, stepUpPath+"?"); ok && len(raw) <= 2*maxReturn {
+		values, _ := url.ParseQuery(query) // what cannot be read is left out
+		return stepUpURL(values.Get("return_to"), values.Get("factor"))
+	}
 	if next := SafeReturn(raw); strings.HasPrefix(next, accountPath+"/") && !strings.HasPrefix(next, confirmPath) {
 		return next
 	}

@@ -65,7 +65,7 @@ func (p *Pages) dropPending(x *exchange) {
 // attempt is the request as package auth knows it.
 func (p *Pages) attempt(x *exchange) auth.Attempt {
 	return auth.Attempt{Address: x.v.Address, Realm: p.cfg.Realm, Host: x.v.Host, Site: x.v.Site, UserAgent: x.r.UserAgent(),
-		RequestID: x.v.RequestID, PreviousToken: p.token(x), Device: p.cookie(x, deviceCookie)}
+		RequestID: x.v.RequestID, PreviousToken: p.token(x), Device: p.cookie(x, deviceCookie), Proof: p.cookie(x, proofCookie)}
 }
 
 // settle gives the browser the cookies of an outcome and returns where it is to go.

@@ -1,7 +1,9 @@
 package pages
 
 import (
+	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/doorward/doorward/auth"
@@ -22,6 +24,15 @@ func wanted(factor string, s *auth.Session) auth.Level {
 		return auth.PasskeyLevel
 	}
 	return min(s.Level+1, auth.PasskeyLevel)
+}
+
+// stepUpURL is the page that asks for a further factor, and then leads to returnTo.
+func stepUpURL(returnTo, factor string) string {
+	to := stepUpPath + "?return_to=" + url.QueryEscape(SafeReturn(returnTo))
+	if factor == "any" || factor == "passkey" {
+		to += "&factor=" + factor
+	}
+	return to
 }
 
 // showStepUp tells a signed-in person that the page they asked for needs more than they have proved.
@@ -57,6 +68,9 @@ func (p *Pages) stepUp(x *exchange) error {
 	at, now := p.attempt(x), time.Now()
 	at.ReturnTo = returnTo
 	out, err := p.auth.StepUp(x.r.Context(), at, s, p.token(x), want, now)
+	if errors.Is(err, auth.ErrNotConfirmed) {
+		return &detour{confirmURL(stepUpURL(returnTo, f.get("factor")))}
+	}
 	if err != nil {
 		return refusalOf(err, "page.error.wrong")
 	}

@@ -76,7 +76,13 @@ sites:
       - {path: /open, public: true}
       - {path: /admin, roles: [admin]}
       - {path: /keys, factor: passkey}
-`, filepath.Join(s.dir, "data"), s.ports.doorward, real.FreePort(t), host), 0o644)
+    app: %s
+`, filepath.Join(s.dir, "data"), s.ports.doorward, real.FreePort(t), host, s.dir+"/app"), 0o644)
+	real.Write(t, s.dir, "app/gateway.yaml", `title: An application with a login of its own
+extends: generic
+authorization_paths:
+  - {path: /api, source: "choice: the test's"}
+`, 0o644)
 	s.start()
 	s.certificate()
 	return s
@@ -257,6 +263,7 @@ func (s *site) check() {
 	s.denied(agent, admin)
 	s.doctor()
 	s.spoofed(agent)
+	s.tokens(agent)
 	s.down(agent)
 }
 
@@ -337,6 +344,35 @@ func (s *site) spoofed(agent *http.Client) {
 			}
 			if got := r.Header["X-Doorward-User"]; r.URL.Path == "/desk" && (len(got) != 1 || got[0] != "anna") {
 				s.t.Errorf("%v: X-Doorward-User arrived as %q, want anna", headers, got)
+			}
+		}
+	}
+}
+
+// tokens shows that an API token opens the site to a program, and that it ends at the proxy; the application's own Basic
+// login passes where it may.
+func (s *site) tokens(agent *http.Client) {
+	token := real.AddToken(s.t, filepath.Join(s.dir, "data"), "anna")
+	for _, c := range []struct {
+		who           *http.Client
+		path, value   string
+		status        int
+		authorization string // as it arrives
+	}{
+		{s.browser(), "/desk", "Bearer " + token, 200, ""}, {s.browser(), "/api/x", "bearer  " + token, 200, ""}, {s.browser(), "/open", "Bearer " + token, 200, ""},
+		{agent, "/api/x", "Bearer " + token, 200, ""}, {s.browser(), "/admin", "Bearer " + token, 403, ""}, {s.browser(), "/keys", "Bearer " + token, 403, ""},
+		{s.browser(), "/.doorward/account", "Bearer " + token, 403, ""}, {agent, "/.doorward/account", "Bearer " + token, 403, ""},
+		{s.browser(), "/api/x", "Bearer " + token + "x", 401, ""}, {agent, "/api/x", "Basic cm9vdDpyb290", 200, "Basic cm9vdDpyb290"},
+	} {
+		s.taken()
+		status, body, _ := s.do(c.who, "GET", c.path, "Authorization", c.value)
+		arrived := s.taken()
+		if status != c.status || len(arrived) != map[int]int{200: 1}[c.status] {
+			s.t.Errorf("%s with %.10s…: got %d and %d arrived, want %d\n%.200s", c.path, c.value, status, len(arrived), c.status, body)
+		}
+		for _, r := range arrived {
+			if got := strings.Join(r.Header["Authorization"], " "); got != c.authorization || r.Header.Get("X-Doorward-User") != "anna" {
+				s.t.Errorf("%s with %.10s…: arrived with %q by %q, want %q by anna", c.path, c.value, got, r.Header.Get("X-Doorward-User"), c.authorization)
 			}
 		}
 	}

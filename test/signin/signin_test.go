@@ -34,7 +34,7 @@ type office struct {
 	browser *rod.Browser
 }
 
-func startOffice(t *testing.T) *office {
+func startOffice(t *testing.T, more ...string) *office {
 	t.Helper()
 	real.Require(t, "/usr/bin/chromium")
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -53,8 +53,9 @@ func startOffice(t *testing.T) *office {
 roles:
   - {name: admin, factor: passkey}
   - {name: agent, factor: any}
+  - {name: supervisor, staff: true, trusted_addresses: {required: true}}
 password_hash: {memory_kib: 8192, time: 1}
-`, listener.Addr()))
+%s`, listener.Addr(), strings.Join(more, "")))
 	return &office{d, t, real.Browser(t)}
 }
 

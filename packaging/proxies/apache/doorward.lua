@@ -14,7 +14,7 @@ local not_sent = {
 	["x-forwarded-uri"] = true, ["x-forwarded-for"] = true, ["forwarded"] = true,
 }
 
-local identity = { "X-Doorward-User", "X-Doorward-Email", "X-Doorward-Name", "X-Doorward-Roles", "X-Doorward-Assertion", "Cookie" }
+local identity = { "X-Doorward-User", "X-Doorward-Email", "X-Doorward-Name", "X-Doorward-Roles", "X-Doorward-Assertion", "Cookie", "Authorization" }
 
 -- What a client's Connection header may name. Apache removes what it names after this script has run, and with it what
 -- the script has set.

@@ -8,7 +8,7 @@ local not_sent = {
 	["x-forwarded-uri"] = true, ["x-forwarded-for"] = true, ["forwarded"] = true,
 }
 
-local identity = { "x-doorward-user", "x-doorward-email", "x-doorward-name", "x-doorward-roles", "x-doorward-assertion", "cookie" }
+local identity = { "x-doorward-user", "x-doorward-email", "x-doorward-name", "x-doorward-roles", "x-doorward-assertion", "cookie", "authorization" }
 
 local function finish(txn, status, location)
 	local headers = { ["cache-control"] = { "no-store" } }
@@ -49,7 +49,7 @@ core.register_action("doorward", { "http-req" }, function(txn, url)
 	end
 	-- The answer is the only source of these; what the client sent goes.
 	for name in pairs(txn.http:req_get_headers()) do
-		if name:find("^x%-doorward%-") or name == "cookie" then
+		if name:find("^x%-doorward%-") or name == "cookie" or name == "authorization" then
 			txn.http:req_del_header(name)
 		end
 	end
