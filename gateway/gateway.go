@@ -78,7 +78,8 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		country: deps.Country, roleAllowed: deps.RoleAllowed, requireActivity: deps.RequireActivity,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
-	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName, Providers: func() []pages.Provider { return providers(deps.Auth) }},
+	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName, Providers: func() []pages.Provider { return providers(deps.Auth) },
+		PasswordReset: deps.Auth.OffersReset, Registration: deps.Auth.OffersRegistration},
 		pages.Deps{Auth: deps.Auth, Texts: deps.Texts, Events: deps.Events, Log: deps.Log})
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)
