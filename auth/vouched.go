@@ -70,8 +70,8 @@ func (a *Auth) settle(ctx context.Context, v vouched, at Attempt, now time.Time)
 }
 
 // ownerOf finds the account that an identity belongs to: by the identity, else by a verified e-mail address or, in a
-// directory, by the name. Only an account without a password can be found so: one with a password is somebody's already, and whoever
-// can choose an address or a name elsewhere must not become them.
+// directory, by the name. Only an account that never had a password can be found so: one that has, or had until its owner said that
+// somebody else knows it, is somebody's already, and whoever can choose an address or a name elsewhere must not become them.
 func (a *Auth) ownerOf(ctx context.Context, tx *sql.Tx, v vouched, now time.Time) (id string, err error) {
 	err = tx.QueryRowContext(ctx, sqlIdentity, v.provider, v.subject).Scan(&id)
 	if err == nil {
@@ -94,7 +94,11 @@ func (a *Auth) ownerOf(ctx context.Context, tx *sql.Tx, v vouched, now time.Time
 			return "", fmt.Errorf("look up account: %w", err)
 		}
 		finish()
-		if found.phc != "" || found.Origin != originLocal && found.Origin != v.provider {
+		var newest int64
+		if err := tx.QueryRowContext(ctx, sqlNewestPassword, found.ID).Scan(&newest); err != nil {
+			return "", fmt.Errorf("read password history: %w", err)
+		}
+		if newest > 0 || found.Origin != originLocal && found.Origin != v.provider {
 			return "", ErrNotInvited
 		}
 		return found.ID, nil
