@@ -44,6 +44,8 @@ func (h *Handler) public(err error, r *http.Request) *Error {
 		return &Error{Status: http.StatusNotFound, Message: "there is no such API token", Hint: "doorward token list shows the tokens"}
 	case errors.Is(err, auth.ErrNotFound) && strings.HasPrefix(r.URL.Path, "/v1/reviews/"):
 		return &Error{Status: http.StatusNotFound, Message: "there is no such review", Hint: "doorward review list shows the reviews"}
+	case errors.Is(err, auth.ErrNotFound) && strings.HasPrefix(r.URL.Path, "/v1/invitations/"):
+		return &Error{Status: http.StatusNotFound, Message: "there is no such open invitation", Hint: "doorward user invitations shows the invitations"}
 	case errors.Is(err, auth.ErrNotFound) && r.PathValue("id") != "", errors.Is(err, auth.ErrNoSession):
 		return &Error{Status: http.StatusNotFound, Message: "there is no such session", Hint: "doorward session list shows the sessions"}
 	case errors.Is(err, auth.ErrNotFound):

@@ -21,7 +21,7 @@ import (
 // newAccounts opens the accounts over the parts that tell where people come from and tell people.
 func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err error) {
 	a.auth, err = auth.New(cfg.Auth, auth.Deps{DB: a.db, Journal: a.journal, Events: a.events, Log: a.log, Mail: a.mail, Texts: texts,
-		Port: linkPort(cfg.Gateway.Listen.HTTPS), ConsolePort: linkPort(cfg.Console.Listen),
+		Port: LinkPort(cfg.Gateway.Listen.HTTPS), ConsolePort: LinkPort(cfg.Console.Listen),
 		HostName: func(ctx context.Context, address netip.Addr) string {
 			name, _ := a.names.Wait(ctx, address)
 			return name
@@ -40,9 +40,9 @@ func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err er
 	return err
 }
 
-// linkPort is what mailed links need behind the host: the port of the first HTTPS address, unless it is the usual one, or a
+// LinkPort is what mailed links need behind the host: the port of the first HTTPS address, unless it is the usual one, or a
 // socket of the service manager, or something in front of Doorward ends TLS.
-func linkPort(listen []string) string {
+func LinkPort(listen []string) string {
 	if len(listen) == 0 {
 		return ""
 	}

@@ -51,6 +51,11 @@ func TestConfigValidate(t *testing.T) {
 		{func(c *auth.Config) { c.PasswordHash.MemoryKiB = 1 << 20 }, []string{"password_hash.memory_kib: 1048576 is not between 64 and 262144"}},
 		{func(c *auth.Config) { c.PasswordHash.MemoryKiB, c.PasswordHash.Parallelism = 64, 16 },
 			[]string{"password_hash.memory_kib: 64 is less than 8 for each of 16 lanes"}},
+		{func(c *auth.Config) {
+			c.Review = auth.ReviewConfig{Every: time.Hour, StaleAfter: -time.Hour, MaxAdmins: 1001}
+		}, []string{
+			"review.every: 1h0m0s is not between 24h0m0s and 17568h0m0s", "review.stale_after: -1h0m0s is not between 24h0m0s and 17568h0m0s",
+			"review.max_admins: 1001 is not between 1 and 1000"}},
 		{func(c *auth.Config) { c.PasswordHash.Time, c.PasswordHash.AtOnce, c.PasswordHash.Queue = 17, 65, -1 }, []string{
 			"password_hash.time: 17 is not between 1 and 16", "password_hash.at_once: 65 is not between 1 and 64",
 			"password_hash.queue: -1 is not between 1 and 4096"}},

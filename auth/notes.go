@@ -79,7 +79,7 @@ func (s *settings) roleNotes(name Role, mails bool) []Note {
 	}
 	if powers := s.powers([]Role{name}); len(powers) > 0 {
 		if p.factor == PasswordLevel {
-			add(".factor", "F-26", "has privileges over Doorward and demands no second factor")
+			add(".factor", "F-26, F-41", "has privileges over Doorward and demands no second factor")
 		}
 		if len(p.networks) == 0 && !p.trust.Required {
 			add(".networks", "D-03", "has privileges over Doorward and may be used from every address")

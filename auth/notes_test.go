@@ -21,7 +21,7 @@ func TestNotes(t *testing.T) {
 		mails  bool
 		want   []string // CONTROL PATH
 	}{
-		"defaults": {func(c *auth.Config) { c.Roles = nil }, false, []string{"F-26 roles.factor", "D-03 roles.networks", "F-26 roles.factor", "D-03 roles.networks"}},
+		"defaults": {func(c *auth.Config) { c.Roles = nil }, false, []string{"F-26, F-41 roles.factor", "D-03 roles.networks", "F-26, F-41 roles.factor", "D-03 roles.networks"}},
 		"quiet":    {func(*auth.Config) {}, false, nil},
 		"mor, which NIST advises against": {func(c *auth.Config) { c.Passwords.Preset = "mor" }, false, []string{
 			"NIST SP 800-63B-4 3.1.1.2 passwords.min_length", "NIST SP 800-63B-4 3.1.1.2 passwords.min_length_with_factor",
@@ -44,7 +44,7 @@ func TestNotes(t *testing.T) {
 		}, true, nil},
 		"an own role with privileges": {func(c *auth.Config) {
 			c.Roles = append(c.Roles, auth.RoleConfig{Name: "lead", Privileges: []auth.Privilege{auth.SeeAccounts}, TrustedAddresses: auth.TrustConfig{Required: true}})
-		}, true, []string{"F-26 roles[2].factor"}},
+		}, true, []string{"F-26, F-41 roles[2].factor"}},
 	} {
 		cfg := auth.Config{Roles: append([]auth.RoleConfig(nil), quiet...)}
 		c.change(&cfg)

@@ -75,6 +75,9 @@ func (a *Auth) OffersRegistration() bool {
 // RegistrationPhone tells whether the form asks for a phone number: PhoneRequired, PhoneOptional or PhoneOff.
 func (a *Auth) RegistrationPhone() string { return a.cfg.Load().Registration.Phone }
 
+// RegistrationDomains are those that e-mail addresses may have; none: all.
+func (a *Auth) RegistrationDomains() []string { return a.cfg.Load().Registration.Domains }
+
 // Register begins a registration and mails the code that confirms the address. The token is for a cookie of the browser's: with
 // no other can the registration go on. An address that is an account's gets a mail that says so in place of a code, after the
 // same work. The errors are ErrNotOffered, *InputError, *PasswordError, *WaitError, ErrBusy and ErrUnavailable.

@@ -97,7 +97,7 @@ func (a *Auth) mailCode(ctx context.Context, tx *sql.Tx, r *registrationRow, now
 		code: code, until: now.Add(codeLife), pairs: []string{"minutes", minutes(codeLife)}}
 	if taken {
 		l.kind = "register_known"
-		l.path = "/.doorward/forgot"
+		l.path = "/.doorward/reset"
 	}
 	_, err = a.send(ctx, tx, l, now)
 	return 0, taken, err

@@ -62,7 +62,7 @@ const (
 
 // changeRule is what one kind of change takes.
 type changeRule struct {
-	needs  Privilege // empty: none
+	needs  Privilege // empty: none; a person needs none for the own account
 	self   bool      // also of the administrator's own account
 	others bool      // also of other accounts
 	token  tokenMay
@@ -109,7 +109,7 @@ func (s *settings) mayChange(by *Administrator, target Principal, c Change) erro
 	switch {
 	case by.Principal.Disabled:
 		return denied("the account %s is disabled", by.Principal.Name)
-	case rule.needs != "" && !slices.Contains(by.Privileges, rule.needs):
+	case rule.needs != "" && !slices.Contains(by.Privileges, rule.needs) && (!own || !rule.self || by.Token):
 		return denied("to %s takes the privilege %s", c.Kind, rule.needs)
 	case own && !rule.self:
 		return denied("nobody may %s of their own account here", c.Kind)

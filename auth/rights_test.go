@@ -67,7 +67,8 @@ func TestMayChange(t *testing.T) {
 		{"lead", "giver", nil},
 		{"lead", "lead-2", accounts},
 		{"agent", "user", nil},
-		{"agent", "agent", nil},
+		{"agent", "agent", []auth.ChangeKind{auth.AskNewPassword, auth.ForgetAddressOf, auth.EndSessionsOf, auth.RevokeTokenOf}},
+		{"agent/token", "agent", nil},
 		{"user", "user-2", nil},
 		{"gone", "user", nil}, // a role that the configuration has no more
 		{"admin", "gone", except(all, auth.SetRolesOf)},

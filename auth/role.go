@@ -331,7 +331,11 @@ func (s *settings) trust(roles []Role, address netip.Addr) (required bool, perio
 
 // May tells whether the principal has the privilege through one of its roles.
 func (a *Auth) May(p Principal, privilege Privilege) bool {
-	return !p.Disabled && slices.Contains(a.cfg.Load().privileges(p.Roles), privilege)
+	s := a.cfg.Load()
+	return !p.Disabled && slices.ContainsFunc(p.Roles, func(name Role) bool {
+		policy := s.roles[name]
+		return policy != nil && slices.Contains(policy.privileges, privilege)
+	})
 }
 
 // Remembers tells whether some role lets its people stay signed in by their own wish (D-18).

@@ -80,15 +80,32 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 	sqlPutIdentity = `INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)
 ON CONFLICT (provider, subject) DO UPDATE SET seen_at = excluded.seen_at`
 
+	// What makes an account somebody's, besides a password.
+	// A password that was made useless counts too: its owner is on the way to another.
+	sqlClaims = `SELECT (SELECT COUNT(*) FROM external_identity e WHERE e.principal_id = p.id) +
+(SELECT COUNT(*) FROM password w WHERE w.principal_id = p.id) +
+(SELECT COUNT(*) FROM totp t WHERE t.principal_id = p.id AND t.confirmed = 1) +
+(SELECT COUNT(*) FROM passkey k WHERE k.principal_id = p.id) FROM principal p WHERE p.id = $1`
+
+	sqlIdentitiesOf = `SELECT provider, subject FROM external_identity WHERE principal_id = $1 ORDER BY provider, subject`
+
+	sqlProviderOf = `SELECT provider, provider_sid FROM sign_in WHERE id = $1`
+
 	sqlSessionsOfSID = `SELECT id FROM sign_in WHERE provider = $1 AND provider_sid = $2 AND ended_at = 0 AND created_at <= $3`
 
 	sqlSessionsOfSubject = `SELECT s.id FROM sign_in s JOIN external_identity e ON e.principal_id = s.principal_id AND e.provider = s.provider
 WHERE s.provider = $1 AND e.subject = $2 AND s.ended_at = 0 AND s.created_at <= $3`
 
-	sqlSignedInBy = `SELECT e.subject FROM external_identity e WHERE e.provider = $1 AND e.subject > $3 AND (
-EXISTS (SELECT 1 FROM sign_in s WHERE s.principal_id = e.principal_id AND s.provider = e.provider AND s.ended_at = 0)
-OR EXISTS (SELECT 1 FROM api_token t WHERE t.principal_id = e.principal_id AND t.ended_at = 0 AND t.expires_at > $4))
-ORDER BY e.subject LIMIT $2`
+	sqlEndPendingOfSID = `DELETE FROM pending_sign_in WHERE provider = $1 AND provider_sid = $2`
+
+	sqlEndPendingOfSubject = `DELETE FROM pending_sign_in WHERE provider = $1
+AND principal_id IN (SELECT e.principal_id FROM external_identity e WHERE e.provider = $1 AND e.subject = $2)`
+
+	// Who was asked after longest ago comes first, so that everybody's turn comes. An API token is a session too.
+	sqlInUseBy = `SELECT e.subject FROM external_identity e WHERE e.provider = $1
+AND (EXISTS (SELECT 1 FROM sign_in s WHERE s.principal_id = e.principal_id AND s.ended_at = 0)
+OR EXISTS (SELECT 1 FROM api_token t WHERE t.principal_id = e.principal_id AND t.ended_at = 0 AND t.expires_at > $3))
+ORDER BY e.seen_at, e.subject LIMIT $2`
 
 	sqlCountLinks = `SELECT COUNT(*) FROM mailed_link WHERE principal_id = $1 AND kind = $2 AND created_at > $3`
 

@@ -27,7 +27,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)`
 
 	sqlTouchTokensOf = `UPDATE api_token SET changed_at = $1 WHERE principal_id = $2 AND ended_at = 0`
 
-	sqlTokensChanged = `SELECT id FROM api_token WHERE changed_at >= $1`
+	sqlTokensChanged = `SELECT id, changed_at FROM api_token WHERE changed_at >= $1`
 
 	sqlTokenUsed = `UPDATE api_token SET last_used_at = $1 WHERE id = $2 AND last_used_at < $1`
 
@@ -35,7 +35,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $8)`
 
 	// An ended or expired token is found too: that it is known tells a slip from a guess.
 	sqlTokenByHash = `SELECT ` + sqlPrincipalColumns + `, COALESCE(r.role, ''), t.id, t.privileges, t.hosts, t.networks, t.created_at,
-t.expires_at, t.last_used_at, t.ended_at
+t.expires_at, t.last_used_at, t.ended_at, t.changed_at
 FROM api_token t
 JOIN principal p ON p.id = t.principal_id
 LEFT JOIN principal_role r ON r.principal_id = p.id

@@ -305,6 +305,25 @@ func TestTokenEndsElsewhere(t *testing.T) {
 	})
 }
 
+// TestNewTokenStays: the rounds that look for changes elsewhere find a new token for minutes; its streams must not end by that.
+func TestNewTokenStays(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		token, _ := f.token("agent", "new", auth.UseSites)
+		s, err := f.use(token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			f.step()
+			f.Sweep(t.Context(), f.now)
+		}
+		if again, err := f.use(token); err != nil || again != s || ended(s) {
+			t.Errorf("after three rounds: %v, the same session %t, ended %t", err, again == s, ended(s))
+		}
+	})
+}
+
 // TestWrongTokensWait: who tries tokens waits like who tries passwords, and stops nobody who has one in use.
 func TestWrongTokensWait(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))

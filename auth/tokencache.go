@@ -36,6 +36,7 @@ type heldToken struct {
 	key      heldKey
 	session  *Session
 	networks []netip.Prefix
+	changed  int64        // when the store says that it last changed, microseconds: what was read knows of this change
 	noted    atomic.Int64 // the last use that is in used, Unix seconds
 }
 
@@ -109,19 +110,16 @@ func (c *tokenCache) forgetWhere(pick func(*heldToken) bool, change bool) {
 }
 
 // forgetChanged is forget for a list of changes elsewhere that may hold many tokens that are not here: only one that is counts
-// as a change, or else every round would have all look-ups begin again.
-func (c *tokenCache) forgetChanged(ids []string) {
-	if len(ids) == 0 {
+// as a change, or else every round would have all look-ups begin again. One that was read after its change stays: the list
+// reaches minutes back, and the streams of a new token must not end each time that it is asked for.
+func (c *tokenCache) forgetChanged(changes map[string]int64) {
+	if len(changes) == 0 {
 		return
-	}
-	wanted := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		wanted[id] = true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, h := range c.held {
-		if wanted[h.session.ID] {
+		if at, changed := changes[h.session.ID]; changed && at != h.changed {
 			c.changed++
 			c.drop(h)
 		}

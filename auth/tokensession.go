@@ -43,7 +43,7 @@ func (a *Auth) TokenSession(ctx context.Context, host, token string, client neti
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(a.Administrator(s).Privileges, UseSites) {
+	if !slices.Contains(s.limited, UseSites) || !a.May(s.Principal, UseSites) {
 		a.recordToken(s.Principal.Name, host, client, "token-privilege", now)
 		return nil, denied("this API token is not for the sites: it lacks the privilege %s", UseSites)
 	}
@@ -137,7 +137,7 @@ func (a *Auth) lookUpToken(ctx context.Context, key heldKey, client netip.Addr, 
 			return nil, ErrNoSession
 		}
 		row.session.Address = client.Unmap()
-		if held := a.tokens.add(&heldToken{key: key, session: row.session, networks: row.networks}, generation); held != nil {
+		if held := a.tokens.add(&heldToken{key: key, session: row.session, networks: row.networks, changed: row.changed}, generation); held != nil {
 			return held, nil
 		}
 	}
@@ -150,6 +150,7 @@ type tokenRow struct {
 	hosts    []string
 	networks []netip.Prefix
 	ended    bool
+	changed  int64 // microseconds
 }
 
 // refusal is why the token is not good at the host now; empty when it is.
@@ -179,14 +180,14 @@ func (a *Auth) readToken(ctx context.Context, key heldKey) (*tokenRow, error) {
 		s := &Session{Realm: key.realm, Host: key.host, Level: PasswordLevel, Methods: methodToken, token: true, hash: key.hash, done: make(chan struct{})}
 		dest, finish := principalColumns(&s.Principal)
 		var role, privileges, hosts, networks string
-		var created, expires, used, endedAt int64
-		if err := rows.Scan(append(dest, &role, &s.ID, &privileges, &hosts, &networks, &created, &expires, &used, &endedAt)...); err != nil {
+		var created, expires, used, endedAt, changed int64
+		if err := rows.Scan(append(dest, &role, &s.ID, &privileges, &hosts, &networks, &created, &expires, &used, &endedAt, &changed)...); err != nil {
 			return nil, err
 		}
 		if found == nil {
 			finish()
 			s.Created, s.Expires, s.limited = store.FromMicros(created), store.FromMicros(expires), splitPrivileges(privileges)
-			found = &tokenRow{session: s, hosts: strings.Fields(hosts), networks: splitNetworks(networks), ended: endedAt > 0}
+			found = &tokenRow{session: s, hosts: strings.Fields(hosts), networks: splitNetworks(networks), ended: endedAt > 0, changed: changed}
 		}
 		if role != "" {
 			found.session.Principal.Roles = append(found.session.Principal.Roles, Role(role))
@@ -207,18 +208,19 @@ func (a *Auth) learnTokens(ctx context.Context, from time.Time) error {
 		return err
 	}
 	defer rows.Close()
-	var ids []string
+	changes := make(map[string]int64)
 	for rows.Next() {
 		var id string
-		if err := rows.Scan(&id); err != nil {
+		var at int64
+		if err := rows.Scan(&id, &at); err != nil {
 			return err
 		}
-		ids = append(ids, id)
+		changes[id] = at
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	a.tokens.forgetChanged(ids)
+	a.tokens.forgetChanged(changes)
 	return nil
 }
 

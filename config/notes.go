@@ -1,5 +1,10 @@
 package config
 
+import (
+	"cmp"
+	"slices"
+)
+
 // Note is something that a guide or a standard asks for and the file does otherwise. It is no mistake.
 type Note struct {
 	Problem
@@ -21,8 +26,9 @@ func (c *Config) findNotes(places *problemList) []Note {
 		notes = append(notes, Note{Control: n.Control,
 			Problem: Problem{File: c.File, Line: where.line, Column: where.column, Path: n.Path, Message: n.Text}})
 	}
+	slices.SortStableFunc(notes, func(a, b Note) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column)) })
 	return notes
 }
 
 // sendsMail tells whether the file names a mail server.
-func (c *Config) sendsMail() bool { return false }
+func (c *Config) sendsMail() bool { return c.Mail.Enabled() }

@@ -161,7 +161,13 @@ func TestEverySettingIsRead(t *testing.T) {
 				TrustedAddresses: auth.TrustConfig{Required: true, Period: 7 * 24 * time.Hour,
 					Networks: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}},
 			{Name: "supervisor", Staff: true, Factor: "any"}},
-		OIDC: got.OIDC, LDAP: got.LDAP, // judged below
+		Review: auth.ReviewConfig{Every: 720 * time.Hour, StaleAfter: 1440 * time.Hour, MaxAdmins: 3},
+		Registration: auth.RegistrationConfig{Enabled: true, Domains: []string{"example.org"}, Phone: "optional", Region: "DE",
+			Countries: []string{"DE", "+43"}, PerAddress: 2, PerDay: 50,
+			SMS: auth.SMSConfig{URL: "https://sms.example.org/send", TokenFile: "/etc/doorward/sms.token", Timeout: 4 * time.Second,
+				PerNumber: 2, PerAddress: 4, PerCountry: 60, PerDay: 90}},
+		SiteHosts: []string{"helpdesk.example.org", "helpdesk.example.net", "192.0.2.7", "2001:db8::7", "cmdb.example.org", "billing.example.org"},
+		OIDC:      got.OIDC, LDAP: got.LDAP, // judged below
 		Zones:        []auth.Zone{{Name: "office", Networks: got.Gateway.Zones[0].Networks}, {Name: "Branch-2", Networks: got.Gateway.Zones[1].Networks}},
 		PasswordHash: auth.HashConfig{MemoryKiB: 65536, Time: 3, Parallelism: 2, AtOnce: 4, Queue: 100, QueueWait: 5 * time.Second},
 		Factors: auth.FactorsConfig{Name: "Example Ltd", RPID: "example.org", Hosts: []string{"helpdesk.example.org", "helpdesk.example.net",
@@ -173,7 +179,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 	wantOIDC := oidc.Config{Name: "staff", Title: "the staff account", Issuer: "https://login.example.org/realms/staff", ClientID: "doorward",
 		ClientSecretFile: "/etc/doorward/oidc.secret", Scopes: []string{"openid", "groups"}, CAFile: "/etc/doorward/oidc.pem",
-		UsernameClaim: "upn", EmailClaim: "mail", NameClaim: "display_name", GroupsClaim: "realm_access.roles", UserInfo: true,
+		UsernameClaim: "upn", UsernameDomain: "example.org", EmailClaim: "mail", NameClaim: "display_name", GroupsClaim: "realm_access.roles", UserInfo: true,
 		Roles: []oidc.RoleConfig{{Group: "helpdesk", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true, AllowUnverifiedEmail: true,
 		SecondFactorAMR: []string{"mfa", "hwk"}, SecondFactorACR: []string{"gold"}}
 	if diff := cmp.Diff([]oidc.Config{wantOIDC}, got.OIDC); diff != "" {
@@ -204,8 +210,9 @@ func TestEverySettingIsRead(t *testing.T) {
 		NegativeTTL: time.Minute}); got != want {
 		t.Errorf("host_names is %+v, want %+v", got, want)
 	}
-	wantConsole := console.Config{Listen: []string{"127.0.0.1:9444", "[::1]:9444"}, Hosts: []string{"localhost", "console.example.org"}}
-	if diff := cmp.Diff(wantConsole, got.Console); diff != "" {
+	wantConsole := console.Config{Listen: []string{"127.0.0.1:9444", "[::1]:9444"}, Hosts: []string{"localhost", "console.example.org"},
+		Networks: []netip.Prefix{netip.MustParsePrefix("10.2.0.0/16")}}
+	if diff := cmp.Diff(wantConsole, got.Console, same); diff != "" {
 		t.Errorf("console (-want +got):\n%s", diff)
 	}
 	wantMail := mail.Config{Host: "smtp.example.org", Port: 2587, Encryption: mail.Implicit, CAFile: "/etc/doorward/mail-ca.pem", ServerName: "mail.internal",

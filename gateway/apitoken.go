@@ -81,13 +81,13 @@ func (g *Gateway) findTokenSession(r *http.Request, x *exchange) error {
 		x.storeDown = true
 		return nil
 	case errors.Is(err, auth.ErrNoSession):
-		no := refuse(http.StatusUnauthorized, "token-invalid", "This API token is not good here: it is unknown, has expired, or was revoked.")
+		no := refuse(http.StatusUnauthorized, "token-invalid", "refusal.token_invalid")
 		no.challenge = `Bearer realm="Doorward", error="invalid_token"` // RFC 6750 3.1
 		return no
 	case errors.As(err, &denied):
-		return refuse(http.StatusForbidden, "token-privilege", "This API token is not for the sites.")
+		return refuse(http.StatusForbidden, "token-privilege", "refusal.token_privilege")
 	case errors.Is(err, auth.ErrNetwork):
-		return refuse(http.StatusForbidden, "token-network", "This API token may not be used from here.")
+		return refuse(http.StatusForbidden, "token-network", "refusal.token_network")
 	case errors.As(err, &wait):
 		no := refuse(http.StatusTooManyRequests, "token-wait", "")
 		no.retryAfter = wait.RetryAfter
@@ -103,5 +103,5 @@ func (x *exchange) refuseToken() error {
 	if x.bearer == "" || x.path.decoded == ownPrefix+"jwks.json" || strings.HasPrefix(x.path.decoded, ownPrefix+"static/") {
 		return nil
 	}
-	return refuse(http.StatusForbidden, "token", "This page is for people. An API token does not open it.")
+	return refuse(http.StatusForbidden, "token", "refusal.token")
 }

@@ -23,9 +23,9 @@ func (x *exchange) askToSignIn(r *http.Request) error {
 // 403. The page learns by factor=passkey that a one-time code would not do. An API token has nobody to prove more.
 func (x *exchange) askForFactor(r *http.Request, level auth.Level) error {
 	if x.session.IsToken() {
-		return refuse(http.StatusForbidden, "factor", "This needs a further proof of who you are, which no API token gives.")
+		return refuse(http.StatusForbidden, "factor", "refusal.factor_token")
 	}
-	no := refuse(http.StatusForbidden, "factor", "This needs a further proof of who you are. Please open it in the browser.")
+	no := refuse(http.StatusForbidden, "factor", "refusal.factor")
 	no.page = pages.StepUpURL(x.target(), level)
 	return x.orRedirect(r, no)
 }

@@ -124,7 +124,7 @@ func (g *Gateway) forwardedTarget(next handler) handler {
 			return err
 		}
 		if strings.HasPrefix(x.path.folded, ownPrefix) {
-			return refuse(http.StatusForbidden, "own-page", "This path is Doorward's own; the proxy has to send it there without asking.")
+			return refuse(http.StatusForbidden, "own-page", "refusal.own_page")
 		}
 		var err error
 		if x.bearer, err = takeAPIToken(r.Header); err != nil {
@@ -158,7 +158,7 @@ func (x *exchange) readForwarded(r *http.Request) error {
 		return nil
 	case strings.EqualFold(said[1], "http"):
 		// Our cookies travel over TLS only, so that nobody could ever sign in; nothing is to be opened this way either.
-		return refuse(http.StatusForbidden, "plain-http", "Use https for this address.")
+		return refuse(http.StatusForbidden, "plain-http", "refusal.plain_http")
 	default:
 		return ambiguous("scheme-unknown")
 	}
@@ -199,7 +199,7 @@ func (g *Gateway) judgePassedOn(next handler) handler {
 			}
 		}
 		if r.Header["Authorization"] != nil && !x.path.under(app.AuthorizationPaths) {
-			return refuse(http.StatusForbidden, "authorization", "Authorization is not accepted for this address.")
+			return refuse(http.StatusForbidden, "authorization", "refusal.authorization")
 		}
 		for _, strip := range app.StripParams {
 			if x.path.mayBeUnder(strip.Paths) && formHolds(x.path.query, strip.Names) {

@@ -36,7 +36,7 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 	b.left -= time.Since(start)
 	b.left = min(b.left+time.Duration(n)*time.Second/bodyRate, 2*b.pause)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		no := refuse(http.StatusRequestTimeout, "body-slow", "The request took too long to arrive.")
+		no := refuse(http.StatusRequestTimeout, "body-slow", "refusal.body_slow")
 		no.close = true
 		return n, no
 	}

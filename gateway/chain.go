@@ -187,7 +187,7 @@ func (g *Gateway) limit(next handler) handler {
 func (g *Gateway) refuseForgery(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
 		if g.crossOrigin.Check(r) != nil || changesState(r.Method) && x.secure && fromPlainHTTP(r) {
-			return refuse(http.StatusForbidden, "cross-site", "This request was started by another site, so it was not carried out.")
+			return refuse(http.StatusForbidden, "cross-site", "refusal.cross_site")
 		}
 		return next(w, r, x)
 	}
@@ -273,7 +273,7 @@ func (g *Gateway) limitBody(next handler) handler {
 // forward sends the judged request to the application, with the identity of whoever is signed in.
 func (g *Gateway) forward(w http.ResponseWriter, r *http.Request, x *exchange) error {
 	if x.site.proxy == nil {
-		return refuse(http.StatusNotFound, "not-proxied", "The application is reached through another server.")
+		return refuse(http.StatusNotFound, "not-proxied", "refusal.not_proxied")
 	}
 	if err := x.site.identity.identify(x); err != nil {
 		return err

@@ -45,6 +45,7 @@ type Gateway struct {
 	auth   *auth.Auth
 	events *event.Log
 	log    *slog.Logger
+	texts  *language.Catalogue
 
 	country         func(netip.Addr) (code string, private bool)
 	roleAllowed     func(*auth.Session, netip.Addr) bool
@@ -73,11 +74,12 @@ type Gateway struct {
 // New builds the gateway of cfg: keys, sites and listeners. Everything that can fail fails here; nothing
 // is served before Run. On an error nothing stays open.
 func New(cfg Config, deps Deps) (*Gateway, error) {
-	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, sockets: deps.Sockets,
+	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, texts: deps.Texts, sockets: deps.Sockets,
 		country: deps.Country, roleAllowed: deps.RoleAllowed, requireActivity: deps.RequireActivity,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
-	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName, Providers: func() []pages.Provider { return providers(deps.Auth) }},
+	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName, Providers: func() []pages.Provider { return providers(deps.Auth) },
+		PasswordReset: deps.Auth.OffersReset, Registration: deps.Auth.OffersRegistration},
 		pages.Deps{Auth: deps.Auth, Texts: deps.Texts, Events: deps.Events, Log: deps.Log})
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)

@@ -37,7 +37,7 @@ func (rd *redirector) answer(w http.ResponseWriter, r *http.Request, x *exchange
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		// What a form or a program sent in the clear is already compromised; it must not go on as if it were not.
-		no := refuse(http.StatusForbidden, "plain-http", "Use https for this address.")
+		no := refuse(http.StatusForbidden, "plain-http", "refusal.plain_http")
 		no.close = true
 		return no
 	}

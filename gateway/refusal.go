@@ -9,22 +9,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/language"
 )
 
 // Refusals whose status is part of the product's contract with the people and programs in front of it.
 // Each returns a new value, so that a caller may add what it knows.
-func refuse(status int, reason, text string) *refusal {
-	return &refusal{status: status, reason: reason, text: text}
+func refuse(status int, reason, key string) *refusal {
+	return &refusal{status: status, reason: reason, text: key}
 }
 
 // overload is the answer when there is no room: try again soon.
 func overload(reason string) *refusal {
 	return &refusal{status: http.StatusServiceUnavailable, reason: reason, retryAfter: 2 * time.Second,
-		text: "The service is busy. Please try again in a moment."}
+		text: "refusal.busy"}
 }
 
 // report is the one place where an error of the chain becomes an answer. What a person reads is the
-// refusal's own text; any other error is ours: it is logged, and answered 500 without detail.
+// text of the refusal's key; any other error is ours: it is logged, and answered 500 without detail.
 func (g *Gateway) report(w http.ResponseWriter, r *http.Request, x *exchange, err error) {
 	var no *refusal
 	if !errors.As(err, &no) {
@@ -63,35 +65,39 @@ func (g *Gateway) report(w http.ResponseWriter, r *http.Request, x *exchange, er
 		}
 		h.Set("WWW-Authenticate", no.challenge)
 	}
-	writeRefusal(w, r, x.id, no)
+	g.writeRefusal(w, r, x, no)
 }
 
 // refusalPage is what a browser shows. It carries no script and no outside resource, so the strictest
 // policy fits.
 var refusalPage = template.Must(template.New("refusal").Parse(`<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<html lang="{{.Lang}}"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{{.Status}} {{.Title}}</title>
 <link rel="stylesheet" href="/.doorward/static/doorward.css"></head>
 <body><main class="card"><h1>{{.Title}}</h1><p>{{.Text}}</p>
-<p class="hint">Request <code id="request-id">{{.ID}}</code>. Quote it when you ask for help.</p></main></body></html>
+<p class="hint">{{.Request}} <code id="request-id">{{.ID}}</code>. {{.Hint}}</p></main></body></html>
 `))
 
-func writeRefusal(w http.ResponseWriter, r *http.Request, id string, no *refusal) {
+// writeRefusal tells a person in their language, and a program in English.
+func (g *Gateway) writeRefusal(w http.ResponseWriter, r *http.Request, x *exchange, no *refusal) {
 	h := w.Header()
-	title := http.StatusText(no.status)
-	text := no.text
-	if text == "" {
-		text = defaultRefusalText(no.status)
-	}
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		_, text := g.refusalWords(language.English, no)
 		h.Set("Content-Type", "text/plain; charset=utf-8")
 		w.WriteHeader(no.status)
 		if r.Method != http.MethodHead {
-			fmt.Fprintf(w, "%d %s\n%s\nrequest %s\n", no.status, title, text, id)
+			fmt.Fprintf(w, "%d %s\n%s\nrequest %s\n", no.status, http.StatusText(no.status), text, x.id)
 		}
 		return
 	}
+	preferred := ""
+	if x.session != nil {
+		preferred = x.session.Principal.Language
+	}
+	lang := g.texts.Match(preferred, r.Header.Get("Accept-Language"))
+	title, text := g.refusalWords(lang, no)
 	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Language", lang)
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
 	w.WriteHeader(no.status)
 	if r.Method == http.MethodHead {
@@ -99,32 +105,25 @@ func writeRefusal(w http.ResponseWriter, r *http.Request, id string, no *refusal
 	}
 	// A write error here is the client's departure; there is nobody left to tell.
 	_ = refusalPage.Execute(w, struct {
-		Status          int
-		Title, Text, ID string
-	}{no.status, title, text, id})
+		Status                               int
+		Lang, Title, Text, Request, Hint, ID string
+	}{no.status, lang, title, text, g.texts.Text(lang, "page.request"), g.texts.Text(lang, "refusal.hint"), x.id})
 }
 
-func defaultRefusalText(status int) string {
-	switch status {
-	case http.StatusBadRequest:
-		return "The request can be read in more than one way, so it was not passed on."
-	case http.StatusUnauthorized:
-		return "Please sign in."
-	case http.StatusForbidden:
-		return "You may not do this."
-	case http.StatusNotFound:
-		return "There is no such page."
-	case http.StatusRequestEntityTooLarge:
-		return "The request is larger than this site accepts."
-	case http.StatusMisdirectedRequest:
-		return "This host is not served here."
-	case http.StatusTooManyRequests:
-		return "Too many requests. Please wait a moment."
-	case http.StatusBadGateway:
-		return "The application does not answer. Please try again later."
-	case http.StatusGatewayTimeout:
-		return "The application took too long to answer."
-	default:
-		return "The request could not be answered."
+// refusalWords are a refusal's heading and sentence: its own, or those of its status.
+func (g *Gateway) refusalWords(lang string, no *refusal) (title, text string) {
+	status := strconv.Itoa(no.status)
+	title = g.words(lang, "refusal.title."+status, http.StatusText(no.status))
+	if no.text != "" {
+		return title, g.texts.Text(lang, no.text)
 	}
+	return title, g.words(lang, "refusal.text."+status, g.texts.Text(lang, "refusal.text.other"))
+}
+
+// words is the text of a key, or other where the catalogue has none.
+func (g *Gateway) words(lang, key, other string) string {
+	if text := g.texts.Text(lang, key); text != key {
+		return text
+	}
+	return other
 }

@@ -69,7 +69,7 @@ func done(what string) string { return accountPath + "?done=" + what }
 // notices are what done may say; nothing else that stands in the address is shown.
 func notices() []string {
 	return []string{"password", "passkey_added", "passkey_renamed", "passkey_removed", "app_added", "app_removed", "session_ended",
-		"sessions_ended", "address_forgotten", "language", "recovery"}
+		"sessions_ended", "address_forgotten", "language", "recovery", "registered"}
 }
 
 // place is where somebody was, as far as it is known.

@@ -101,7 +101,8 @@ func New(cfg Config, deps Deps) (*Pages, error) {
 	p := &Pages{cfg: cfg, auth: deps.Auth, texts: deps.Texts, events: deps.Events, log: deps.Log,
 		crossOrigin: http.NewCrossOriginProtection(), routes: make(map[string]route),
 		templates: make(map[string]*template.Template), static: make(map[string]asset), histories: make(chan struct{}, 4)}
-	for _, routes := range []map[string]route{p.signInRoutes(), p.linkRoutes(), p.passkeyRoutes(), p.accountRoutes()} {
+	for _, routes := range []map[string]route{p.signInRoutes(), p.linkRoutes(), p.passkeyRoutes(), p.accountRoutes(),
+		p.resetRoutes(), p.registerRoutes(), p.inviteRoutes()} {
 		maps.Copy(p.routes, routes)
 	}
 	if err := p.parse(); err != nil {

@@ -20,6 +20,9 @@ func (p *Pages) showSignOut(x *exchange) error {
 func (p *Pages) signOut(x *exchange) error {
 	p.setCookie(x, sessionCookie, "", -1)
 	p.dropPending(x)
+	if p.cookie(x, proofCookie) != "" {
+		p.setCookie(x, proofCookie, "", -1)
+	}
 	x.w.Header().Set("Clear-Site-Data", `"cache"`)
 	if x.v.Session != nil {
 		if err := p.auth.SignOut(x.r.Context(), x.v.Session, time.Now()); err != nil {

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/app"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/event"
@@ -84,7 +85,8 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	}
 	cfg.Auth.OIDC, cfg.Auth.LDAP = nil, nil                   // nobody signs in here, and their secrets are the daemon's to read
 	outbox := mail.New(cfg.Mail, mail.Deps{DB: db, Log: log}) // what it takes is sent once the daemon runs
-	a, err := auth.New(cfg.Auth, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Mail: outbox, Texts: texts})
+	a, err := auth.New(cfg.Auth, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Mail: outbox, Texts: texts,
+		Port: app.LinkPort(cfg.Gateway.Listen.HTTPS), ConsolePort: app.LinkPort(cfg.Console.Listen)})
 	if err != nil {
 		return failure("", "open accounts: %w", err)
 	}

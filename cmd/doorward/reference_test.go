@@ -77,7 +77,7 @@ Results go to standard output, everything else to standard error, and ` + "`--js
 Exit code 0: done. 1: it went wrong, or findings were found. 2: the command line or the configuration file is
 wrong. An error is one line ` + "`doorward: error: …`" + `, often followed by ` + "`doorward: hint: …`" + `.
 
-The commands about users, sessions and the journal talk to the running doorward through its admin socket, which only
+The commands about users, sessions, API tokens, reviews and the journal talk to the running doorward through its admin socket, which only
 root and doorward's own user may use. While none is running they work on the store themselves; root then first
 becomes the owner of the store.
 

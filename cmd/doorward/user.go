@@ -15,7 +15,8 @@ import (
 func newUser(s streams) *cobra.Command {
 	return group("user", "Add, list and change accounts",
 		newUserAdd(s), newUserList(s), newUserShow(s), newUserRoles(s), newUserDisable(s), newUserEnable(s), newUserReset(s),
-		newUserRequireChange(s), newUserResetFactors(s), newUserAddresses(s), newUserTrust(s), newUserForgetAddress(s))
+		newUserRequireChange(s), newUserResetFactors(s), newUserAddresses(s), newUserTrust(s), newUserForgetAddress(s),
+		newUserInvite(s), newUserInvitations(s), newUserRevokeInvitation(s))
 }
 
 func newUserAdd(s streams) *cobra.Command {

@@ -1,0 +1,63 @@
+package pages_test
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/pages"
+)
+
+// The console's cookies have names of their own: cookies ignore ports, and both realms may be at one host.
+func TestConsoleCookies(t *testing.T) {
+	s := newSite(t, auth.Config{Roles: []auth.RoleConfig{{Name: "user", Sessions: auth.RoleSessionsConfig{Remember: time.Hour}}}})
+	app, _ := s.enrolApp("agent")
+	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"},
+		pages.Deps{Auth: s.auth, Texts: texts(t), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(r *http.Request, cookies ...*http.Cookie) *http.Response {
+		for _, c := range cookies {
+			r.AddCookie(c)
+		}
+		w := httptest.NewRecorder()
+		console.ServeHTTP(w, r.WithContext(pages.Visit(r.Context(), pages.Visitor{Address: addr("192.0.2.1"), Host: host, Site: "console"})))
+		return w.Result()
+	}
+	if page := body(t, send(httptest.NewRequest(http.MethodGet, "https://"+host+"/.doorward/sign-in", nil))); strings.Contains(page, "remember") {
+		t.Error("the console offers to stay signed in")
+	}
+	res := send(request("/.doorward/sign-in", signInForm("agent", password, "/")))
+	if got := res.Header.Get("Location"); got != factorPage || len(res.Cookies()) != 1 || res.Cookies()[0].Name != "__Host-doorward-console-pending" {
+		t.Fatalf("sent to %s with %v", got, res.Cookies())
+	}
+	pending := res.Cookies()[0]
+	factor := func(cookies ...*http.Cookie) *http.Response {
+		return send(request(factorPage, map[string][]string{"code": {app.code(0)}}), cookies...)
+	}
+	for what, cookies := range map[string][]*http.Cookie{
+		"under the site's name": {{Name: pendingName, Value: pending.Value}},
+		"twice":                 {pending, {Name: pending.Name, Value: strings.Repeat("A", 43)}},
+	} {
+		if got := factor(cookies...).Header.Get("Location"); got != "/.doorward/sign-in" {
+			t.Errorf("%s: sent to %q", what, got)
+		}
+	}
+	site := s.browser("192.0.2.1")
+	site.jar[pendingName] = pending.Value
+	site.wantSentTo(site.post(factorPage, "code", app.code(0)), "/.doorward/sign-in", "at the site")
+
+	res = factor(pending)
+	var names []string
+	for _, c := range res.Cookies() {
+		names = append(names, c.Name)
+	}
+	if got := strings.Join(names, " "); got != "__Host-doorward-console __Host-doorward-console-device __Host-doorward-console-pending" {
+		t.Errorf("%d with the cookies %s", res.StatusCode, got)
+	}
+}
