@@ -132,7 +132,7 @@ func (a *Auth) ProviderSignedOut(ctx context.Context, name, token string, now ti
 		if key == "" {
 			find, endPending, key = sqlSessionsOfSubject, sqlEndPendingOfSubject, notice.Subject
 		}
-		if ended, err = readStrings(ctx, tx, find, provider, key, store.Micros(notice.Issued)); err != nil {
+		if ended, err = readStrings(ctx, tx, find, provider, key, store.Micros(notice.Until())); err != nil {
 			return fmt.Errorf("find the provider's sessions: %w", err)
 		}
 		if _, err := tx.ExecContext(ctx, endPending, provider, key); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/directory"
 	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
@@ -300,4 +301,38 @@ func TestProviderCookie(t *testing.T) {
 	if _, _, err := f.BeginProvider(t.Context(), "nobody", host, "/", f.now); !errors.Is(err, auth.ErrNotFound) {
 		t.Errorf("an unknown provider: got %v, want ErrNotFound", err)
 	}
+}
+
+// TestPasskeyAsksTheDirectory: a passkey lets nobody of a directory in before the directory was asked after them. What follows
+// from its answer is shown with a real one, in test/identity.
+func TestPasskeyAsksTheDirectory(t *testing.T) {
+	f := newFactors(t, storetest.SQLite(t))
+	p := f.named("agent")
+	d := newDevice(t)
+	f.enrolDevice(d, p)
+	office := directory.Config{Name: "office", URL: "ldapi://" + filepath.Join(t.TempDir(), "nobody-listens"), BaseDN: "dc=example,dc=org", Timeout: time.Second}
+	office.SetDefaults()
+	f.cfg.LDAP = append(f.cfg.LDAP, office)
+	swap, err := f.Prepare(f.cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	swap()
+	signIn := func() error {
+		options, ceremony, err := f.BeginPasskeySignIn(t.Context(), "", deskHost, f.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := attempt("", "", "192.0.2.1")
+		at.Host = deskHost
+		_, err = f.SignInWithPasskey(t.Context(), at, ceremony, d.get(options, "https://"+deskHost), f.now)
+		return err
+	}
+	wantErr(t, signIn(), nil, "an account of Doorward's own")
+	f.exec(`DELETE FROM password WHERE principal_id = $1`, p.ID)
+	wantErr(t, signIn(), nil, "one without a password")
+	f.exec(`INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ('ldap:gone', 'x', $1, $2, $2)`, p.ID, store.Micros(f.now))
+	wantErr(t, signIn(), nil, "one of a directory that the configuration does not know")
+	f.exec(`INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ('ldap:office', 'x', $1, $2, $2)`, p.ID, store.Micros(f.now))
+	wantErr(t, signIn(), auth.ErrUnavailable, "one of a directory that does not answer")
 }
