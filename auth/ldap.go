@@ -18,6 +18,9 @@ const (
 	// lookAtOnce how many in a round; who was looked up longest ago comes first.
 	lookEvery  = 5 * time.Minute
 	lookAtOnce = 500
+	// maxOdd is how many entries in a row may be odd. More mean that it is not about the entries: a directory may lock our
+	// own account if it is asked on and on with a password that it takes no more.
+	maxOdd = 3
 )
 
 // askDirectories tries the name and the password in each directory, in the file's order. It returns nil when none knows them. An
@@ -72,12 +75,16 @@ func (a *Auth) LookUpDirectories(ctx context.Context, now time.Time) error {
 		if err != nil {
 			return err
 		}
+		odd := 0 // entries in a row
 		for _, subject := range subjects {
-			if _, err := a.lookUpAgain(ctx, d, subject, cfg, now); err != nil && !errors.Is(err, ErrWrong) {
-				failed = append(failed, err)
-				if errors.Is(err, directory.ErrUnavailable) {
-					break
-				}
+			_, err := a.lookUpAgain(ctx, d, subject, cfg, now)
+			if err == nil || errors.Is(err, ErrWrong) {
+				odd = 0
+				continue
+			}
+			failed = append(failed, err)
+			if odd++; odd > maxOdd || errors.Is(err, directory.ErrUnavailable) {
+				break
 			}
 		}
 	}

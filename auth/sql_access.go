@@ -34,7 +34,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 	sqlDeletePendingOf = `DELETE FROM pending_sign_in WHERE principal_id = $1`
 
 	sqlPrunePending = `DELETE FROM pending_sign_in WHERE principal_id = $1 AND id NOT IN
-(SELECT id FROM pending_sign_in WHERE principal_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)`
+(SELECT id FROM pending_sign_in s WHERE principal_id = $1 ORDER BY
+(SELECT COUNT(*) FROM known_device d WHERE d.principal_id = $1 AND d.hash = s.device) DESC, created_at DESC, id DESC LIMIT $2)`
 
 	sqlForgetPending = `DELETE FROM pending_sign_in WHERE expires_at < $1`
 
@@ -71,13 +72,18 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 	sqlFamiliarTo = `SELECT (SELECT COUNT(*) FROM known_address a WHERE a.principal_id = p.id AND a.prefix = $2)
 + (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = p.id AND d.hash = $3) FROM principal p WHERE p.id = $1`
 
+	sqlFamiliarBy = `SELECT (SELECT COUNT(*) FROM known_address WHERE principal_id = $1 AND prefix = $2),
+(SELECT COUNT(*) FROM known_device WHERE principal_id = $1 AND hash = $3)`
+
 	sqlIdentity = `SELECT principal_id FROM external_identity WHERE provider = $1 AND subject = $2`
 
 	sqlPutIdentity = `INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)
 ON CONFLICT (provider, subject) DO UPDATE SET seen_at = excluded.seen_at`
 
 	// What makes an account somebody's, besides a password.
+	// A password that was made useless counts too: its owner is on the way to another.
 	sqlClaims = `SELECT (SELECT COUNT(*) FROM external_identity e WHERE e.principal_id = p.id) +
+(SELECT COUNT(*) FROM password w WHERE w.principal_id = p.id) +
 (SELECT COUNT(*) FROM totp t WHERE t.principal_id = p.id AND t.confirmed = 1) +
 (SELECT COUNT(*) FROM passkey k WHERE k.principal_id = p.id) FROM principal p WHERE p.id = $1`
 
@@ -117,6 +123,9 @@ ORDER BY e.seen_at, e.subject LIMIT $2`
 ON CONFLICT (key, window_start) DO UPDATE SET count = sign_in_rate.count + 1`
 
 	sqlForgetRates = `DELETE FROM sign_in_rate WHERE window_start < $1`
+
+	// Counts of sign-ins, whose windows are shorter than others'.
+	sqlForgetSignInRates = `DELETE FROM sign_in_rate WHERE window_start < $1 AND SUBSTR(key, 1, 6) IN ('staff ', 'users ')`
 
 	sqlFailureAddresses = `SELECT addresses FROM failure_notice WHERE principal_id = $1 AND failures > 0`
 

@@ -90,7 +90,7 @@ func (a *Auth) settle(ctx context.Context, v vouched, at Attempt, now time.Time)
 
 // ownerOf finds the account that an identity belongs to: by the identity, else by a verified e-mail address or, in a
 // directory, by the name. Only an account that an administrator has made and nobody has a key to yet can be found so: one with a
-// password, a second factor or an identity is somebody's already. Whoever can choose an address or a name elsewhere, or is
+// password, a second factor or an identity, or that had a password until its owner disowned it, is somebody's already. Whoever can choose an address or a name elsewhere, or is
 // given one that was another's, must not become them.
 func (a *Auth) ownerOf(ctx context.Context, tx *sql.Tx, v vouched, now time.Time) (id string, err error) {
 	err = tx.QueryRowContext(ctx, sqlIdentity, v.provider, v.subject).Scan(&id)
