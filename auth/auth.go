@@ -274,21 +274,28 @@ func readRoles(ctx context.Context, tx *sql.Tx, id string) ([]Role, error) {
 }
 
 // addRoles completes an account that findAccount has read.
-func (a *Auth) addRoles(ctx context.Context, who *account) error {
-	rows, err := a.db.QueryContext(ctx, sqlRoles, who.ID)
+func (a *Auth) addRoles(ctx context.Context, who *account) (err error) {
+	who.Roles, err = readRolesOf(ctx, a.db, who.ID)
+	return err
+}
+
+// readRolesOf reads a principal's roles, sorted.
+func readRolesOf(ctx context.Context, from reader, id string) ([]Role, error) {
+	rows, err := from.QueryContext(ctx, sqlRoles, id)
 	if err != nil {
-		return fmt.Errorf("read roles: %w", err)
+		return nil, fmt.Errorf("read roles: %w", err)
 	}
 	defer rows.Close()
+	var roles []Role
 	for rows.Next() {
 		var role Role
 		if err := rows.Scan(&role); err != nil {
-			return fmt.Errorf("read roles: %w", err)
+			return nil, fmt.Errorf("read roles: %w", err)
 		}
-		who.Roles = append(who.Roles, role)
+		roles = append(roles, role)
 	}
-	sortRoles(who.Roles)
-	return rows.Err()
+	sortRoles(roles)
+	return roles, rows.Err()
 }
 
 func readStrings(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {

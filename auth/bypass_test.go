@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,4 +142,122 @@ func TestRoleThatDemandsAFactorBindsSessions(t *testing.T) {
 	swap()
 	f.wantSession(weak.Token, auth.ErrNoSession, "a session by the password alone, where a factor is demanded now")
 	f.wantSession(strong.Token, nil, "a session with a factor")
+}
+
+// Who signs in through another system gets no password here by asking for a change of it: it would outlive the account there.
+func TestNoPasswordBesideAnotherSystem(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	p, err := f.Settle(t.Context(), "ldap:staff", "entryuuid:1", "zoe", "zoe@example.com", []auth.Role{auth.Agent}, f.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &auth.Session{ID: "0197a3c2-5f0e-7c11-9b1e-0d6a4f1c2b3a", Principal: p}
+	var input *auth.InputError
+	err = f.ChangePassword(t.Context(), attempt("", "", "192.0.2.1"), s, password, "another horse battery", f.now)
+	if !errors.As(err, &input) || input.Field != "password elsewhere" {
+		t.Errorf("a change of the password gave %v, want an *InputError", err)
+	}
+	if n := row[int](f, `SELECT COUNT(*) FROM password WHERE principal_id = $1`, p.ID); n != 0 {
+		t.Errorf("%d passwords are stored", n)
+	}
+}
+
+// An account whose password its owner has made useless is still its owner's: nobody becomes them by a name or an address that
+// they have elsewhere.
+func TestDisownedAccountIsNobodyElses(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	server := f.withMail()
+	f.begin(attempt("owner", password, "192.0.2.1"))
+	code := codeIn(t, f.nextMail(server, "owner@example.com"), "/.doorward/link/not-me")
+	if _, err := f.NotMe(t.Context(), attempt("", "", "192.0.2.1"), code, f.now); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ provider, username, email string }{
+		{"ldap:staff", "owner", ""}, {"ldap:staff", "mallory", "owner@example.com"}, {"oidc:google", "mallory", "owner@example.com"},
+	} {
+		p, err := f.Settle(t.Context(), c.provider, "subject of "+c.username, c.username, c.email, []auth.Role{auth.Agent}, f.now)
+		if !errors.Is(err, auth.ErrNotInvited) {
+			t.Errorf("%+v became %q, %v; want ErrNotInvited", c, p.Name, err)
+		}
+	}
+}
+
+// One who has read the mailbox once must not be able to do so again with a link that was mailed before.
+func TestNotMeEndsOtherLinks(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	server := f.withMail()
+	var codes []string
+	for i := range 3 {
+		f.begin(attempt("agent", password, fmt.Sprintf("198.51.100.%d", i)))
+		codes = append(codes, codeIn(t, f.nextMail(server, "agent@example.com"), "/.doorward/link/not-me"))
+	}
+	at := attempt("", "", "192.0.2.1")
+	first, err := f.NotMe(t.Context(), at, codes[0], f.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range codes {
+		_, err := f.NotMe(t.Context(), at, code, f.now)
+		wantErr(t, err, auth.ErrNoLink, "a link that was mailed before")
+	}
+	out, err := f.ResetByLink(t.Context(), at, first, "another horse battery", f.now)
+	f.wantStep(out, err, "", "the person chooses a new password")
+}
+
+// A demoted administrator must not come back by an invitation that they made before.
+func TestInvitationFallsWithItsMaker(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	f.cfg.SiteHosts = []string{host}
+	f.restart()
+	owner := f.named("owner")
+	f.add("second", auth.Owner)
+	by := auth.Actor{Name: "owner", Origin: "192.0.2.1", As: &auth.Administrator{Principal: owner, Privileges: f.PrivilegesOf(owner.Roles), Level: auth.PasskeyLevel}}
+	invited, err := f.Invite(t.Context(), by, auth.NewInvitation{Email: "mallory@example.net", Roles: []auth.Role{auth.Owner}}, f.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(invited.Link, "?c=")
+	if _, err := f.InvitationLink(t.Context(), code, f.now); err != nil {
+		t.Fatalf("while the maker is an owner: %v", err)
+	}
+	if err := f.SetRoles(t.Context(), actor, "owner", []auth.Role{auth.Agent}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.AcceptInvitation(t.Context(), attempt("", "", "192.0.2.1"), code, auth.Acceptance{Name: "mallory", Password: "another horse battery"}, f.now)
+	wantErr(t, err, auth.ErrNoLink, "after the maker was demoted")
+}
+
+// What may not be done to an account's roles without a second factor may not be done by a new account either.
+func TestPowersTakeAFactor(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	owner := f.named("owner")
+	as := func(level auth.Level) *auth.Administrator {
+		return &auth.Administrator{Principal: owner, Privileges: f.PrivilegesOf(owner.Roles), Level: level}
+	}
+	var no *auth.DeniedError
+	add := auth.Change{Kind: auth.AddAccount, Roles: []auth.Role{auth.Admin}}
+	if err := f.MayChange(as(auth.PasswordLevel), auth.Principal{Name: "x"}, add); !errors.As(err, &no) {
+		t.Errorf("an administrator's account by a password alone: %v, want *DeniedError", err)
+	}
+	wantErr(t, f.MayChange(as(auth.FactorLevel), auth.Principal{Name: "x"}, add), nil, "with a factor")
+	add.Roles = []auth.Role{auth.Agent}
+	wantErr(t, f.MayChange(as(auth.PasswordLevel), auth.Principal{Name: "x"}, add), nil, "an account without powers")
+}
+
+// Strangers cause mails; their browsers' names must not carry words and addresses into them.
+func TestMailsCarryNoWordsOfStrangers(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	server := f.withMail()
+	for i, c := range []struct{ agent, want, never string }{
+		{"Visit https://evil.example/login now", "", "evil"}, {"evil.example/1.0", "", "evil"}, {"Call +1 555 0100", "", "555"},
+		{"Firefox/1 (Linux) https://evil.example", "Firefox", "evil"}, {"curl/8.5.0 evil.example", "Browser: curl/8.5.0\n", "evil"},
+	} {
+		at := attempt("agent", password, fmt.Sprintf("198.51.100.%d", i))
+		at.UserAgent = c.agent
+		f.begin(at)
+		m := f.nextMail(server, "agent@example.com")
+		if strings.Contains(m.Text+m.HTML, c.never) || !strings.Contains(m.Text, c.want) {
+			t.Errorf("agent %q: the mail holds %q or lacks %q:\n%s", c.agent, c.never, c.want, m.Text)
+		}
+	}
 }

@@ -82,7 +82,8 @@ type RateConfig struct {
 	Window time.Duration `yaml:"window"`
 	// PerAddress is how many failures one address may have in a window. Default 30.
 	PerAddress int `yaml:"per_address"`
-	// PerAccount is how many failures strangers may cause for one account in a window. Default 10.
+	// PerAccount is how many failures strangers may cause for one account in a window, by its name and by its e-mail address
+	// each. Default 10.
 	PerAccount int `yaml:"per_account"`
 	// Total is how many failures all strangers together may cause in a window. Default: no limit.
 	Total int `yaml:"total"`

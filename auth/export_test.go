@@ -68,3 +68,16 @@ func (w Waits) Size() (int, uint64) { return w.size() }
 
 // ShrinkTokens makes the cap of API tokens in memory reachable.
 func (a *Auth) ShrinkTokens(most int) { a.tokens.max = most }
+
+// Settle is settle, for a person whom another system knows.
+func (a *Auth) Settle(ctx context.Context, provider, subject, username, email string, roles []Role, now time.Time) (Principal, error) {
+	who, err := a.settle(ctx, vouched{provider: provider, subject: subject, username: username, email: email, roles: roles, mapped: true,
+		create: true, level: PasswordLevel}, Attempt{}, now)
+	if err != nil {
+		return Principal{}, err
+	}
+	return who.Principal, nil
+}
+
+// FailureMails is how many notices of failures there are in an hour.
+const FailureMails = failureMails

@@ -34,8 +34,8 @@ func (a *Auth) InvitationLink(ctx context.Context, code string, now time.Time) (
 }
 
 // invitationBy reads the open invitation of the code; ErrNoLink if there is none, if one of its roles exists no more, or if
-// the account of whoever made it was closed.
-func (a *Auth) invitationBy(ctx context.Context, q querier, code string, now time.Time) (Invitation, error) {
+// whoever made it may not make such an account any more: who is about to lose a role must not keep it by an invitation.
+func (a *Auth) invitationBy(ctx context.Context, q reader, code string, now time.Time) (Invitation, error) {
 	key := tokenKey(code)
 	if key == "" {
 		return Invitation{}, ErrNoLink
@@ -51,14 +51,37 @@ func (a *Auth) invitationBy(ctx context.Context, q querier, code string, now tim
 		a.log.Warn("an invitation is not good any more", slog.String("invitation", i.ID), slog.Any("error", err))
 		return Invitation{}, ErrNoLink
 	}
-	var closed int
-	if err := q.QueryRowContext(ctx, sqlDisabledName, fold(i.InvitedBy)).Scan(&closed); err != nil {
-		return Invitation{}, fmt.Errorf("look up who invited: %w", err)
-	}
-	if closed > 0 {
-		return Invitation{}, ErrNoLink
+	if err := a.inviterMay(ctx, q, i); err != nil {
+		return Invitation{}, err
 	}
 	return i, nil
+}
+
+// inviterMay judges an invitation by what its maker may do now. Makers that are no accounts are root.
+func (a *Auth) inviterMay(ctx context.Context, q reader, i Invitation) error {
+	if !validName(i.InvitedBy) {
+		return nil
+	}
+	var by account
+	dest, finish := accountColumns(&by)
+	err := q.QueryRowContext(ctx, sqlAccountByName, fold(i.InvitedBy)).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up who invited: %w", err)
+	}
+	finish()
+	if by.Roles, err = readRolesOf(ctx, q, by.ID); err != nil {
+		return err
+	}
+	// That a factor was proved was asked when the invitation was made.
+	maker := &Administrator{Principal: by.Principal, Privileges: a.PrivilegesOf(by.Roles), Level: PasskeyLevel}
+	if err := a.MayChange(maker, Principal{Email: i.Email, Roles: i.Roles}, Change{Kind: AddAccount, Roles: i.Roles}); err != nil {
+		a.log.Warn("an invitation is not good any more", slog.String("invitation", i.ID), slog.Any("error", err))
+		return ErrNoLink
+	}
+	return nil
 }
 
 // AcceptInvitation makes the account of the link's invitation and signs the person in; what the roles demand, such as a

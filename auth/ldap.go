@@ -5,17 +5,22 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/store"
 )
 
 const (
-	// lookEvery is how often people who are signed in by a directory are looked up there again, and lookAtOnce how many in a
-	// round.
+	// lookEvery is how often people of a directory who have a session or an API token are looked up there again, and
+	// lookAtOnce how many in a round; who was looked up longest ago comes first.
 	lookEvery  = 5 * time.Minute
 	lookAtOnce = 500
+	// maxOdd is how many entries in a row may be odd. More mean that it is not about the entries: a directory may lock our
+	// own account if it is asked on and on with a password that it takes no more.
+	maxOdd = 3
 )
 
 // askDirectories tries the name and the password in each directory, in the file's order. It returns nil when none knows them. An
@@ -42,8 +47,8 @@ func vouchedBy(d *directory.Directory, id directory.Identity, cfg *settings) *vo
 		create: d.Config().CreateAccounts, level: PasswordLevel}
 }
 
-// watchDirectories looks people up again who are signed in by a directory: who is gone there is signed out here, who has
-// other roles there gets them here. A directory that does not answer changes nothing.
+// watchDirectories looks people of directories up again who have a session or an API token: who is gone there is signed out here,
+// who has other roles there gets them here. A directory that does not answer changes nothing.
 func (a *Auth) watchDirectories(ctx context.Context) {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -59,72 +64,174 @@ func (a *Auth) watchDirectories(ctx context.Context) {
 	}
 }
 
-// LookUpDirectories does one round of what Run does every five minutes for people who are signed in by a directory.
+// LookUpDirectories does one round of what Run does every five minutes for people of directories. One that cannot be asked
+// keeps no other from its round.
 func (a *Auth) LookUpDirectories(ctx context.Context, now time.Time) error {
 	cfg := a.cfg.Load()
+	var failed []error
 	for _, d := range cfg.directories {
 		provider := "ldap:" + d.Config().Name
-		subjects, err := a.signedInBy(ctx, provider)
+		subjects, err := readSubjects(ctx, a.db, provider, now)
 		if err != nil {
 			return err
 		}
+		odd := 0 // entries in a row
 		for _, subject := range subjects {
-			id, err := d.Lookup(ctx, subject)
-			switch {
-			case err == nil:
-				v := vouchedBy(d, id, cfg)
-				if _, err := a.settle(ctx, *v, Attempt{}, now); err != nil && !errors.Is(err, ErrNotInvited) && !errors.Is(err, ErrWrong) {
-					return err // who has no role any more has lost their sessions with the roles
-				}
-			case errors.Is(err, directory.ErrGone):
-				if err := a.endBySubject(ctx, provider, subject, "gone-from-directory", now); err != nil {
-					return err
-				}
-			default:
-				return fmt.Errorf("ask %s: %w", provider, err)
+			_, err := a.lookUpAgain(ctx, d, subject, cfg, now)
+			if err == nil || errors.Is(err, ErrWrong) {
+				odd = 0
+				continue
+			}
+			failed = append(failed, err)
+			if odd++; odd > maxOdd || errors.Is(err, directory.ErrUnavailable) {
+				break
 			}
 		}
 	}
-	return nil
+	return errors.Join(failed...)
 }
 
-// signedInBy lists the subjects of a provider who have live sessions.
-func (a *Auth) signedInBy(ctx context.Context, provider string) ([]string, error) {
-	rows, err := a.db.QueryContext(ctx, sqlSignedInBy, provider, lookAtOnce)
+// lookUpAgain asks a directory after one of its people, and does here what follows. The error is ErrWrong, with a reason for
+// events, when they may not be here any more, else why nobody knows.
+func (a *Auth) lookUpAgain(ctx context.Context, d *directory.Directory, subject string, cfg *settings, now time.Time) (reason string, err error) {
+	provider := "ldap:" + d.Config().Name
+	id, err := d.Lookup(ctx, subject)
+	if errors.Is(err, directory.ErrGone) {
+		const gone = "gone-from-directory"
+		if err := a.endGone(ctx, provider, subject, gone, now); err != nil {
+			return "not-stored", err
+		}
+		return gone, ErrWrong
+	}
 	if err != nil {
-		return nil, fmt.Errorf("list people signed in by %s: %w", provider, err)
+		return "directory-away", fmt.Errorf("ask %s: %w", provider, err)
+	}
+	_, err = a.settle(ctx, *vouchedBy(d, id, cfg), Attempt{}, now)
+	var no *notInvited
+	switch {
+	case errors.As(err, &no): // who has no role any more has lost their sessions with the roles
+		return no.reason, ErrWrong
+	case errors.Is(err, ErrWrong):
+		return "disabled-account", ErrWrong
+	case err != nil:
+		return "not-stored", err
+	}
+	return "", nil
+}
+
+// askAfter asks the directories that a person is from whether they are still there, before a passkey alone lets them in. Who
+// has a password of Doorward's own is nobody else's to let go. The errors are ErrWrong and ErrUnavailable, with a reason for events.
+func (a *Auth) askAfter(ctx context.Context, who *account, now time.Time) (reason string, err error) {
+	cfg := a.cfg.Load()
+	if who.phc != "" || len(cfg.directories) == 0 {
+		return "", nil
+	}
+	identities, err := readIdentities(ctx, a.db, who.ID)
+	if err != nil {
+		return "not-read", a.stepError(err, now)
+	}
+	for _, one := range identities {
+		for _, d := range cfg.directories {
+			if one.provider != "ldap:"+d.Config().Name {
+				continue
+			}
+			if reason, err := a.lookUpAgain(ctx, d, one.subject, cfg, now); errors.Is(err, ErrWrong) {
+				return reason, ErrWrong
+			} else if err != nil {
+				return reason, unavailable(err)
+			}
+		}
+	}
+	return "", nil
+}
+
+// readSubjects lists the people of a directory who have something here that must end when they are gone there.
+func readSubjects(ctx context.Context, from reader, provider string, now time.Time) ([]string, error) {
+	rows, err := from.QueryContext(ctx, sqlInUseBy, provider, lookAtOnce, store.Micros(now))
+	if err != nil {
+		return nil, fmt.Errorf("list people of %s: %w", provider, err)
 	}
 	defer rows.Close()
 	var list []string
 	for rows.Next() {
 		var subject string
 		if err := rows.Scan(&subject); err != nil {
-			return nil, fmt.Errorf("list people signed in by %s: %w", provider, err)
+			return nil, fmt.Errorf("list people of %s: %w", provider, err)
 		}
 		list = append(list, subject)
 	}
 	return list, rows.Err()
 }
 
-// endBySubject ends the sessions of a person whom the provider does not answer for any more.
-func (a *Auth) endBySubject(ctx context.Context, provider, subject, why string, now time.Time) error {
+// externalIdentity is one of an account's identities elsewhere.
+type externalIdentity struct{ provider, subject string }
+
+func readIdentities(ctx context.Context, from reader, principalID string) ([]externalIdentity, error) {
+	rows, err := from.QueryContext(ctx, sqlIdentitiesOf, principalID)
+	if err != nil {
+		return nil, fmt.Errorf("list identities: %w", err)
+	}
+	defer rows.Close()
+	var list []externalIdentity
+	for rows.Next() {
+		var one externalIdentity
+		if err := rows.Scan(&one.provider, &one.subject); err != nil {
+			return nil, fmt.Errorf("list identities: %w", err)
+		}
+		list = append(list, one)
+	}
+	return list, rows.Err()
+}
+
+// endGone ends what a person has here whom the directory does not know any more: every session, however it began, and the API
+// tokens. Who has a password of Doorward's own keeps what does not come of the directory.
+func (a *Auth) endGone(ctx context.Context, provider, subject, why string, now time.Time) error {
 	var ended []string
+	var who *account
+	at := store.Micros(now)
 	err := a.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		if ended, err = readStrings(ctx, tx, sqlSessionsOfSubject, provider, subject, store.Micros(now)); err != nil {
+		who = nil
+		var id string
+		err = tx.QueryRowContext(ctx, sqlIdentity, provider, subject).Scan(&id)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
 			return err
 		}
-		for _, id := range ended {
-			if _, err := tx.ExecContext(ctx, sqlEndSignIn, store.Micros(now), why, id); err != nil {
+		if who, err = readAccountByID(ctx, tx, id); err != nil || who == nil {
+			return err
+		}
+		if who.phc == "" {
+			if _, err := tx.ExecContext(ctx, sqlEndTokensOf, at, why, id); err != nil {
+				return err
+			}
+			ended, err = endAll(ctx, tx, id, why, at)
+			return err
+		}
+		if ended, err = readStrings(ctx, tx, sqlSessionsOfSubject, provider, subject, at); err != nil {
+			return err
+		}
+		for _, session := range ended {
+			if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("end sessions of %s: %w", provider, err)
+		return fmt.Errorf("end what %s does not vouch for any more: %w", provider, err)
+	}
+	if who == nil {
+		return nil
+	}
+	if who.phc == "" {
+		a.tokens.forget(who.ID)
 	}
 	if len(ended) > 0 {
 		a.sessions.end(ended...)
+		a.append(event.Event{Time: now, Class: event.Authentication, Action: "sign-out", Outcome: event.Success, User: who.Name, Severity: event.Informational,
+			Fields: []event.Field{{Key: "provider", Value: provider}, {Key: "sessions", Value: strconv.Itoa(len(ended))}, {Key: "reason", Value: why}}})
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/store"
@@ -12,7 +14,7 @@ import (
 
 // Failed sign-ins are counted by address, by account and in all, those of staff and of everybody else apart (D-08). The counts
 // are in the store, so that a restart forgives nothing and all gateways on one database see the same. They grow no faster
-// than passwords are hashed, and a window's rows go when it is over.
+// than passwords are hashed, and a window's rows go when the one that follows is over.
 //
 // A count is of the current window plus the share of the one before that still lies within a window's length, so that no
 // moment allows twice the limit.
@@ -27,41 +29,50 @@ type limitKeys struct {
 	account string // of strangers to the account
 	total   string
 	own     string // of a network or browser that the account was signed in with before: it has a count of its own
+
+	// other is the address's count of the other class, and otherRate that class's limit.
+	other     string
+	otherRate RateConfig
 }
 
-// keysOf names the counts of an attempt at the account, or at a name that is none. The name is hashed: a mistyped
-// password must not stand in the table.
+// keysOf names the counts of an attempt at the account, or at a name that is none. Strangers are counted by what they typed, and
+// their address for both classes: if a failure at one name counted for another, or for staff alone, the limit would tell which
+// names are one account's, and who is staff. What was typed is hashed: a mistyped password must not stand in the table.
 func (a *Auth) keysOf(ctx context.Context, at Attempt, login string, who *account, cfg *settings) (limitKeys, RateConfig, error) {
-	k, rate := limitKeys{class: "users"}, cfg.SignIn.Users
-	if who != nil && cfg.isStaff(who.Roles) {
-		k.class, rate = "staff", cfg.SignIn.Staff
-	}
-	prefix := k.class + " "
-	k.address = prefix + "address " + addressKey(at.Address).String()
-	k.total = prefix + "total"
-	name := a.secrets.mac("sign-in name", []byte(login))
+	k, rate, other := limitKeys{class: "users", otherRate: cfg.SignIn.Staff}, cfg.SignIn.Users, "staff"
+	id := nobody // the same is asked of the store for a name that is nobody's
 	if who != nil {
-		name = who.ID
-		known, err := a.isFamiliar(ctx, at, who.ID)
-		if err != nil {
-			return k, rate, err
-		}
-		if known {
-			k.own = prefix + "own " + name + " " + addressKey(at.Address).String()
+		id = who.ID
+		if cfg.isStaff(who.Roles) {
+			k.class, rate, other, k.otherRate = "staff", cfg.SignIn.Staff, "users", cfg.SignIn.Users
 		}
 	}
-	k.account = prefix + "account " + name
-	return k, rate, nil
+	address := " address " + addressKey(at.Address).String()
+	k.address, k.other = k.class+address, other+address
+	k.total = k.class + " total"
+	k.account = k.class + " account " + a.secrets.mac("sign-in name", []byte(login))
+	known, err := a.familiar(ctx, at, id)
+	if known != "" {
+		k.own = k.class + " own " + id + " " + known
+	}
+	return k, rate, err
 }
 
-// isFamiliar tells whether the account was signed in from this network, or with this browser, before.
-func (a *Auth) isFamiliar(ctx context.Context, at Attempt, principalID string) (bool, error) {
-	var n int
-	err := a.db.QueryRowContext(ctx, sqlFamiliarTo, principalID, addressKey(at.Address).String(), tokenKey(at.Device)).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("look up known address: %w", err)
+// familiar names by what an attempt is known to the account: by the browser it was signed in with before, or else by the
+// network; empty when by neither. A browser's cookie that was taken is good for one count, from wherever it is used.
+func (a *Auth) familiar(ctx context.Context, at Attempt, principalID string) (string, error) {
+	network, device := addressKey(at.Address).String(), tokenKey(at.Device)
+	var networks, devices int
+	err := a.db.QueryRowContext(ctx, sqlFamiliarBy, principalID, network, device).Scan(&networks, &devices)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("look up known address: %w", err)
+	case devices > 0:
+		return "browser " + device, nil
+	case networks > 0:
+		return "address " + network, nil
 	}
-	return n > 0, nil
+	return "", nil
 }
 
 // limited returns how long an attempt has to wait because of earlier failures; 0 if it need not.
@@ -131,19 +142,21 @@ func readCount(ctx context.Context, q querier, key string, start time.Time) (n i
 	return n, nil
 }
 
-// countFailure counts a failure where it belongs.
-func (a *Auth) countFailure(ctx context.Context, k limitKeys, rate RateConfig, now time.Time) error {
-	keys := []string{k.address, k.account, k.total}
-	if k.own != "" {
-		keys = []string{k.own}
-	}
+// countFailure counts a failure where it belongs, and notes it for the account's next notice. Both are one transaction, and as
+// much work for a name that is nobody's: what a disk takes to store it would tell who exists.
+func (a *Auth) countFailure(ctx context.Context, k limitKeys, rate RateConfig, who *account, at Attempt, now time.Time) error {
 	start := store.Micros(windowStart(now, rate.Window))
+	counts := map[string]int64{k.address: start, k.account: start, k.total: start, k.other: store.Micros(windowStart(now, k.otherRate.Window))}
+	if k.own != "" {
+		counts = map[string]int64{k.own: start}
+	}
+	keys := slices.Sorted(maps.Keys(counts)) // in one order, or two transactions could wait for each other
 	return a.db.Write(ctx, func(tx *sql.Tx) error {
 		for _, key := range keys {
-			if _, err := tx.ExecContext(ctx, sqlCountRate, key, start); err != nil {
+			if _, err := tx.ExecContext(ctx, sqlCountRate, key, counts[key]); err != nil {
 				return fmt.Errorf("count failure: %w", err)
 			}
 		}
-		return nil
+		return a.putFailure(ctx, tx, who, at, now)
 	})
 }

@@ -209,9 +209,17 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 }
 
 // ChangePassword replaces the password of the session's own account, after the current one is proved again, and ends its
-// other sessions (ASVS 6.2.3, 7.4.3). A wrong current password counts like a wrong sign-in. The errors are ErrWrong, *WaitError,
+// other sessions (ASVS 6.2.3, 7.4.3). A wrong current password counts like a wrong sign-in. Who has no password here, because
+// another system checks it, gets none: it would be a way around that system. The errors are ErrWrong, *WaitError, *InputError,
 // *PasswordError, ErrBusy and ErrUnavailable.
 func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, current, text string, now time.Time) error {
+	who, err := a.accountByID(ctx, s.Principal.ID)
+	if err != nil {
+		return a.stepError(err, now)
+	}
+	if who.phc == "" {
+		return &InputError{"password elsewhere", "is kept by another system and can only be changed there"}
+	}
 	at.Login, at.Password = s.Principal.Name, current
 	if err := a.Reauthenticate(ctx, at, s, now); err != nil {
 		return err
@@ -261,13 +269,29 @@ func (a *Auth) Reauthenticate(ctx context.Context, at Attempt, s *Session, now t
 	}
 	defer release()
 	who, _, err := a.check(ctx, at, now, a.cfg.Load())
-	if err == nil && who.account.ID != s.Principal.ID {
+	if err == nil && (who.account == nil || who.account.ID != s.Principal.ID) {
 		err = ErrWrong // renamed meanwhile
+	}
+	if err == nil && who.vouched != nil {
+		err = a.isIdentityOf(ctx, who.vouched, s.Principal.ID)
 	}
 	if errors.Is(err, ErrWrong) {
 		a.recordSignIn(at, who, Outcome{}, err, now)
 	}
 	return err
+}
+
+// isIdentityOf returns ErrWrong unless the person whom another system knows is the account's: a name may be somebody else's there.
+func (a *Auth) isIdentityOf(ctx context.Context, v *vouched, principalID string) error {
+	var id string
+	err := a.db.QueryRowContext(ctx, sqlIdentity, v.provider, v.subject).Scan(&id)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return unavailable(fmt.Errorf("look up identity: %w", err))
+	}
+	if id != principalID {
+		return ErrWrong
+	}
+	return nil
 }
 
 // endOthers ends the account's sessions but one.

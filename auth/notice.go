@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -18,6 +19,9 @@ const (
 	// bundleFor is how long failed sign-ins are gathered before the person is told, and tellEvery how often at most.
 	bundleFor = 2 * time.Minute
 	tellEvery = time.Hour
+	// failureMails is how many such mails there are in an hour, to all people together: whoever knows many names could
+	// otherwise have the mail server refuse us, and with it the links that let people in.
+	failureMails = 500
 	// maxNoticeAddresses is how many addresses a notice names.
 	maxNoticeAddresses = 5
 	// hostNameWait is how long a mail waits for an address's host name.
@@ -43,7 +47,7 @@ func (t *turnover) where(p Principal, address netip.Addr, browser string) string
 	lang := a.texts.Match(p.Language, "")
 	unknown := a.texts.Text(lang, "mail.unknown")
 	return a.texts.Text(lang, "mail.where", "time", t.now.UTC().Format("2006-01-02 15:04:05 UTC"), "address", address.String(),
-		"hostname", cmp.Or(t.hostName, unknown), "country", cmp.Or(a.country(address), unknown), "browser", cmp.Or(browser, unknown))
+		"hostname", cmp.Or(t.hostName, unknown), "country", cmp.Or(a.country(address), unknown), "browser", cmp.Or(a.browserWords(lang, browser), unknown))
 }
 
 // tellHeld mails the link that releases a held sign-in (D-13).
@@ -71,27 +75,42 @@ func (t *turnover) tellSignIn(ctx context.Context, tx *sql.Tx, s *Session, newAd
 // noteFailure remembers a failed sign-in for the person's next notice. It is evidence already, as an event; that the person
 // cannot be told is no reason to answer differently.
 func (a *Auth) noteFailure(ctx context.Context, who *account, at Attempt, now time.Time) {
-	if who == nil || a.cfg.Load().Notices.NoFailures || !a.canMail(who.Principal) {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	err := a.db.Write(ctx, func(tx *sql.Tx) error {
-		var addresses string
-		err := tx.QueryRowContext(ctx, sqlFailureAddresses, who.ID).Scan(&addresses)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		list := strings.Fields(addresses)
-		if address := at.Address.Unmap().WithZone("").String(); len(list) < maxNoticeAddresses && !slices.Contains(list, address) {
-			list = append(list, address)
-		}
-		_, err = tx.ExecContext(ctx, sqlNoteFailure, who.ID, strings.Join(list, " "), store.Micros(now), at.Host, string(at.Realm))
-		return err
-	})
-	if err != nil {
+	if err := a.db.Write(ctx, func(tx *sql.Tx) error { return a.putFailure(ctx, tx, who, at, now) }); err != nil {
 		a.logStep("note failed sign-in for the person's notice", err)
 	}
+}
+
+// putFailure is noteFailure in the caller's transaction. For a name that is nobody's, and for who cannot be told, it does as much
+// and leaves nothing.
+func (a *Auth) putFailure(ctx context.Context, tx *sql.Tx, who *account, at Attempt, now time.Time) error {
+	if a.cfg.Load().Notices.NoFailures || a.mail == nil || !a.mail.Enabled() {
+		return nil
+	}
+	told := who != nil && a.canMail(who.Principal)
+	id := nobody
+	if told {
+		id = who.ID
+	}
+	var addresses string
+	err := tx.QueryRowContext(ctx, sqlFailureAddresses, id).Scan(&addresses)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return fmt.Errorf("read notice of failures: %w", err)
+	}
+	list := strings.Fields(addresses)
+	if address := at.Address.Unmap().WithZone("").String(); len(list) < maxNoticeAddresses && !slices.Contains(list, address) {
+		list = append(list, address)
+	}
+	if told {
+		_, err = tx.ExecContext(ctx, sqlNoteFailure, id, strings.Join(list, " "), store.Micros(now), at.Host, string(at.Realm))
+	} else {
+		_, err = tx.ExecContext(ctx, sqlNoticeTold, store.Micros(now), id)
+	}
+	if err != nil {
+		return fmt.Errorf("note failed sign-in: %w", err)
+	}
+	return nil
 }
 
 // tellFailures mails what noteFailure has gathered (D-09); the sweep calls it.
@@ -136,11 +155,17 @@ func (a *Auth) tellFailuresOf(ctx context.Context, tx *sql.Tx, id string, now ti
 	if err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, sqlNoticeTold, store.Micros(now), id); err != nil {
+	who, err := readAccountByID(ctx, tx, id)
+	if err != nil {
 		return err
 	}
-	who, err := readAccountByID(ctx, tx, id)
-	if err != nil || who == nil || !a.canMail(who.Principal) {
+	mailable := who != nil && a.canMail(who.Principal)
+	if mailable {
+		if wait, err := spend(ctx, tx, now, quota{"failure mails", failureMails, time.Hour}); err != nil || wait > 0 {
+			return err // it stays due
+		}
+	}
+	if _, err := tx.ExecContext(ctx, sqlNoticeTold, store.Micros(now), id); err != nil || !mailable {
 		return err
 	}
 	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: id}, now)

@@ -83,6 +83,12 @@ func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt,
 	if _, err := tx.ExecContext(ctx, sqlEndTokensOf, store.Micros(now), "not-me", who.ID); err != nil {
 		return d, fmt.Errorf("end tokens: %w", err)
 	}
+	// Nor do links that were mailed before: who could read the mailbox would do the same again with the next one.
+	for _, kind := range []LinkKind{LinkNotMe, LinkReset} {
+		if _, err := tx.ExecContext(ctx, sqlUseLinksOf, store.Micros(now), who.ID, string(kind)); err != nil {
+			return d, fmt.Errorf("end links: %w", err)
+		}
+	}
 	code, hash := newToken()
 	if _, err := tx.ExecContext(ctx, sqlInsertLink, hexHash(hash), string(LinkReset), who.ID, "", store.Micros(now),
 		store.Micros(now.Add(LinkReset.life()))); err != nil {

@@ -15,8 +15,8 @@ import (
 const (
 	// pendingFor is how long a person may take for the steps of a sign-in.
 	pendingFor = 15 * time.Minute
-	// maxPending is how many pending sign-ins one account may have; one more ends the oldest. Only who knows the
-	// password, or has a passkey, can make one.
+	// maxPending is how many pending sign-ins one account may have; one more ends the oldest, those in browsers that the
+	// account was signed in with before last. Only who knows the password, or has a passkey, can make one.
 	maxPending = 20
 	// maxWrongCodes is how many wrong codes end a pending sign-in: the password must be given again.
 	maxWrongCodes = 5

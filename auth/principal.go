@@ -86,7 +86,7 @@ type Actor struct {
 
 // InputError says which part of a new account, or of a change, cannot be accepted, and why.
 type InputError struct {
-	Field   string // name, email, display name, roles, password
+	Field   string // name, email, display name, roles, password, password elsewhere
 	Problem string // the rest of a sentence that begins with the field
 }
 

@@ -101,10 +101,13 @@ func (a *Auth) finishProvider(ctx context.Context, at *Attempt, name string, que
 // finishVouched goes on with a sign-in that another system has answered for.
 func (a *Auth) finishVouched(ctx context.Context, at Attempt, v vouched, now time.Time) (verdict, Outcome, error) {
 	owner, err := a.settle(ctx, v, at, now)
+	var no *notInvited
 	switch {
-	case errors.Is(err, ErrNotInvited):
+	case errors.As(err, &no):
 		a.logStep("sign-in by "+v.provider+" is not allowed", err)
-		return verdict{reason: "not-invited"}, Outcome{}, ErrNotInvited
+		return verdict{reason: no.reason}, Outcome{}, ErrNotInvited
+	case errors.Is(err, ErrWrong):
+		return verdict{reason: "disabled-account"}, Outcome{}, ErrWrong
 	case err != nil:
 		return verdict{reason: "not-stored"}, Outcome{}, a.stepError(err, now)
 	}
@@ -125,13 +128,15 @@ func (a *Auth) ProviderSignedOut(ctx context.Context, name, token string, now ti
 	provider := "oidc:" + name
 	var ended []string
 	err = a.db.Write(ctx, func(tx *sql.Tx) (err error) {
-		if notice.SID != "" {
-			ended, err = readStrings(ctx, tx, sqlSessionsOfSID, provider, notice.SID, store.Micros(notice.Issued))
-		} else {
-			ended, err = readStrings(ctx, tx, sqlSessionsOfSubject, provider, notice.Subject, store.Micros(notice.Issued))
+		find, endPending, key := sqlSessionsOfSID, sqlEndPendingOfSID, notice.SID
+		if key == "" {
+			find, endPending, key = sqlSessionsOfSubject, sqlEndPendingOfSubject, notice.Subject
 		}
-		if err != nil {
+		if ended, err = readStrings(ctx, tx, find, provider, key, store.Micros(notice.Until())); err != nil {
 			return fmt.Errorf("find the provider's sessions: %w", err)
+		}
+		if _, err := tx.ExecContext(ctx, endPending, provider, key); err != nil {
+			return fmt.Errorf("end the provider's sign-ins that lack a step: %w", err)
 		}
 		for _, id := range ended {
 			if _, err := tx.ExecContext(ctx, sqlEndSignIn, store.Micros(now), "signed-out-elsewhere", id); err != nil {

@@ -165,6 +165,9 @@ func (s *settings) mayGive(by *Administrator, target Principal, c Change) error 
 		if by.Token && len(powers) > 0 {
 			return denied("to give the role %s takes a person with a second factor; an API token is not enough", role)
 		}
+		if len(powers) > 0 && by.Level < FactorLevel { // or a new account would do what a change of roles may not
+			return denied("to give the role %s takes your own second factor: sign in with it first", role)
+		}
 		for _, p := range powers {
 			if !slices.Contains(by.Privileges, p) {
 				return denied("the role %s has the privilege %s, which you lack", role, p)

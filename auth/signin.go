@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -137,8 +138,9 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *settin
 	if ok {
 		ctx, cancel := context.WithTimeout(ctx, storeLimit)
 		who.account, err = a.findAccount(ctx, login, email)
-		if err == nil && who.account != nil {
-			err = a.addRoles(ctx, who.account)
+		if err == nil {
+			// Of a name that is nobody's the same is asked, so that the time does not tell.
+			err = a.addRoles(ctx, cmp.Or(who.account, &account{Principal: Principal{ID: nobody}}))
 		}
 		cancel()
 		if err != nil {
@@ -191,11 +193,10 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *settin
 		account = who.account.ID
 	}
 	a.failed(ctx, key, account, now)
-	if err := a.countFailure(ctx, keys, rate, now); err != nil {
+	if err := a.countFailure(ctx, keys, rate, who.account, at, now); err != nil {
 		a.logStep("count failed sign-in", err)
 		a.suspect(err, now)
 	}
-	a.noteFailure(ctx, who.account, at, now)
 	return who, "", ErrWrong
 }
 

@@ -34,7 +34,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 	sqlDeletePendingOf = `DELETE FROM pending_sign_in WHERE principal_id = $1`
 
 	sqlPrunePending = `DELETE FROM pending_sign_in WHERE principal_id = $1 AND id NOT IN
-(SELECT id FROM pending_sign_in WHERE principal_id = $1 ORDER BY created_at DESC, id DESC LIMIT $2)`
+(SELECT id FROM pending_sign_in s WHERE principal_id = $1 ORDER BY
+(SELECT COUNT(*) FROM known_device d WHERE d.principal_id = $1 AND d.hash = s.device) DESC, created_at DESC, id DESC LIMIT $2)`
 
 	sqlForgetPending = `DELETE FROM pending_sign_in WHERE expires_at < $1`
 
@@ -71,18 +72,40 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 	sqlFamiliarTo = `SELECT (SELECT COUNT(*) FROM known_address a WHERE a.principal_id = p.id AND a.prefix = $2)
 + (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = p.id AND d.hash = $3) FROM principal p WHERE p.id = $1`
 
+	sqlFamiliarBy = `SELECT (SELECT COUNT(*) FROM known_address WHERE principal_id = $1 AND prefix = $2),
+(SELECT COUNT(*) FROM known_device WHERE principal_id = $1 AND hash = $3)`
+
 	sqlIdentity = `SELECT principal_id FROM external_identity WHERE provider = $1 AND subject = $2`
 
 	sqlPutIdentity = `INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)
 ON CONFLICT (provider, subject) DO UPDATE SET seen_at = excluded.seen_at`
+
+	// What makes an account somebody's, besides a password.
+	// A password that was made useless counts too: its owner is on the way to another.
+	sqlClaims = `SELECT (SELECT COUNT(*) FROM external_identity e WHERE e.principal_id = p.id) +
+(SELECT COUNT(*) FROM password w WHERE w.principal_id = p.id) +
+(SELECT COUNT(*) FROM totp t WHERE t.principal_id = p.id AND t.confirmed = 1) +
+(SELECT COUNT(*) FROM passkey k WHERE k.principal_id = p.id) FROM principal p WHERE p.id = $1`
+
+	sqlIdentitiesOf = `SELECT provider, subject FROM external_identity WHERE principal_id = $1 ORDER BY provider, subject`
+
+	sqlProviderOf = `SELECT provider, provider_sid FROM sign_in WHERE id = $1`
 
 	sqlSessionsOfSID = `SELECT id FROM sign_in WHERE provider = $1 AND provider_sid = $2 AND ended_at = 0 AND created_at <= $3`
 
 	sqlSessionsOfSubject = `SELECT s.id FROM sign_in s JOIN external_identity e ON e.principal_id = s.principal_id AND e.provider = s.provider
 WHERE s.provider = $1 AND e.subject = $2 AND s.ended_at = 0 AND s.created_at <= $3`
 
-	sqlSignedInBy = `SELECT DISTINCT e.subject FROM external_identity e JOIN sign_in s ON s.principal_id = e.principal_id AND s.provider = e.provider
-WHERE e.provider = $1 AND s.ended_at = 0 ORDER BY e.subject LIMIT $2`
+	sqlEndPendingOfSID = `DELETE FROM pending_sign_in WHERE provider = $1 AND provider_sid = $2`
+
+	sqlEndPendingOfSubject = `DELETE FROM pending_sign_in WHERE provider = $1
+AND principal_id IN (SELECT e.principal_id FROM external_identity e WHERE e.provider = $1 AND e.subject = $2)`
+
+	// Who was asked after longest ago comes first, so that everybody's turn comes. An API token is a session too.
+	sqlInUseBy = `SELECT e.subject FROM external_identity e WHERE e.provider = $1
+AND (EXISTS (SELECT 1 FROM sign_in s WHERE s.principal_id = e.principal_id AND s.ended_at = 0)
+OR EXISTS (SELECT 1 FROM api_token t WHERE t.principal_id = e.principal_id AND t.ended_at = 0 AND t.expires_at > $3))
+ORDER BY e.seen_at, e.subject LIMIT $2`
 
 	sqlCountLinks = `SELECT COUNT(*) FROM mailed_link WHERE principal_id = $1 AND kind = $2 AND created_at > $3`
 
@@ -100,6 +123,9 @@ WHERE e.provider = $1 AND s.ended_at = 0 ORDER BY e.subject LIMIT $2`
 ON CONFLICT (key, window_start) DO UPDATE SET count = sign_in_rate.count + 1`
 
 	sqlForgetRates = `DELETE FROM sign_in_rate WHERE window_start < $1`
+
+	// Counts of sign-ins, whose windows are shorter than others'.
+	sqlForgetSignInRates = `DELETE FROM sign_in_rate WHERE window_start < $1 AND SUBSTR(key, 1, 6) IN ('staff ', 'users ')`
 
 	sqlFailureAddresses = `SELECT addresses FROM failure_notice WHERE principal_id = $1 AND failures > 0`
 

@@ -36,8 +36,6 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 	sqlForgetInvitations = `DELETE FROM invitation WHERE expires_at < $1`
 
-	sqlDisabledName = `SELECT COUNT(*) FROM principal WHERE name_key = $1 AND disabled_at > 0`
-
 	sqlRegistrationColumns = `SELECT id, host, name, email, display_name, phone, language, phc, email_done, phone_done,
 mac, mac_expires_at, tries, codes, names, coded_at, expires_at FROM registration`
 

@@ -101,6 +101,9 @@ func (a *Auth) signInWithPasskey(ctx context.Context, at Attempt, ceremony strin
 		return verdict{reason: "not-read"}, Outcome{}, a.stepError(err, now)
 	}
 	a.recordFactorUse(at, owner.Name, methodPasskey, nil, now)
+	if reason, err := a.askAfter(ctx, owner, now); err != nil {
+		return verdict{account: owner, reason: reason}, Outcome{}, err
+	}
 	g := &grant{who: owner, level: PasskeyLevel, methods: []string{methodPasskey}, remember: at.Remember,
 		previous: tokenKey(at.PreviousToken), device: tokenKey(at.Device), returnTo: at.ReturnTo}
 	return a.finish(ctx, at, verdict{account: owner}, g, now)
@@ -115,6 +118,11 @@ func (a *Auth) StepUp(ctx context.Context, at Attempt, s *Session, token string,
 		previous: tokenKey(token), device: tokenKey(at.Device), returnTo: at.ReturnTo, unproved: !a.Confirmed(s, at.Proof, now)}
 	var err error
 	if g.who, err = a.accountByID(ctx, s.Principal.ID); err != nil {
+		return Outcome{}, a.stepError(err, now)
+	}
+	// What another system has begun it can still end.
+	err = a.db.QueryRowContext(ctx, sqlProviderOf, s.ID).Scan(&g.provider, &g.sid)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return Outcome{}, a.stepError(err, now)
 	}
 	return a.advance(ctx, at, g, now)

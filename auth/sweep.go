@@ -261,17 +261,18 @@ func (a *Auth) expireStored(ctx context.Context, now time.Time) error {
 		if _, err := tx.ExecContext(ctx, sqlDeleteOldFailures, store.Micros(now.Add(-2*forgetAfter))); err != nil {
 			return fmt.Errorf("forget old failures: %w", err)
 		}
-		return forgetBegun(ctx, tx, now)
+		return forgetBegun(ctx, tx, now, a.cfg.Load().SignIn)
 	})
 }
 
 // forgetBegun forgets sign-ins that were begun and never ended, links that are over, and counts that no window needs.
-func forgetBegun(ctx context.Context, tx *sql.Tx, now time.Time) error {
+func forgetBegun(ctx context.Context, tx *sql.Tx, now time.Time, cfg SignInConfig) error {
 	for _, old := range []struct {
 		statement string
 		before    time.Time
 	}{
 		{sqlForgetPending, now}, {sqlForgetLinks, now.Add(-linkWindow)}, {sqlForgetRates, now.Add(-maxRateWindow)},
+		{sqlForgetSignInRates, now.Add(-2 * max(cfg.Staff.Window, cfg.Users.Window))},
 		{sqlForgetResets, now.Add(-resetPatience)}, {sqlForgetInvitations, now.Add(-keepInvitations)},
 		{sqlForgetRegistrations, now},
 	} {

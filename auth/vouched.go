@@ -29,17 +29,35 @@ type vouched struct {
 // ErrNotInvited means that another system knows the person, and no account here is theirs, or they have no role.
 var ErrNotInvited = errors.New("known elsewhere, and not allowed here")
 
-// settle finds or makes the account of a person whom another system vouches for, and brings roles, name and address up to
-// what that system says. ended are the sessions that had other roles.
+// notInvited is ErrNotInvited with the reason, a constant word for events.
+type notInvited struct{ reason, detail string }
+
+// Why somebody whom another system knows is not allowed here, as events say it.
+const (
+	reasonNoAccount    = "no-account"      // there is none, and none is made
+	reasonNoRole       = "no-role"         // no group gives one
+	reasonNameUnusable = "name-unusable"   // the name there cannot be an account's
+	reasonNameTaken    = "name-taken"      // the name or the address is another account's
+	reasonNotTheirs    = "account-claimed" // the address or the name leads to an account that is somebody's already
+)
+
+func (e *notInvited) Error() string { return ErrNotInvited.Error() + ": " + e.reason + " " + e.detail }
+func (e *notInvited) Unwrap() error { return ErrNotInvited }
+
+// settle finds or makes the account of a person whom another system vouches for, and brings its roles up to what that system
+// says; the sessions that had other roles end. The errors are *notInvited, ErrWrong for a disabled account, and the store's.
 func (a *Auth) settle(ctx context.Context, v vouched, at Attempt, now time.Time) (who *account, err error) {
 	var ended []string
+	changed := false
 	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		ended = nil
 		id, err := a.ownerOf(ctx, tx, v, now)
 		if err != nil {
 			return err
 		}
-		by := Actor{Name: v.provider, Origin: at.Address.String()}
+		by := Actor{Name: v.provider, Origin: "local"}
+		if at.Address.IsValid() {
+			by.Origin = at.Address.String()
+		}
 		if id == "" {
 			if id, err = a.makeVouched(ctx, tx, by, v); err != nil {
 				return err
@@ -54,24 +72,26 @@ func (a *Auth) settle(ctx context.Context, v vouched, at Attempt, now time.Time)
 		if who == nil || who.Disabled {
 			return ErrWrong
 		}
-		ended, err = a.syncRoles(ctx, tx, by, who, v, now)
+		changed, ended, err = a.syncRoles(ctx, tx, by, who, v, now)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	if len(ended) > 0 {
+	if changed {
+		a.tokens.forget(who.ID)
 		a.sessions.end(ended...)
 	}
 	if len(who.Roles) == 0 {
-		return nil, ErrNotInvited
+		return nil, &notInvited{reasonNoRole, ""}
 	}
 	return who, nil
 }
 
 // ownerOf finds the account that an identity belongs to: by the identity, else by a verified e-mail address or, in a
-// directory, by the name. Only an account without a password can be found so: one with a password is somebody's already, and whoever
-// can choose an address or a name elsewhere must not become them.
+// directory, by the name. Only an account that an administrator has made and nobody has a key to yet can be found so: one with a
+// password, a second factor or an identity, or that had a password until its owner disowned it, is somebody's already. Whoever can choose an address or a name elsewhere, or is
+// given one that was another's, must not become them.
 func (a *Auth) ownerOf(ctx context.Context, tx *sql.Tx, v vouched, now time.Time) (id string, err error) {
 	err = tx.QueryRowContext(ctx, sqlIdentity, v.provider, v.subject).Scan(&id)
 	if err == nil {
@@ -94,8 +114,12 @@ func (a *Auth) ownerOf(ctx context.Context, tx *sql.Tx, v vouched, now time.Time
 			return "", fmt.Errorf("look up account: %w", err)
 		}
 		finish()
-		if found.phc != "" || found.Origin != originLocal && found.Origin != v.provider {
-			return "", ErrNotInvited
+		var claims int
+		if err := tx.QueryRowContext(ctx, sqlClaims, found.ID).Scan(&claims); err != nil {
+			return "", fmt.Errorf("look up whose the account is: %w", err)
+		}
+		if found.phc != "" || found.Origin != originLocal || claims > 0 {
+			return "", &notInvited{reasonNotTheirs, found.Name}
 		}
 		return found.ID, nil
 	}
@@ -104,12 +128,15 @@ func (a *Auth) ownerOf(ctx context.Context, tx *sql.Tx, v vouched, now time.Time
 
 // makeVouched makes the account of a person's first sign-in.
 func (a *Auth) makeVouched(ctx context.Context, tx *sql.Tx, by Actor, v vouched) (string, error) {
-	if !v.create || len(v.roles) == 0 {
-		return "", ErrNotInvited
+	switch {
+	case !v.create:
+		return "", &notInvited{reasonNoAccount, v.username}
+	case len(v.roles) == 0:
+		return "", &notInvited{reasonNoRole, v.username}
 	}
 	p := Principal{Name: v.username, DisplayName: v.name, Roles: v.roles, Origin: v.provider}
 	if !validName(p.Name) {
-		return "", fmt.Errorf("%w: %q cannot be an account's name", ErrNotInvited, p.Name)
+		return "", &notInvited{reasonNameUnusable, p.Name}
 	}
 	if validEmail(v.email) {
 		p.Email = v.email
@@ -119,34 +146,41 @@ func (a *Auth) makeVouched(ctx context.Context, tx *sql.Tx, by Actor, v vouched)
 	}
 	err := a.insertAccount(ctx, tx, by, &p, "")
 	if errors.Is(err, ErrExists) {
-		return "", fmt.Errorf("%w: %w", ErrNotInvited, err)
+		return "", &notInvited{reasonNameTaken, p.Name}
 	}
 	return p.ID, err
 }
 
-// syncRoles gives the account the roles that the other system says, where it decides about them. The last owner stays owner.
-func (a *Auth) syncRoles(ctx context.Context, tx *sql.Tx, by Actor, who *account, v vouched, now time.Time) (ended []string, err error) {
+// syncRoles gives the account the roles that the other system says, where it decides about them. Its sessions end, and its API
+// tokens with privileges that it has no more. The last owner stays owner.
+func (a *Auth) syncRoles(ctx context.Context, tx *sql.Tx, by Actor, who *account, v vouched, now time.Time) (changed bool, ended []string, err error) {
 	if !v.mapped || slices.Equal(who.Roles, v.roles) {
-		return nil, nil
+		return false, nil, nil
 	}
 	if who.HasRole(Owner) && !slices.Contains(v.roles, Owner) {
 		err := anotherOwner(ctx, tx, who.ID)
 		if errors.Is(err, ErrLastOwner) {
-			return nil, nil
+			return false, nil, nil
 		}
 		if err != nil {
-			return nil, err
+			return false, nil, err
 		}
 	}
 	before := snapshotOf(who.Principal)
 	if err := putRoles(ctx, tx, who.ID, v.roles); err != nil {
-		return nil, err
+		return false, nil, err
+	}
+	if _, err := tx.ExecContext(ctx, sqlSetChanged, store.Micros(now), who.ID); err != nil {
+		return false, nil, fmt.Errorf("note change of account: %w", err)
 	}
 	who.Roles = v.roles
-	if ended, err = endAll(ctx, tx, who.ID, "roles", store.Micros(now)); err != nil {
-		return nil, err
+	if ended, err = endAll(ctx, tx, who.ID, "account.roles", store.Micros(now)); err != nil {
+		return false, nil, err
 	}
-	return ended, a.note(ctx, tx, by, "account.roles", who.Name, before, snapshotOf(who.Principal))
+	if err := a.settleTokens(ctx, tx, who.Principal, SetRolesOf, "account.roles", store.Micros(now)); err != nil {
+		return false, nil, err
+	}
+	return true, ended, a.note(ctx, tx, by, "account.roles", who.Name, before, snapshotOf(who.Principal))
 }
 
 // knownRoles keeps the roles that exist, sorted.

@@ -179,7 +179,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 	wantOIDC := oidc.Config{Name: "staff", Title: "the staff account", Issuer: "https://login.example.org/realms/staff", ClientID: "doorward",
 		ClientSecretFile: "/etc/doorward/oidc.secret", Scopes: []string{"openid", "groups"}, CAFile: "/etc/doorward/oidc.pem",
-		UsernameClaim: "upn", EmailClaim: "mail", NameClaim: "display_name", GroupsClaim: "realm_access.roles", UserInfo: true,
+		UsernameClaim: "upn", UsernameDomain: "example.org", EmailClaim: "mail", NameClaim: "display_name", GroupsClaim: "realm_access.roles", UserInfo: true,
 		Roles: []oidc.RoleConfig{{Group: "helpdesk", Role: "agent"}}, DefaultRole: "user", CreateAccounts: true, AllowUnverifiedEmail: true,
 		SecondFactorAMR: []string{"mfa", "hwk"}, SecondFactorACR: []string{"gold"}}
 	if diff := cmp.Diff([]oidc.Config{wantOIDC}, got.OIDC); diff != "" {

@@ -114,6 +114,9 @@ func (p *Provider) identity(c *claimSet) Identity {
 	if !id.EmailVerified && !p.cfg.AllowUnverifiedEmail {
 		id.Email = ""
 	}
+	if p.cfg.UsernameDomain != "" {
+		id.Username = p.localPart(id.Username, id.Email)
+	}
 	for _, r := range p.cfg.Roles {
 		if slices.Contains(id.Groups, r.Group) {
 			id.Roles = append(id.Roles, r.Role)
@@ -127,6 +130,17 @@ func (p *Provider) identity(c *claimSet) Identity {
 	id.SecondFactor = slices.ContainsFunc(id.AMR, func(v string) bool { return slices.Contains(p.cfg.SecondFactorAMR, v) }) ||
 		id.ACR != "" && slices.Contains(p.cfg.SecondFactorACR, id.ACR)
 	return id
+}
+
+// localPart is the name that an address of the configured domain gives. An address must be the verified one: whoever could
+// claim root@ of the domain would be the application's root. Names that are no address stay, and other addresses do too:
+// no account can be called by one.
+func (p *Provider) localPart(username, email string) string {
+	local, domain, found := strings.Cut(username, "@")
+	if !found || !strings.EqualFold(domain, p.cfg.UsernameDomain) || username != email {
+		return username
+	}
+	return local
 }
 
 // isTrue reads a truth value, which some providers send as text.

@@ -44,6 +44,19 @@ func TestClaimsBecomeAnIdentity(t *testing.T) {
 		"name of another kind":         {claims: map[string]any{"name": []string{"Zoë"}}, want: func(id *oidc.Identity) { id.Name = "" }},
 		"session and methods": {claims: map[string]any{"sid": "08a5019c", "amr": []string{"pwd", "mfa"}, "acr": "gold"},
 			want: func(id *oidc.Identity) { id.SID, id.AMR, id.ACR = "08a5019c", []string{"pwd", "mfa"}, "gold" }},
+		"name of an address": {config: func(c *oidc.Config) { c.UsernameClaim, c.UsernameDomain = "email", "example.org" }},
+		"name of another domain's address": {claims: map[string]any{"email": "root@example.org.evil.example"}, config: func(c *oidc.Config) { c.UsernameClaim, c.UsernameDomain = "email", "example.org" },
+			want: func(id *oidc.Identity) {
+				id.Username, id.Email = "root@example.org.evil.example", "root@example.org.evil.example"
+			}},
+		"name of two addresses": {claims: map[string]any{"email": "root@evil.example@example.org"}, config: func(c *oidc.Config) { c.UsernameClaim, c.UsernameDomain = "email", "example.org" },
+			want: func(id *oidc.Identity) {
+				id.Username, id.Email = "root@evil.example@example.org", "root@evil.example@example.org"
+			}},
+		"name of an unverified address": {claims: map[string]any{"email_verified": false}, config: func(c *oidc.Config) { c.UsernameClaim, c.UsernameDomain = "email", "example.org" },
+			want: func(id *oidc.Identity) { id.Username, id.Email, id.EmailVerified = "zoe@example.org", "", false }},
+		"name of an address that is not the verified one": {claims: map[string]any{"preferred_username": "root@example.org"}, config: func(c *oidc.Config) { c.UsernameDomain = "example.org" },
+			want: func(id *oidc.Identity) { id.Username = "root@example.org" }},
 		"second factor by amr": {claims: map[string]any{"amr": []string{"pwd", "mfa"}}, config: func(c *oidc.Config) { c.SecondFactorAMR = []string{"hwk", "mfa"} },
 			want: func(id *oidc.Identity) { id.AMR, id.SecondFactor = []string{"pwd", "mfa"}, true }},
 		"second factor by acr": {claims: map[string]any{"acr": "gold"}, config: func(c *oidc.Config) { c.SecondFactorACR = []string{"gold"} },

@@ -37,6 +37,10 @@ type Config struct {
 	// UsernameClaim is the claim that names the account. A claim within a claim is written realm_access.roles.
 	// Default preferred_username.
 	UsernameClaim string `yaml:"username_claim"`
+	// UsernameDomain is the domain of addresses that name accounts: with example.org and the claim email,
+	// zoe@example.org is called zoe. Addresses of other domains, and those that the provider does not call verified, name
+	// nobody. Default: none, and who is called by an address has no usable name.
+	UsernameDomain string `yaml:"username_domain"`
 	// EmailClaim is the claim with the e-mail address. Default email.
 	EmailClaim string `yaml:"email_claim"`
 	// NameClaim is the claim with the name that people read. Default name.
@@ -89,11 +93,12 @@ func setDefault(field *string, value string) {
 	}
 }
 
-// What a provider's name, a role's name and a scope (RFC 6749 3.3) look like.
+// What a provider's name, a role's name, a scope (RFC 6749 3.3) and a domain look like.
 const (
-	nameForm  = `^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`
-	roleForm  = `^[a-z][a-z0-9_-]{0,62}$`
-	scopeForm = `^[\x21\x23-\x5B\x5D-\x7E]{1,128}$`
+	nameForm   = `^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`
+	roleForm   = `^[a-z][a-z0-9_-]{0,62}$`
+	domainForm = `^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`
+	scopeForm  = `^[\x21\x23-\x5B\x5D-\x7E]{1,128}$`
 )
 
 // Validate reports every value that cannot be used; call SetDefaults before. The paths are relative to this provider's
@@ -123,6 +128,9 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	}
 	for path, claim := range map[string]string{"username_claim": c.UsernameClaim, "email_claim": c.EmailClaim, "name_claim": c.NameClaim, "groups_claim": c.GroupsClaim} {
 		text(report, path, claim, 256)
+	}
+	if c.UsernameDomain != "" && !regexp.MustCompile(domainForm).MatchString(c.UsernameDomain) {
+		report("username_domain", "%q is not a domain in small letters, such as example.org", c.UsernameDomain)
 	}
 	c.validateRoles(report)
 	for i, value := range c.SecondFactorAMR {

@@ -25,7 +25,11 @@ type LogoutNotice struct {
 }
 
 // Ends tells whether a session that began then is one of those that have ended. The clocks may differ by two minutes.
-func (n LogoutNotice) Ends(began time.Time) bool { return began.Before(n.Issued.Add(skew)) }
+func (n LogoutNotice) Ends(began time.Time) bool { return began.Before(n.Until()) }
+
+// Until is when a session must have begun before to be one of those that have ended. The notice tells its own time in whole
+// seconds, so that most sessions of the same second would otherwise seem younger than it.
+func (n LogoutNotice) Until() time.Time { return n.Issued.Add(skew) }
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.6), the field logout_token of the form that
 // the provider posts. The error is *Error; the provider is then answered 400, and 200 with Cache-Control: no-store when

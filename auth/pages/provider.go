@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/oidc"
 )
 
@@ -101,9 +100,6 @@ func providerRefusal(err error) error {
 			return &refusal{status: http.StatusBadRequest, code: string(refused.Reason), key: "page.error.provider_state"}
 		}
 		return &refusal{status: http.StatusForbidden, code: string(refused.Reason), key: "page.error.provider"}
-	}
-	if errors.Is(err, auth.ErrNotInvited) {
-		return &refusal{status: http.StatusForbidden, code: "not-invited", key: "page.error.not_invited"}
 	}
 	return refusalOf(err, "page.error.provider")
 }

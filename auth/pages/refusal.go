@@ -53,6 +53,7 @@ func factorRefusal(err error) error {
 		status    int
 		code, key string
 	}{
+		{auth.ErrNotInvited, http.StatusForbidden, "not-invited", "page.error.not_invited"},
 		{auth.ErrNoLink, http.StatusNotFound, "no-link", "page.error.no_link"},
 		{auth.ErrOtherBrowser, http.StatusForbidden, "other-browser", "page.error.other_browser"},
 		{auth.ErrLastFactor, http.StatusConflict, "last-factor", "page.error.last_factor"},

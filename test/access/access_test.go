@@ -36,6 +36,7 @@ const (
 	hotel   = "127.0.0.70"
 	station = "127.0.0.71" // where ben is when mail is down
 	street  = "127.0.0.72"
+	robot   = "127.0.0.73"
 )
 
 // desk is what the page builds.
@@ -61,6 +62,7 @@ func TestAccess(t *testing.T) {
 		{"admin", (*desk).admin},
 		{"agent", (*desk).agent},
 		{"customer", (*desk).customer},
+		{"program", (*desk).program},
 	} {
 		if !t.Run(step.name, func(t *testing.T) { step.do(d, t) }) {
 			return
@@ -80,6 +82,7 @@ func openDesk(t *testing.T) *desk {
 		replacement{"192.0.2.0/24", office + "/32", "192.0.2.0/24"},
 		replacement{"port: 25", fmt.Sprintf("port: %d", d.mail.Port()), "port: 25"},
 		replacement{"198.51.100.7", station, "198.51.100.7"},
+		replacement{"192.0.2.7", robot, "192.0.2.7"},
 		replacement{`":443"`, fmt.Sprintf(`"127.0.0.1:%d"`, port), ""},
 		replacement{`":80"`, fmt.Sprintf(`"127.0.0.1:%d"`, real.FreePort(t)), ""},
 		replacement{"/var/lib/doorward\n", filepath.Join(dir, "data") + "\n", ""},
@@ -148,14 +151,14 @@ func (d *desk) strangers(t *testing.T) {
 	guess.signIn("anna", d.passwords["anna"])
 	guess.wantStatus("429")
 
-	res := d.ask(t, street, "/", nil)
+	res := d.ask(t, street, "/")
 	if res.StatusCode != http.StatusUnauthorized || res.Header.Get("Location") != "" {
 		t.Errorf("a program without a session got %s, Location %q, want 401 and none", res.Status, res.Header.Get("Location"))
 	}
 }
 
-// ask is a request of a program, from address.
-func (d *desk) ask(t *testing.T, address, path string, cookie *http.Cookie) *http.Response {
+// ask is a request of a program from address, with one header or none.
+func (d *desk) ask(t *testing.T, address, path string, header ...string) *http.Response {
 	t.Helper()
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // certificates are tested elsewhere
@@ -168,8 +171,8 @@ func (d *desk) ask(t *testing.T, address, path string, cookie *http.Cookie) *htt
 	if err != nil {
 		t.Fatal(err)
 	}
-	if cookie != nil {
-		req.AddCookie(cookie)
+	if len(header) == 2 {
+		req.Header.Set(header[0], header[1])
 	}
 	res, err := transport.RoundTrip(req)
 	if err != nil {
@@ -200,9 +203,8 @@ func (d *desk) admin(t *testing.T) {
 	p.makePasskey()
 	p.wantWho("anna", "/admin/")
 
-	elsewhere := p.cookie()
-	cookie := &http.Cookie{Name: elsewhere.Name, Value: elsewhere.Value}
-	if got := d.ask(t, hotel, "/", cookie).StatusCode; got != http.StatusForbidden {
+	session := p.cookie()
+	if got := d.ask(t, hotel, "/", "Cookie", session.Name+"="+session.Value).StatusCode; got != http.StatusForbidden {
 		t.Errorf("anna's session outside: %d, want 403", got)
 	}
 	p.Go(d.url + "/admin/users")
@@ -313,5 +315,22 @@ func (d *desk) customer(t *testing.T) {
 	d.run("doorward user disable carla")
 	p.Go(d.url + "/")
 	p.wantAt("/.doorward/sign-in?return_to=%2F")
-	d.run("doorward token add ben")
+}
+
+// program: what an API token opens, and from where.
+func (d *desk) program(t *testing.T) {
+	token := regexp.MustCompile(`dw_\S+`).FindString(d.run("doorward user add import"))
+	for _, c := range []struct {
+		from, path, token string
+		want              int
+	}{
+		{robot, "/", token, http.StatusOK},
+		{robot, "/agent/", token, http.StatusForbidden},
+		{hotel, "/", token, http.StatusForbidden},
+		{robot, "/", "dw_" + strings.Repeat("x", 43), http.StatusUnauthorized},
+	} {
+		if got := d.ask(t, c.from, c.path, "Authorization", "Bearer "+c.token).StatusCode; got != c.want {
+			t.Errorf("%s with the token %.8s… from %s: %d, want %d", c.path, c.token, c.from, got, c.want)
+		}
+	}
 }

@@ -28,8 +28,9 @@ type glewlwyd struct {
 	url string
 }
 
-// startGlewlwyd runs it with a database of its own and a client that is told of sign-outs at logoutURL.
-func startGlewlwyd(t testing.TB, logoutURL string) *glewlwyd {
+// startGlewlwyd runs it with a database of its own and a client that is called back at callback and told of sign-outs at
+// logoutURL.
+func startGlewlwyd(t testing.TB, callback, logoutURL string) *glewlwyd {
 	t.Helper()
 	const schema = "/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3"
 	real.Require(t, "/usr/bin/glewlwyd", "sqlite3", schema)
@@ -82,7 +83,7 @@ database = { type = "sqlite3"; path = "%s"; };
 		"name-claim": "mandatory", "email-claim": "mandatory", "session-management-allowed": true, "back-channel-logout-allowed": true,
 		"session-cookie-name": "GLEWLWYD2_OIDC_SID", "session-cookie-expiration": 3600}})
 	g.call(admin, http.MethodPost, "/api/client/", map[string]any{"client_id": "doorward", "name": "Doorward", "confidential": true, "enabled": true, "scope": []string{},
-		"password": clientSecret, "client_secret": clientSecret, "redirect_uri": []string{"https://helpdesk.example.org/.doorward/oidc/glewlwyd/callback"},
+		"password": clientSecret, "client_secret": clientSecret, "redirect_uri": []string{callback},
 		"authorization_type": []string{"code"}, "token_endpoint_auth_method": []string{"client_secret_basic", "client_secret_post"},
 		"backchannel_logout_uri": logoutURL, "backchannel_logout_session_required": "1"})
 	g.call(admin, http.MethodPost, "/api/user/", map[string]any{"username": "zoe", "name": "Zoe Miller", "email": "zoe@example.org", "password": zoePassword,
@@ -134,7 +135,7 @@ func TestSignOutAtTheProvider(t *testing.T) {
 		notices <- r.PostFormValue("logout_token")
 	}))
 	defer door.Close()
-	g := startGlewlwyd(t, door.URL+"/.doorward/oidc/glewlwyd/logout")
+	g := startGlewlwyd(t, "https://helpdesk.example.org/.doorward/oidc/glewlwyd/callback", door.URL+"/.doorward/oidc/glewlwyd/logout")
 	cfg := oidc.Config{Name: "glewlwyd", Issuer: g.issuer(), ClientID: "doorward", ClientSecretFile: real.Write(t, real.Folder(t), "secret", clientSecret, 0o600),
 		Scopes: []string{"openid"}, UsernameClaim: "email", DefaultRole: "user", SecondFactorAMR: []string{"otp"}}
 	cfg.SetDefaults()
