@@ -127,6 +127,10 @@ func TestPrivilegeMatrix(t *testing.T) {
 		{"GET /v1/journal", admins, ""},
 		{"GET /v1/journal/head", admins, ""},
 		{"POST /v1/journal/verify", admins, `{"note":""}`},
+		{"GET /v1/invitations", admins, ""},
+		{"POST /v1/invitations", admins, `{"email":"NAME@example.org","roles":["user"]}`},
+		{"DELETE /v1/invitations/{id}", admins, ""},
+		{"GET /v1/mail", admins, ""},
 	}
 	var known []string
 	for _, row := range matrix {

@@ -22,7 +22,9 @@ func TestConfigDefaults(t *testing.T) {
 		Passwords:    rules.Config{Preset: "nist", BreachCheck: rules.BreachConfig{Timeout: 3 * time.Second}},
 		PasswordHash: auth.HashConfig{MemoryKiB: 19456, Time: 2, Parallelism: 1, AtOnce: 2, Queue: 64, QueueWait: 10 * time.Second},
 		Factors:      auth.FactorsConfig{Name: "Doorward"},
-		Review:       auth.ReviewConfig{Every: 90 * 24 * time.Hour, StaleAfter: 90 * 24 * time.Hour, MaxAdmins: 5},
+		Registration: auth.RegistrationConfig{Phone: "required", PerAddress: 5, PerDay: 200,
+			SMS: auth.SMSConfig{Timeout: 10 * time.Second, PerNumber: 3, PerAddress: 5, PerCountry: 100, PerDay: 200}},
+		Review: auth.ReviewConfig{Every: 90 * 24 * time.Hour, StaleAfter: 90 * 24 * time.Hour, MaxAdmins: 5},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
