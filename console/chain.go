@@ -210,6 +210,11 @@ func (c *Console) ownPages(x *exchange, r *http.Request) error {
 	if err := c.findSession(x, r); err != nil && r.Method != http.MethodGet {
 		return err
 	}
+	// As at the sites: a stolen session changes nothing from elsewhere, and can be ended.
+	ends := r.URL.Path == "/.doorward/sign-out" || strings.HasPrefix(r.URL.Path, "/.doorward/static/")
+	if x.session != nil && !ends && !c.deps.Auth.AllowedFrom(x.session, x.peer) {
+		return &refusal{http.StatusForbidden, "role-network", "Your account cannot be used from this network."}
+	}
 	ctx := pages.Visit(r.Context(), pages.Visitor{Address: x.peer, Host: x.host, Site: "console", RequestID: x.id, Session: x.session})
 	c.pages.ServeHTTP(x, r.WithContext(ctx))
 	return nil

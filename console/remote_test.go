@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/console"
 )
 
@@ -47,5 +48,32 @@ func TestConsoleFromAnotherMachine(t *testing.T) {
 	}
 	if got := ask("127.0.0.1:4711", "/", "Cookie", cookie, "Accept", "text/html"); got.Code != http.StatusOK {
 		t.Errorf("at this machine: got %d, want 200", got.Code)
+	}
+}
+
+// The networks of a person's roles hold at the console's own pages too: a session that was carried elsewhere changes nothing there.
+func TestConsoleHoldsRolesToTheirNetworks(t *testing.T) {
+	r := start(t, func(c *console.Config) { c.Networks = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")} })
+	cookie := r.signIn(t, "the-watcher")
+	cfg := auth.Config{Roles: []auth.RoleConfig{{Name: "watcher", Privileges: []auth.Privilege{auth.UseConsole}, Networks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}}}
+	cfg.SetDefaults()
+	swap, err := r.auth.Prepare(cfg)
+	must(t, err)
+	swap()
+	for _, c := range []struct {
+		from, path string
+		want       int
+	}{
+		{"127.0.0.1:4711", "/.doorward/account", 200}, {"192.0.2.9:4711", "/.doorward/account", 403}, {"192.0.2.9:4711", "/.doorward/step-up", 403},
+		{"192.0.2.9:4711", "/.doorward/sign-out", 200}, {"192.0.2.9:4711", "/.doorward/static/doorward.css", 200},
+	} {
+		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, r.url+c.path, nil)
+		request.RemoteAddr = c.from
+		request.Header.Set("Cookie", cookie)
+		answer := httptest.NewRecorder()
+		r.console.ServeHTTP(answer, request)
+		if answer.Code != c.want {
+			t.Errorf("%s asks for %s: got %d, want %d", c.from, c.path, answer.Code, c.want)
+		}
 	}
 }

@@ -87,6 +87,7 @@ func newBadInputs(t *testing.T) *badInputs {
 	}
 	cfg := auth.Config{PasswordHash: auth.HashConfig{MemoryKiB: 64, Time: 1}, Roles: []auth.RoleConfig{{Name: "agent", TrustedAddresses: auth.TrustConfig{Required: true}}}}
 	cfg.Factors.Hosts = []string{host}
+	cfg.Registration.Enabled, cfg.Registration.Phone = true, auth.PhoneOff
 	cfg.SetDefaults()
 	log := slog.New(slog.DiscardHandler)
 	outbox := mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
@@ -293,16 +294,16 @@ func (b *badInputs) form(r *http.Request, path string, form url.Values) {
 func (b *badInputs) anyPage(r *http.Request) {
 	path := "/.doorward/" + pick(b, "sign-in", "sign-in/factor", "sign-in/held", "sign-in/password", "sign-in/enrol", "sign-in/cancel", "step-up", "sign-out",
 		"account", "account/confirm", "account/password", "account/passkey", "account/passkey/remove", "account/passkey/rename", "account/app", "account/app/remove",
-		"account/recovery", "account/sessions/end", "account/sessions/end-others", "account/addresses/forget", "account/language", "forgot", "reset", "register",
-		"register/confirm", "oidc/x/start", "oidc/x/callback", "oidc/x/logout", "oidc//", "static/doorward.css", "static/../x", b.junk())
+		"account/recovery", "account/sessions/end", "account/sessions/end-others", "account/addresses/forget", "account/language", "reset", "register", "register/confirm",
+		"register/code", "register/name", "link/invitation", "link/reset", "oidc/x/start", "oidc/x/callback", "oidc/x/logout", "oidc//", "static/doorward.css", "static/../x", b.junk())
 	if r.Method = pick(b, "GET", "POST", "HEAD", "PUT", "DELETE"); r.Method != http.MethodPost {
 		r.URL = &url.URL{Path: path, RawQuery: pick(b, "", "return_to="+url.QueryEscape(b.junk()), "next="+url.QueryEscape(b.junk()), b.junk())}
 		return
 	}
 	b.form(r, path, url.Values{"code": {pick(b, "000000", "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF", b.junk())}, "do": {pick(b, "begin", "confirm", b.junk())},
-		"password": {b.spoil(password)}, "new_password": {password + "x"}, "repeat_password": {password + "x"}, "id": {b.junk()}, "name": {b.junk()},
+		"password": {b.spoil(password)}, "new_password": {password + "x"}, "repeat_password": {password + "x"}, "id": {b.junk()}, "name": {pick(b, "agent", "zoe", b.junk())},
 		"network": {pick(b, "0.0.0.0/0", b.junk())}, "language": {b.junk()}, "factor": {pick(b, "any", "passkey", b.junk())}, "return_to": {b.junk()},
-		"logout_token": {b.junk()}, "username": {b.junk()}, "email": {b.junk()}, "phone": {b.junk()}})
+		"logout_token": {b.junk()}, "username": {pick(b, "agent", b.junk())}, "step": {pick(b, "email", "phone", "name", b.junk())}, "email": {pick(b, "zoe@example.org", "agent@example.com", b.junk())}, "phone": {b.junk()}})
 }
 
 // answer asks for a passkey, or answers as a browser does with a passkey that signs with another key.
@@ -351,7 +352,7 @@ func (b *badInputs) answer(r *http.Request) {
 
 // headers adds cookies that are wrong, and what browsers and programs send.
 func (b *badInputs) headers(r *http.Request) {
-	for _, suffix := range []string{"", "-pending", "-device", "-proof", "-oidc", "-console"} {
+	for _, suffix := range []string{"", "-pending", "-device", "-proof", "-oidc", "-register", "-console"} {
 		if b.random.IntN(3) == 0 {
 			r.Header.Add("Cookie", cookie+suffix+"="+b.secret())
 		}
