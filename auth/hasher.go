@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"context"
 	"net/netip"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -43,6 +44,7 @@ type hasher struct {
 	lastDone time.Time
 	cleaned  time.Time // when memory was last given back
 	dirty    bool      // something was hashed since
+	garbage  int       // hashes since the last collection that release began
 
 	familiar map[netip.Prefix]*list.Element // of netip.Prefix
 	recent   *list.List                     // the same, the last one used in front
@@ -125,13 +127,28 @@ func (h *hasher) acquire(ctx context.Context, key netip.Prefix) (release func(),
 }
 
 func (h *hasher) release(key netip.Prefix) {
+	if h.end(key) {
+		runtime.GC()
+	}
+}
+
+// collectEvery is after how many hashes their memory is collected. Each leaves 19 MiB, and the collector by itself waits until the
+// garbage is as large as all that is in use: in a flood that would be some six hashes.
+const collectEvery = 2
+
+// end gives the key's turn to the next and tells whether it is time to collect.
+func (h *hasher) end(key netip.Prefix) (collect bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.garbage++; h.garbage >= collectEvery {
+		h.garbage, collect = 0, true
+	}
 	delete(h.running, key)
 	delete(h.aside, key)
 	h.lastDone, h.dirty = time.Now(), true
 	h.hashed++
 	h.dispatch()
+	return collect
 }
 
 // stepAside gives up the key's place among those that hash, and keeps its turn: nobody else with the key gets one before
