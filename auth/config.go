@@ -22,6 +22,9 @@ type Config struct {
 	// Passwords are the rules for passwords of all roles; a role may have others (D-02 to D-07, F-40, I-75, M-02, M-03, M-06).
 	Passwords password.Config `yaml:"passwords"`
 	Factors   FactorsConfig   `yaml:"factors"`
+	// Browsers are the oldest versions that people are not asked to renew, on the sign-in page and by a field of the sign-in's
+	// event. Default: none (I-09).
+	Browsers []BrowserConfig `yaml:"browsers"`
 	// Roles change what the built-in roles demand and may do, and add roles of one's own (F-42, F-43).
 	Roles  []RoleConfig `yaml:"roles"`
 	Review ReviewConfig `yaml:"review"`
@@ -156,6 +159,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	c.Factors.validate(report)
 	c.Review.validate(report)
 	c.Passwords.Validate(below("passwords", report))
+	c.validateBrowsers(report)
 	c.validateRoles(report)
 	c.Registration.validate(below("registration", report))
 	between(report, "password_hash.memory_kib", c.PasswordHash.MemoryKiB, minMemoryKiB, MaxMemoryKiB)

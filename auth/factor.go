@@ -120,6 +120,9 @@ func (a *Auth) dropFactor(ctx context.Context, by Actor, principalID string, lea
 				return fmt.Errorf("remove recovery codes: %w", err)
 			}
 		}
+		if err := a.tellFactor(ctx, tx, owner, "removed", what.Kind, time.Now()); err != nil {
+			return err
+		}
 		return a.note(ctx, tx, by, "factor.remove", owner.Name, what, nil)
 	})
 	if err != nil {
@@ -152,6 +155,9 @@ func (a *Auth) ResetFactors(ctx context.Context, by Actor, name string) error {
 			}
 		}
 		if _, err := tx.ExecContext(ctx, sqlSetChanged, store.Micros(now), p.ID); err != nil {
+			return false, err
+		}
+		if err := a.tellFactor(ctx, tx, *p, "removed", "all", now); err != nil {
 			return false, err
 		}
 		return true, a.note(ctx, tx, by, "factor.remove", p.Name, noteOf(had), nil)

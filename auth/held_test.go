@@ -275,3 +275,29 @@ func TestFailureNotices(t *testing.T) {
 		t.Errorf("the second notice: %s", m.Text)
 	}
 }
+
+// A second factor that comes or goes is told (ASVS 6.3.7), and so is a right password from a network that the roles forbid (6.3.5).
+func TestFactorAndNetworkNotices(t *testing.T) {
+	f := newFactors(t, storetest.SQLite(t))
+	f.cfg.SiteHosts = []string{host}
+	server := f.withMail()
+	p := f.named("agent")
+	f.enrolApp(p)
+	if m := f.nextMail(server, "agent@example.com"); !strings.Contains(m.Text, "was added") || !strings.Contains(m.Text, "authenticator app") {
+		t.Errorf("the mail about a new factor: %s", m.Text)
+	}
+	if err := f.RemoveTOTP(t.Context(), actor, p.ID, auth.PasswordLevel); err != nil {
+		t.Fatal(err)
+	}
+	f.now = time.Now()
+	if m := f.nextMail(server, "agent@example.com"); !strings.Contains(m.Text, "was removed") {
+		t.Errorf("the mail about a factor that is gone: %s", m.Text)
+	}
+	f.roles(auth.RoleConfig{Name: "user", Networks: prefixes("10.0.0.0/8")})
+	wantErr(t, f.try("user", password, "198.51.100.7"), auth.ErrNetwork, "from outside")
+	f.now = f.now.Add(3 * time.Minute)
+	f.Sweep(t.Context(), f.now)
+	if m := f.nextMail(server, "user@example.com"); !strings.Contains(m.Text, "198.51.100.7") {
+		t.Errorf("the mail about a sign-in from outside: %s", m.Text)
+	}
+}

@@ -19,15 +19,17 @@ var letterFile embed.FS
 // letter is a mail as it is written: a kind, by which the catalogue has its texts (mail.KIND.subject, mail.KIND.text,
 // mail.KIND.link), and what is filled in.
 type letter struct {
-	kind  string
-	to    Principal
-	host  string
-	realm Realm  // where the link leads; empty: the sites
-	facts string // lines that are no sentence
-	path  string // of the link; empty: none
-	code  string // to be typed in; empty: none
-	until time.Time
-	pairs []string
+	kind string
+	to   Principal
+	// variant is what stands behind the key of the text, where a kind has several: .added
+	variant string
+	host    string
+	realm   Realm  // where the link leads; empty: the sites
+	facts   string // lines that are no sentence
+	path    string // of the link; empty: none
+	code    string // to be typed in; empty: none
+	until   time.Time
+	pairs   []string
 }
 
 // written is a letter in its language.
@@ -66,7 +68,7 @@ func (a *Auth) write(l letter) written {
 	pairs := append([]string{"host", l.host, "name", name}, l.pairs...)
 	text := func(key string) string { return a.texts.Text(lang, key, pairs...) }
 	w := written{Language: lang, Subject: text("mail." + l.kind + ".subject"), Greeting: text("mail.greeting"),
-		Text: text("mail." + l.kind + ".text"), Code: l.code, Footer: text("mail.footer")}
+		Text: text("mail." + l.kind + ".text" + l.variant), Code: l.code, Footer: text("mail.footer")}
 	if l.facts != "" {
 		w.Facts = strings.Split(l.facts, "\n")
 	}

@@ -72,6 +72,18 @@ func (t *turnover) tellSignIn(ctx context.Context, tx *sql.Tx, s *Session, newAd
 		facts: t.where(s.Principal, s.Address, s.UserAgent), until: t.now.Add(24 * time.Hour)}, t.now)
 }
 
+// tellFactor mails that a second factor came or went (ASVS 6.3.7): change is added or removed, kind totp, passkey or all.
+func (a *Auth) tellFactor(ctx context.Context, tx *sql.Tx, owner Principal, change, kind string, now time.Time) error {
+	hosts := a.cfg.Load().SiteHosts
+	if !a.canMail(owner) || len(hosts) == 0 {
+		return nil
+	}
+	name := a.texts.Text(a.texts.Match(owner.Language, ""), "mail.factor.kind."+kind)
+	_, err := a.send(ctx, tx, letter{kind: "factor", variant: "." + change, to: owner, host: hosts[0], until: now.Add(24 * time.Hour),
+		pairs: []string{"kind", name}}, now)
+	return err
+}
+
 // noteFailure remembers a failed sign-in for the person's next notice. It is evidence already, as an event; that the person
 // cannot be told is no reason to answer differently.
 func (a *Auth) noteFailure(ctx context.Context, who *account, at Attempt, now time.Time) {

@@ -191,6 +191,9 @@ func (a *Auth) storeEnrolment(ctx context.Context, tx *sql.Tx, by Actor, made ne
 	if recovery, err = a.recoveryIfNone(ctx, tx, p.principalID, now); err != nil {
 		return owner, nil, err
 	}
+	if err := a.tellFactor(ctx, tx, owner, "added", "passkey", now); err != nil {
+		return owner, nil, err
+	}
 	return owner, recovery, a.note(ctx, tx, by, "factor.add", owner.Name, nil, factorNote{Kind: p.kind(), Passkey: p.id, Name: p.name})
 }
 

@@ -55,6 +55,9 @@ func (a *Auth) recordSignIn(at Attempt, who verdict, out Outcome, err error, now
 			{Key: "request_id", Value: at.RequestID},
 		},
 	}
+	if a.OldBrowser(at.UserAgent) {
+		e.Fields = append(e.Fields, event.Field{Key: "old_browser", Value: "true"})
+	}
 	if who.reason != "" {
 		e.Fields = append(e.Fields, event.Field{Key: "reason", Value: who.reason})
 	}

@@ -116,6 +116,7 @@ func (a *Auth) finish(ctx context.Context, at Attempt, who verdict, g *grant, no
 			who.reason = "changed-meanwhile"
 		case errors.Is(err, ErrNetwork):
 			who.reason = "role-network"
+			a.noteFailure(ctx, g.who, at, now) // somebody knows the password: the person should hear of it (ASVS 6.3.5)
 		case errors.Is(err, ErrTooManyCodes):
 			who.reason = "too-many-wrong-codes"
 		}

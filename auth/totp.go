@@ -132,6 +132,9 @@ func (a *Auth) confirmTOTP(ctx context.Context, tx *sql.Tx, by Actor, principalI
 	if recovery, err = a.recoveryIfNone(ctx, tx, principalID, now); err != nil {
 		return owner, nil, err
 	}
+	if err := a.tellFactor(ctx, tx, owner, "added", "totp", now); err != nil {
+		return owner, nil, err
+	}
 	return owner, recovery, a.note(ctx, tx, by, "factor.add", owner.Name, nil, factorNote{Kind: "totp"})
 }
 

@@ -78,6 +78,7 @@ type collector struct {
 	upstreamHealthy, upstreamRequests, upstreamFailures    *prometheus.Desc
 	consoleRequests, consoleConnections                    *prometheus.Desc
 	tokens, tokensWrong, reviewOverdue                     *prometheus.Desc
+	registered, registrationLimits, texts                  *prometheus.Desc
 }
 
 func newCollector(c *Console) *collector {
@@ -111,6 +112,9 @@ func newCollector(c *Console) *collector {
 		consoleConnections: name("console_connections_open", "Connections open at the console, of at most 256; at the limit the next one waits."),
 		tokens:             name("api_tokens", "API tokens held in memory, once for each host where they are used."),
 		tokensWrong:        name("api_tokens_wrong_total", "API tokens that were nobody's."),
+		registered:         name("registrations_total", "Accounts that people made for themselves."),
+		registrationLimits: name("registrations_limited_total", "Forms and codes of registrations that a limit turned away."),
+		texts:              name("text_messages_total", "Text messages given to the hook, by outcome: taken, lost.", "outcome"),
 		reviewOverdue:      name("access_review_overdue", "1 while the periodic review of who holds what is overdue, else 0."),
 		consoleRequests:    name("console_requests_total", "Requests answered by the console, by class of status.", "class"),
 	}
@@ -121,7 +125,7 @@ func (m *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.build, m.requests, m.refused, m.panics, m.headersDropped, m.connectionsOpen,
 		m.connectionsRefused, m.connectionsClosed, m.streamsCut, m.protocolFaults, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
 		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests,
-		m.consoleConnections, m.tokens, m.tokensWrong, m.reviewOverdue} {
+		m.consoleConnections, m.tokens, m.tokensWrong, m.registered, m.registrationLimits, m.texts, m.reviewOverdue} {
 		to <- d
 	}
 }
@@ -189,6 +193,10 @@ func (m *collector) collectSignIns(counter sendCounter, gauge sendGauge) {
 	gauge(m.storeAway, oneIf(accounts.StoreAway))
 	gauge(m.tokens, float64(accounts.Tokens))
 	counter(m.tokensWrong, accounts.TokensWrong)
+	counter(m.registered, accounts.Registered)
+	counter(m.registrationLimits, accounts.RegistrationsLimited)
+	counter(m.texts, accounts.Texts, "taken")
+	counter(m.texts, accounts.TextsLost, "lost")
 	gauge(m.reviewOverdue, oneIf(!accounts.ReviewDue.IsZero() && time.Now().After(accounts.ReviewDue)))
 	for _, outcome := range []struct {
 		name  string

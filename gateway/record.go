@@ -95,7 +95,7 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 		e.User = x.session.Principal.Name
 	}
 	// RequestURI, not the canonical path: evidence is what was asked for, but for the codes of mailed links.
-	fields := make([]event.Field, 0, 13)
+	fields := make([]event.Field, 0, 14)
 	fields = append(fields,
 		event.Field{Key: "request_id", Value: x.id},
 		event.Field{Key: "host", Value: clip(r.Host, 300)},
@@ -115,6 +115,12 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 	}
 	if x.certificate != nil {
 		fields = append(fields, event.Field{Key: "certificate", Value: x.certificate.shown})
+	}
+	if x.session != nil {
+		// Of people only: what strangers send must not have name servers asked (D-11).
+		if name := g.auth.HostNameNow(x.client); name != "" {
+			fields = append(fields, event.Field{Key: "host_name", Value: name})
+		}
 	}
 	if x.session != nil && x.session.IsToken() {
 		fields = append(fields, event.Field{Key: "token", Value: x.session.ID})

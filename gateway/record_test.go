@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 )
@@ -88,5 +90,35 @@ func TestAccessEvents(t *testing.T) {
 		if got[target] != outcome {
 			t.Errorf("%.40s: got %q, want %q", target, got[target], outcome)
 		}
+	}
+}
+
+// TestHostNameInEvents: the access events of people say which host they were at, and those of strangers do not: what they
+// send must not have name servers asked (D-11).
+func TestHostNameInEvents(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(http.ResponseWriter, *http.Request) {})
+	r := start(t, gateway.Config{TrustedProxies: loopback}, publicSite(t, up.URL))
+	cookie, _ := r.signIn("zoe")
+	r.askFrom("192.0.2.77", "/person", cookie)
+	r.askFrom("192.0.2.77", "/stranger", nil)
+	r.askFrom("192.0.2.78", "/nameless", cookie)
+	got := make(map[string]string)
+	eventually(t, 10*time.Second, "the events", func() bool {
+		must(t, r.deps.Events.Flush(t.Context()))
+		events, err := r.deps.Events.Query(t.Context(), event.Query{Class: event.HTTP, Limit: 100})
+		must(t, err)
+		for _, e := range events {
+			fields := make(map[string]string)
+			for _, f := range e.Fields {
+				fields[f.Key] = f.Value
+			}
+			got[fields["target"]] = fields["host_name"]
+		}
+		return len(events) >= 3
+	})
+	want := map[string]string{"/person": "pc77.example.org", "/stranger": "", "/nameless": ""}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("host names by target (-want +got):\n%s", diff)
 	}
 }

@@ -91,6 +91,14 @@ func start(t testing.TB, cfg gateway.Config, sites ...gateway.SiteConfig) *runni
 	return startWith(t, gateway.Deps{}, cfg, sites...)
 }
 
+// hostNameOf knows one name, and nothing of other addresses.
+func hostNameOf(address netip.Addr) string {
+	if address.String() == "192.0.2.77" {
+		return "pc77.example.org"
+	}
+	return ""
+}
+
 // startWith is start with the functions of deps.
 func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gateway.SiteConfig) *running {
 	t.Helper()
@@ -106,7 +114,7 @@ func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gat
 	must(t, err)
 	var authConfig auth.Config
 	authConfig.SetDefaults()
-	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts(t)})
+	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts(t), HostNameNow: hostNameOf})
 	must(t, err)
 	cfg.DataDir, cfg.Sites = r.dir, sites
 	if cfg.Listen.HTTPS == nil && cfg.Listen.HTTP == nil && cfg.Listen.Plain == nil {

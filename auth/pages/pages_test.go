@@ -89,10 +89,16 @@ func (s *site) do(r *http.Request, address string) *http.Response {
 	return w.Result()
 }
 
-func (s *site) get(target string, cookies ...*http.Cookie) *http.Response {
-	s.t.Helper()
+// getRequest asks for a page as a person's browser does.
+func getRequest(target string) *http.Request {
 	r := httptest.NewRequest(http.MethodGet, "https://"+host+target, nil)
 	r.Header.Set("Accept", "text/html")
+	return r
+}
+
+func (s *site) get(target string, cookies ...*http.Cookie) *http.Response {
+	s.t.Helper()
+	r := getRequest(target)
 	for _, c := range cookies {
 		r.AddCookie(c)
 	}

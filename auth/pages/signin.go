@@ -28,6 +28,7 @@ type signInData struct {
 	Remember        bool // offered
 	Remembered      bool // ticked
 	Reset, Register bool
+	OldBrowser      bool // the browser says that it is older than the configuration wants (I-09)
 	Providers       []Provider
 }
 
@@ -36,6 +37,7 @@ func (p *Pages) signInView(x *exchange, d signInData) view {
 	d.Remember = p.cfg.Realm == auth.SiteRealm && p.auth.Remembers()
 	d.Reset = p.cfg.PasswordReset != nil && p.cfg.PasswordReset()
 	d.Register = p.cfg.Registration != nil && p.cfg.Registration()
+	d.OldBrowser = p.auth.OldBrowser(x.r.UserAgent())
 	if p.cfg.Providers != nil {
 		d.Providers = p.cfg.Providers()
 	}

@@ -27,7 +27,11 @@ type floodResult struct {
 // seconds, so many are needed to keep the password hash busy.
 const floodAddresses = 200
 
-// floodSignIns sends wrong passwords from many addresses with 64 workers, and once a second an honest person
+// floodNames is how many names the flood tries: after ten failures an account is not guessed at any more, and nothing would be
+// hashed. One of them is somebody's.
+const floodNames = 5000
+
+// floodSignIns sends wrong passwords for many names from many addresses with 64 workers, and five times a second an honest person
 // signs in from an address of their own. A busy answer counts as a failure for the honest person.
 func (b *bench) floodSignIns(ctx context.Context, during time.Duration) (floodResult, error) {
 	ctx, cancel := context.WithTimeout(ctx, during)
@@ -39,8 +43,12 @@ func (b *bench) floodSignIns(ctx context.Context, during time.Duration) (floodRe
 	for range 64 {
 		workers.Go(func() {
 			for ctx.Err() == nil {
-				n := next.Add(1) % floodAddresses
-				status, err := b.wrongSignIn(ctx, fmt.Sprintf("127.0.1.%d", n+10))
+				n := next.Add(1)
+				name := floodUser
+				if n %= floodAddresses * floodNames; n%floodNames != 0 {
+					name = fmt.Sprintf("%s-%d", floodUser, n%floodNames)
+				}
+				status, err := b.wrongSignIn(ctx, fmt.Sprintf("127.0.1.%d", n%floodAddresses+10), name)
 				if err != nil {
 					continue // the end of the flood, or a refused connection
 				}
@@ -77,10 +85,10 @@ func (b *bench) floodSignIns(ctx context.Context, during time.Duration) (floodRe
 	return result, nil
 }
 
-func (b *bench) wrongSignIn(ctx context.Context, from string) (int, error) {
+func (b *bench) wrongSignIn(ctx context.Context, from, name string) (int, error) {
 	client := b.client(from)
 	defer client.CloseIdleConnections()
-	form := url.Values{"username": {floodUser}, "password": {"a wrong password, again and again"}}
+	form := url.Values{"username": {name}, "password": {"a wrong password, again and again"}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
 		fmt.Sprintf("https://localhost:%d/.doorward/sign-in", b.ports["doorward-https"]), strings.NewReader(form.Encode()))
 	if err != nil {

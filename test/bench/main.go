@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -27,6 +29,19 @@ type settings struct {
 	rest        time.Duration
 	flood       time.Duration
 	out         string
+	only        string
+}
+
+// The parts of a run. The load's is all of the comparison, and memory after it.
+const (
+	partLoad  = "load"
+	partTimes = "times"
+	partFlood = "flood"
+)
+
+// runs tells whether a part is to be run.
+func (s settings) runs(part string) bool {
+	return s.only == "" || slices.Contains(strings.Split(s.only, ","), part)
 }
 
 func main() {
@@ -38,7 +53,18 @@ func main() {
 	flag.DurationVar(&s.rest, "rest", 30*time.Second, "rest after the load before memory is read")
 	flag.DurationVar(&s.flood, "flood", 20*time.Second, "length of the flood of sign-ins")
 	flag.StringVar(&s.out, "out", "", "file whose generated part is replaced; empty prints only")
+	flag.StringVar(&s.only, "only", "", "the parts to run, with commas: load, times, flood; default all")
 	flag.Parse()
+	for part := range strings.SplitSeq(s.only, ",") {
+		if part != "" && part != partLoad && part != partTimes && part != partFlood {
+			fmt.Fprintf(os.Stderr, "bench: error: -only: there is no part %q\n", part)
+			os.Exit(2)
+		}
+	}
+	if s.only != "" && s.out != "" {
+		fmt.Fprintln(os.Stderr, "bench: error: -only and -out: the file needs the whole run")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, s); err != nil {
@@ -64,29 +90,44 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	defer b.close()
 	r := report{settings: s}
-	if r.rows, err = b.compare(ctx); err != nil {
-		return err
+	if s.runs(partLoad) {
+		if err := b.load(ctx, &r); err != nil {
+			return err
+		}
 	}
-	if r.events, err = b.eventCounts(ctx); err != nil {
-		return err
+	if s.runs(partTimes) {
+		if r.times, err = b.signInTimes(ctx); err != nil {
+			return err
+		}
 	}
-	fmt.Fprintf(os.Stderr, "bench: resting %s before memory is read\n", s.rest)
-	select {
-	case <-time.After(s.rest):
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	if r.restRSS, err = b.doorward.status("VmRSS"); err != nil {
-		return err
-	}
-	if r.flood, err = b.floodSignIns(ctx, s.flood); err != nil {
-		return err
+	if s.runs(partFlood) {
+		if r.flood, err = b.floodSignIns(ctx, s.flood); err != nil {
+			return err
+		}
 	}
 	fmt.Print(r.markdown())
 	if s.out == "" {
 		return nil
 	}
 	return r.writeInto(filepath.Join(s.root, s.out))
+}
+
+// load compares the servers, and reads what Doorward holds after a rest.
+func (b *bench) load(ctx context.Context, r *report) (err error) {
+	if r.rows, err = b.compare(ctx); err != nil {
+		return err
+	}
+	if r.events, err = b.eventCounts(ctx); err != nil {
+		return err
+	}
+	fmt.Fprintf(os.Stderr, "bench: resting %s before memory is read\n", b.settings.rest)
+	select {
+	case <-time.After(b.settings.rest):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.restRSS, err = b.doorward.status("VmRSS")
+	return err
 }
 
 // compare runs the rounds, interleaved so that a slow minute of the machine hits every server alike.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"runtime"
 	"slices"
@@ -20,6 +21,7 @@ type report struct {
 	rows     []row
 	events   eventCounts
 	restRSS  int64
+	times    timesResult
 	flood    floodResult
 }
 
@@ -29,19 +31,40 @@ const (
 	reachAuthz    = 2.5
 	reachRestRSS  = 60 << 20
 	reachFloodRSS = 200 << 20
+	reachTimes    = 0.05
 )
 
 func (r report) markdown() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Measured on %d processors, %s, %s; %d rounds of %s, %d connections kept alive, 10 KB of HTML.\n\n",
-		runtime.NumCPU(), runtime.GOARCH, runtime.Version(), r.settings.rounds, r.settings.during, r.settings.connections)
-	b.WriteString("| scheme | server | CPU a request (median) | lowest … highest round | against the bare one |\n|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "Measured on %d processors, %s, %s", runtime.NumCPU(), runtime.GOARCH, runtime.Version())
+	if len(r.rows) > 0 {
+		fmt.Fprintf(&b, "; %d rounds of %s, %d connections kept alive, 10 KB of HTML", r.settings.rounds, r.settings.during, r.settings.connections)
+	}
+	b.WriteString(".\n")
+	if len(r.rows) > 0 {
+		b.WriteString("\n| scheme | server | CPU a request (median) | lowest … highest round | against the bare one |\n|---|---|---|---|---|\n")
+	}
 	for _, row := range r.rows {
 		low, high := spread(row.samples)
 		fmt.Fprintf(&b, "| %s | %s | %s | %s … %s | %.2f |\n", row.scheme, row.server, micros(row.perRequest),
 			micros(low), micros(high), float64(row.perRequest)/float64(r.bare(row.scheme)))
 	}
 	b.WriteString("\n| what | measured | reach |\n|---|---|---|\n")
+	if len(r.rows) > 0 {
+		r.writeLoad(&b)
+	}
+	if len(r.times.known) > 0 {
+		fmt.Fprintf(&b, "| wrong password, median for names that exist and names that do not | %s, %s: %.1f %% apart | 5 %%: %s |\n", millis(middle(r.times.known)),
+			millis(middle(r.times.unknown)), 100*r.times.difference(), met(r.times.difference() < reachTimes))
+	}
+	if r.flood.attempts > 0 {
+		r.writeFlood(&b)
+	}
+	return b.String()
+}
+
+// writeLoad writes the lines about the comparison.
+func (r report) writeLoad(b *strings.Builder) {
 	for _, row := range r.rows {
 		if row.server == "Doorward" {
 			ratio := float64(row.perRequest) / float64(r.bare(row.scheme))
@@ -49,17 +72,21 @@ func (r report) markdown() string {
 			if row.scheme == forwardAuth {
 				reach, against = reachAuthz, "handler"
 			}
-			fmt.Fprintf(&b, "| %s, Doorward against bare %s | %.2f | %.2f: %s |\n", row.scheme, against, ratio, reach, met(ratio <= reach))
+			fmt.Fprintf(b, "| %s, Doorward against bare %s | %.2f | %.2f: %s |\n", row.scheme, against, ratio, reach, met(ratio <= reach))
 		}
 	}
-	fmt.Fprintf(&b, "| memory (RSS) %s after the load | %d MB | 60 MB: %s |\n", r.settings.rest, r.restRSS>>20, met(r.restRSS < reachRestRSS))
-	fmt.Fprintf(&b, "| memory (RSS), highest during a flood of sign-ins | %d MB | 200 MB: %s |\n", r.flood.peakRSS>>20, met(r.flood.peakRSS < reachFloodRSS))
-	fmt.Fprintf(&b, "| honest sign-ins during the flood | %d of %d, slowest %.1f s | all: %s |\n", r.flood.honestOK, r.flood.honest,
-		r.flood.honestWait.Seconds(), met(r.flood.honestOK == r.flood.honest))
-	fmt.Fprintf(&b, "| access events written of those that the load caused | %d of %d | all: %s |\n", r.events.written, r.events.appended+r.events.dropped,
+	fmt.Fprintf(b, "| memory (RSS) %s after the load | %d MB | 60 MB: %s |\n", r.settings.rest, r.restRSS>>20, met(r.restRSS < reachRestRSS))
+	fmt.Fprintf(b, "| access events written of those that the load caused | %d of %d | all: %s |\n", r.events.written, r.events.appended+r.events.dropped,
 		met(r.events.dropped == 0 && r.events.written == r.events.appended))
-	fmt.Fprintf(&b, "\nThe flood: %d attempts in %s; answers: %s.\n", r.flood.attempts, r.settings.flood, r.flood.answers())
-	return b.String()
+}
+
+// writeFlood writes the lines about the flood. An answer 401 means that a password was hashed.
+func (r report) writeFlood(b *strings.Builder) {
+	fmt.Fprintf(b, "| memory (RSS), highest during a flood of sign-ins | %d MB | 200 MB: %s |\n", r.flood.peakRSS>>20, met(r.flood.peakRSS < reachFloodRSS))
+	fmt.Fprintf(b, "| honest sign-ins during the flood | %d of %d, slowest %.1f s | all: %s |\n", r.flood.honestOK, r.flood.honest,
+		r.flood.honestWait.Seconds(), met(r.flood.honestOK == r.flood.honest))
+	fmt.Fprintf(b, "\nThe flood: %d attempts at %d names from %d addresses in %s, %d of them hashed; answers: %s.\n", r.flood.attempts, floodNames,
+		floodAddresses, r.settings.flood, r.flood.byStatus[http.StatusUnauthorized], r.flood.answers())
 }
 
 func (r report) bare(scheme string) time.Duration {
@@ -94,6 +121,10 @@ func spread(samples []sample) (low, high time.Duration) {
 
 func micros(d time.Duration) string {
 	return fmt.Sprintf("%.1f µs", float64(d)/float64(time.Microsecond))
+}
+
+func millis(d time.Duration) string {
+	return fmt.Sprintf("%.2f ms", float64(d)/float64(time.Millisecond))
 }
 
 func met(ok bool) string {

@@ -186,7 +186,13 @@ func (b *bench) startDoorward(ctx context.Context) error {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return err
 	}
-	for _, name := range []string{account, floodUser} {
+	names := []string{account, floodUser}
+	if b.settings.runs(partTimes) {
+		for n := range timesAccounts {
+			names = append(names, timesAccount(n))
+		}
+	}
+	for _, name := range names {
 		add := exec.CommandContext(ctx, b.file("doorward"), "user", "add", name, "--config", file,
 			"--email", name+"@bench.example", "--role", "agent", "--password-stdin")
 		add.Stdin = strings.NewReader(passphrase + "\n")
