@@ -81,3 +81,9 @@ func (a *Auth) Settle(ctx context.Context, provider, subject, username, email st
 
 // FailureMails is how many notices of failures there are in an hour.
 const FailureMails = failureMails
+
+// MaxEnded and EndedBatch are how many sessions that have ended are kept of an account, and how many more one sign-in forgets.
+const (
+	MaxEnded   = maxEnded
+	EndedBatch = endedBatch
+)

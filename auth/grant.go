@@ -284,6 +284,12 @@ func endBefore(ctx context.Context, tx *sql.Tx, s *Session, previous string, at 
 			}
 		}
 	}
+	// Not those of the last minutes: other gateways have to learn of their end.
+	for _, statement := range []string{sqlForgetEndedTokens, sqlForgetEnded} {
+		if _, err := tx.ExecContext(ctx, statement, s.Principal.ID, at-overlap.Microseconds(), endedBatch, maxEnded); err != nil {
+			return nil, fmt.Errorf("forget old sessions: %w", err)
+		}
+	}
 	ids, err := readStrings(ctx, tx, sqlTooMany, s.Principal.ID, at, maxPerAccount-1)
 	if err != nil {
 		return nil, fmt.Errorf("count sessions: %w", err)

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"database/sql"
 	"fmt"
 	"testing"
 	"time"
@@ -120,4 +121,36 @@ func TestPendingOfKnownBrowserStays(t *testing.T) {
 	}
 	done, err := f.ProveCode(t.Context(), at, own.Token, app.code(f.now), f.now)
 	f.wantStep(done, err, "", "the person, after forty sign-ins by somebody else")
+}
+
+// Whoever has an account cannot fill the store by signing in again and again: of sessions that have ended some are kept.
+func TestEndedSessionsAreCapped(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		p, ended := f.named("user"), store.Micros(f.now.Add(-time.Hour))
+		if err := db.Write(t.Context(), func(tx *sql.Tx) error {
+			for i := range auth.MaxEnded + 2*auth.EndedBatch {
+				id := fmt.Sprintf("old %06d", i)
+				if _, err := tx.ExecContext(t.Context(), `INSERT INTO sign_in (id, principal_id, realm, level, address, user_agent, created_at, last_seen_at,
+idle_seconds, expires_at, ended_at, ended_why) VALUES ($1, $2, 'site', 1, '192.0.2.1', '', 1, 1, 1, 1, $3, 'signed-out')`, id, p.ID, ended+int64(i)); err != nil {
+					return err
+				}
+				if _, err := tx.ExecContext(t.Context(), `INSERT INTO session_token (hash, sign_in_id, host, created_at) VALUES ($1, $1, 'x', 1)`, id); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		for range 3 {
+			f.begin(attempt("user", password, "192.0.2.1"))
+		}
+		kept := row[int](f, `SELECT COUNT(*) FROM sign_in WHERE ended_at > 0 AND principal_id = $1`, p.ID)
+		tokens := row[int](f, `SELECT COUNT(*) FROM session_token WHERE host = 'x'`)
+		oldest := row[string](f, `SELECT MIN(id) FROM sign_in WHERE ended_at > 0`)
+		if kept != auth.MaxEnded || tokens != kept || oldest != fmt.Sprintf("old %06d", 2*auth.EndedBatch) {
+			t.Errorf("%d ended sessions and %d tokens are kept, the oldest %s; want the newest %d", kept, tokens, oldest, auth.MaxEnded)
+		}
+	})
 }

@@ -14,6 +14,10 @@ const (
 	storeLimit = 3 * time.Second
 	// maxPerAccount is how many sessions one account may have; one more ends the one not used for longest.
 	maxPerAccount = 500
+	// maxEnded is how many sessions that have ended are kept of one account: whoever has one could otherwise fill the store by
+	// signing in again and again. endedBatch is how many more than that one sign-in forgets.
+	maxEnded   = 1000
+	endedBatch = 100
 	// maxUserAgent is how much of the browser's name is kept with a session.
 	maxUserAgent = 300
 )

@@ -69,6 +69,13 @@ WHERE t.hash = $1 AND t.host = $2 AND s.realm = $3 AND s.ended_at = 0`
 	sqlTooMany = `SELECT id FROM sign_in WHERE principal_id = $1 AND ended_at = 0 AND expires_at > $2
 ORDER BY last_seen_at DESC, id DESC LIMIT 1000 OFFSET $3`
 
+	sqlEndedBeyond = `(SELECT id FROM sign_in WHERE principal_id = $1 AND ended_at > 0 AND ended_at < $2
+ORDER BY ended_at DESC, id DESC LIMIT $3 OFFSET $4)`
+
+	sqlForgetEndedTokens = `DELETE FROM session_token WHERE sign_in_id IN ` + sqlEndedBeyond
+
+	sqlForgetEnded = `DELETE FROM sign_in WHERE id IN ` + sqlEndedBeyond
+
 	sqlSession = `SELECT ` + sqlPrincipalColumns + `, COALESCE(r.role, ''),
 s.id, s.level, s.address, s.user_agent, s.created_at, s.last_seen_at, s.idle_seconds, s.expires_at, s.methods, s.remember
 FROM session_token t
