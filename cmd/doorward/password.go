@@ -55,10 +55,16 @@ func (f *passwordFlags) read(ctx context.Context, s streams) (password string, g
 	return first, false, nil
 }
 
-// generatePassword makes one of 20 characters (100 bits), in groups that a person can type.
+// generatePassword makes one of 20 random characters (more than 99 bits), in groups that a person can type. It has every class
+// that a preset may ask for (D-05, M-03): small and capital letters, digits, and dashes for symbols.
 func generatePassword() string {
-	text := strings.ToLower(rand.Text())
-	return text[0:5] + "-" + text[5:10] + "-" + text[10:15] + "-" + text[15:20]
+	for {
+		text := rand.Text()
+		small, capital := strings.ToLower(text[:15]), text[15:20]
+		if strings.ContainsAny(small, "234567") && strings.Trim(small, "234567") != "" && strings.Trim(capital, "234567") != "" {
+			return small[:5] + "-" + small[5:10] + "-" + small[10:] + "-" + capital
+		}
+	}
 }
 
 // maxLine bounds what is read as a password; accounts take far shorter ones.
