@@ -44,6 +44,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 	})
 	c.Mail.Validate(func(path, format string, args ...any) { report(join("mail", path), format, args...) })
 	c.reportRoles(report)
+	c.reportCountries(report)
 	listeners := c.listeners()
 	reportSharedPorts(listeners, report)
 	c.reportLoops(listeners, problems, warnings.report)

@@ -95,8 +95,8 @@ type CountryConfig struct {
 	Unknown string `yaml:"unknown"`
 }
 
-// set tells whether the rule asks for anything.
-func (c CountryConfig) set() bool { return len(c.Allow) > 0 || len(c.Deny) > 0 || c.Unknown != "" }
+// Set tells whether the rule asks for anything.
+func (c CountryConfig) Set() bool { return len(c.Allow) > 0 || len(c.Deny) > 0 || c.Unknown != "" }
 
 // SiteConfig is one application behind the gateway.
 type SiteConfig struct {

@@ -56,7 +56,7 @@ type countryRule struct {
 
 // newCountryRule compiles a rule; nil asks for nothing.
 func newCountryRule(cfg CountryConfig) *countryRule {
-	if !cfg.set() {
+	if !cfg.Set() {
 		return nil
 	}
 	return &countryRule{allow: cfg.Allow, deny: cfg.Deny,
@@ -78,7 +78,7 @@ func (c *countryRule) admits(from place) bool {
 
 // asksCountry tells whether any rule of the site does, so that others cost no look-up.
 func (sc SiteConfig) asksCountry() bool {
-	return sc.Countries.set() || slices.ContainsFunc(sc.Access, func(rule AccessRule) bool { return rule.Countries.set() })
+	return sc.Countries.Set() || slices.ContainsFunc(sc.Access, func(rule AccessRule) bool { return rule.Countries.Set() })
 }
 
 // judgeOrigin refuses who comes from a country that the whole site is closed to, before anything is looked up for

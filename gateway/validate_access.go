@@ -27,7 +27,7 @@ func (a AccessRule) validate(path string, zones []string, report reporter) {
 		report(path, "public lets everybody pass, so factor has no effect; remove one of them")
 	case a.Deny && (len(a.Roles) > 0 || len(a.Networks) > 0):
 		report(path, "deny refuses everybody, so roles and networks have no effect; to let only some pass, remove deny")
-	case a.Deny && (len(a.Zones) > 0 || a.Countries.set() || a.Factor != "" || a.Certificate):
+	case a.Deny && (len(a.Zones) > 0 || a.Countries.Set() || a.Factor != "" || a.Certificate):
 		report(path, "deny refuses everybody, so zones, countries, factor and certificate have no effect; to let only some pass, remove deny")
 	}
 	if a.Factor != "" {
@@ -111,6 +111,7 @@ const (
 	unknownDeny  = "deny"
 )
 
+// validate judges all but the codes themselves, which package geo knows: the configuration asks it.
 func (c CountryConfig) validate(path string, report reporter) {
 	for _, list := range []struct {
 		key   string
@@ -118,13 +119,7 @@ func (c CountryConfig) validate(path string, report reporter) {
 	}{{"allow", c.Allow}, {"deny", c.Deny}} {
 		for i, code := range list.codes {
 			item := fmt.Sprintf("%s.%s[%d]", path, list.key, i)
-			switch upper := strings.ToUpper(code); {
-			case len(code) != 2 || strings.Trim(upper, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "":
-				report(item, "%q is not a country's code; write two capital letters (ISO 3166-1), such as DE", code)
-			case code != upper:
-				report(item, "%q: write %s", code, upper)
-			case upper == "UK":
-				report(item, "the code of the United Kingdom is GB; write that")
+			switch {
 			case slices.Contains(list.codes[:i], code):
 				report(item, "%s stands here twice; remove one", code)
 			case list.key == "deny" && slices.Contains(c.Allow, code):

@@ -38,12 +38,6 @@ func (c Country) String() string {
 	return string(c)
 }
 
-// UnmarshalText reads a code as ParseCountry does, so that a configuration may hold countries.
-func (c *Country) UnmarshalText(text []byte) (err error) {
-	*c, err = ParseCountry(string(text))
-	return err
-}
-
 // ParseCountry returns the country that text is the ISO 3166-1 alpha-2 code of, in capitals or not. Its error says
 // what may have been meant.
 func ParseCountry(text string) (Country, error) {
