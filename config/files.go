@@ -17,11 +17,12 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 )
 
 // maxNamedFile bounds what is read of a file that the configuration names; a bundle of every public
-// authority has a quarter of it.
+// authority has a quarter of it. Only revocation lists grow beyond it.
 const maxNamedFile = 1 << 20
 
 // checkFiles judges what the configuration names in the file system, as the user who runs the check.
@@ -91,7 +92,11 @@ func whoami() string {
 
 // checkFile reports a file that cannot be read, or a secret that others can read or change.
 func checkFile(use fileUse, report func(string, string, ...any)) (text []byte, ok bool) {
-	text, err := readBounded(*use.file, maxNamedFile)
+	limit := maxNamedFile
+	if strings.HasSuffix(use.path, ".crl_file") {
+		limit = gateway.MaxClientFile
+	}
+	text, err := readBounded(*use.file, int64(limit))
 	if err != nil {
 		reason := errors.Unwrap(err)
 		if errors.Is(err, fs.ErrPermission) {
@@ -101,8 +106,8 @@ func checkFile(use fileUse, report func(string, string, ...any)) (text []byte, o
 		}
 		return nil, false
 	}
-	if len(text) > maxNamedFile {
-		report(use.path, "%s is larger than %d bytes", *use.file, maxNamedFile)
+	if len(text) > limit {
+		report(use.path, "%s is larger than %d bytes", *use.file, limit)
 		return nil, false
 	}
 	if len(strings.TrimSpace(string(text))) == 0 {

@@ -152,6 +152,10 @@ func TestFilesThatTheConfigurationNames(t *testing.T) {
 		}, site + "    identity: {secret_file: s}\n", false, "doorward.yaml:5:29: sites[0].identity.secret_file: s cannot be read: not a regular file\n"},
 		{"secret, too large", func(f folder) { f.write("s", 0o600, strings.Repeat("x", 1<<20+1)) }, site + "    identity: {secret_file: s}\n", false,
 			"doorward.yaml:5:29: sites[0].identity.secret_file: s is larger than 1048576 bytes\n"},
+		{"revoked certificates, many", func(f folder) {
+			f.certificate("ca", -time.Hour, year, "app.internal")
+			f.write("l.pem", 0o644, strings.Repeat("x", 1<<20+1))
+		}, site + "    client_certificates: {ca_file: ca.pem, crl_file: l.pem}\n    access: [{path: /, certificate: true}]\n", true, ""},
 		{"authorities without a certificate", func(f folder) { f.write("ca.pem", 0o644, "none here") }, site + "    upstream: {ca_file: ca.pem}\n", false,
 			"doorward.yaml:5:25: sites[0].upstream.ca_file: ca.pem holds no PEM certificate\n"},
 		{"authorities, good", func(f folder) { f.certificate("ca", -time.Hour, year, "app.internal") }, site + "    upstream: {ca_file: ca.pem}\n", true, ""},

@@ -25,8 +25,8 @@ import (
 const (
 	// clientCheck is how often the files of authorities and revocations are looked at.
 	clientCheck = time.Minute
-	// maxClientFile caps such a file: the largest public revocation lists have some 10 MB.
-	maxClientFile = 64 << 20
+	// MaxClientFile caps such a file, in bytes: the largest public revocation lists have some 10 MB.
+	MaxClientFile = 64 << 20
 	// maxClientChain caps the certificates that a client sends.
 	maxClientChain = 6
 )
@@ -159,11 +159,11 @@ func readClientFile(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxClientFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, MaxClientFile+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > maxClientFile {
+	if len(text) > MaxClientFile {
 		return nil, fmt.Errorf("%s is larger than 64 MiB", name)
 	}
 	return text, nil
