@@ -11,15 +11,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/mholt/acmez/v3"
 )
 
 const (
@@ -50,7 +46,7 @@ type clientList struct {
 
 	mu      sync.Mutex
 	signers map[[sha256.Size]byte][]*revocations // by the issuing certificate: the lists that it has signed
-	configs map[*tls.Config]*tls.Config          // the TLS configuration that asks, by the one that does not
+	asking  *tls.Config                          // the listener's TLS configuration, but asking for certificates; nil before the first
 }
 
 // revocations is one revocation list (RFC 5280 5).
@@ -80,11 +76,11 @@ func newClientCertificates(cfg ClientCertificateConfig, log *slog.Logger) (*clie
 }
 
 func (c *clientCertificates) load(now time.Time) error {
-	stamp, err := c.stat()
+	stamp, err := stampFiles(c.cfg.CAFile, c.cfg.CRLFile)
 	if err != nil {
-		return err
+		return fmt.Errorf("read client certificates' files: %w", err)
 	}
-	list := &clientList{checkCRL: c.cfg.CRLFile != "", signers: make(map[[sha256.Size]byte][]*revocations), configs: make(map[*tls.Config]*tls.Config)}
+	list := &clientList{checkCRL: c.cfg.CRLFile != "", signers: make(map[[sha256.Size]byte][]*revocations)}
 	text, err := readClientFile(c.cfg.CAFile)
 	if err != nil {
 		return fmt.Errorf("read authority of client certificates: %w", err)
@@ -111,20 +107,6 @@ func (c *clientCertificates) load(now time.Time) error {
 	return nil
 }
 
-func (c *clientCertificates) stat() (stamp [2]fileStamp, err error) {
-	for i, name := range []string{c.cfg.CAFile, c.cfg.CRLFile} {
-		if name == "" {
-			continue
-		}
-		info, err := os.Stat(name)
-		if err != nil {
-			return stamp, fmt.Errorf("read client certificates' files: %w", err)
-		}
-		stamp[i] = fileStamp{info.ModTime(), info.Size()}
-	}
-	return stamp, nil
-}
-
 // Run reads changed files until ctx ends.
 func (c *clientCertificates) Run(ctx context.Context) {
 	ticker := time.NewTicker(clientCheck)
@@ -141,7 +123,7 @@ func (c *clientCertificates) Run(ctx context.Context) {
 
 // refresh reads changed files. What cannot be read leaves the old list in force, until that runs out.
 func (c *clientCertificates) refresh(now time.Time) {
-	stamp, err := c.stat()
+	stamp, err := stampFiles(c.cfg.CAFile, c.cfg.CRLFile)
 	if err == nil && stamp == c.stamp {
 		return
 	}
@@ -216,7 +198,7 @@ func parseRevocations(text []byte) ([]*revocations, error) {
 func (g *Gateway) askForCertificate(base *tls.Config) func(*tls.ClientHelloInfo) (*tls.Config, error) {
 	return func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		p := g.policy.Load()
-		if p == nil || slices.Equal(hello.SupportedProtos, []string{acmez.ACMETLS1Protocol}) {
+		if p == nil || isACMEChallenge(hello) {
 			return nil, nil
 		}
 		var s *site
@@ -232,25 +214,15 @@ func (g *Gateway) askForCertificate(base *tls.Config) func(*tls.ClientHelloInfo)
 	}
 }
 
-// helloHost is the name that the client sent, or the address that it reached.
-func helloHost(hello *tls.ClientHelloInfo) string {
-	if tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok && hello.ServerName == "" {
-		return tcp.AddrPort().Addr().Unmap().WithZone("").String()
-	}
-	return hello.ServerName
-}
-
-// config is base, asking for certificates of these authorities.
+// config is base, which is always the same one, asking for certificates of these authorities.
 func (l *clientList) config(base *tls.Config) *tls.Config {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	config := l.configs[base]
-	if config == nil {
-		config = base.Clone()
-		config.ClientAuth, config.ClientCAs = tls.RequestClientCert, l.roots
-		l.configs[base] = config
+	if l.asking == nil {
+		l.asking = base.Clone()
+		l.asking.ClientAuth, l.asking.ClientCAs = tls.RequestClientCert, l.roots
 	}
-	return config
+	return l.asking
 }
 
 // certificateOf judges the certificate of the connection that r came on, once until something changes. Not TLS's own

@@ -158,9 +158,9 @@ func certificateSource(cfg SiteTLSConfig, host string) string {
 
 // load reads the slot's files.
 func (s *certSlot) load() error {
-	stamp, err := s.stat()
+	stamp, err := stampFiles(s.files.Certificate, s.files.Key)
 	if err != nil {
-		return err
+		return fmt.Errorf("read certificate: %w", err)
 	}
 	cert, err := tls.LoadX509KeyPair(s.files.Certificate, s.files.Key)
 	if err != nil {
@@ -171,11 +171,15 @@ func (s *certSlot) load() error {
 	return nil
 }
 
-func (s *certSlot) stat() (stamp [2]fileStamp, err error) {
-	for i, name := range []string{s.files.Certificate, s.files.Key} {
+// stampFiles stamps two files that belong together; a file without a name has the zero stamp.
+func stampFiles(first, second string) (stamp [2]fileStamp, err error) {
+	for i, name := range []string{first, second} {
+		if name == "" {
+			continue
+		}
 		info, err := os.Stat(name)
 		if err != nil {
-			return stamp, fmt.Errorf("read certificate: %w", err)
+			return stamp, err
 		}
 		stamp[i] = fileStamp{info.ModTime(), info.Size()}
 	}
@@ -239,9 +243,12 @@ func (c *certificates) refresh(now time.Time) {
 }
 
 func (s *certSlot) refresh() error {
-	stamp, err := s.stat()
-	if err != nil || stamp == s.stamp {
-		return err
+	stamp, err := stampFiles(s.files.Certificate, s.files.Key)
+	if err != nil {
+		return fmt.Errorf("read certificate: %w", err)
+	}
+	if stamp == s.stamp {
+		return nil
 	}
 	return s.load()
 }
@@ -275,7 +282,7 @@ func (c *certificates) tlsConfig() *tls.Config {
 // certificate chooses by the client's server name. A name that is not served gets a certificate of the own
 // authority for no real name, so that the request can be answered 421; nothing is learnt from it.
 func (c *certificates) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	if len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol {
+	if isACMEChallenge(hello) {
 		return c.acme.certificate(hello)
 	}
 	table := c.table.Load()
@@ -294,20 +301,30 @@ func (c *certificates) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate
 	return slot.cert.Load(), nil
 }
 
-// findSlot looks up the name that the client sent. A client that connects to an address sends none (RFC
-// 6066 3), so the address that it reached stands for it.
+// isACMEChallenge tells whether a certificate authority asks for the proof that the host is ours (RFC 8737 3).
+func isACMEChallenge(hello *tls.ClientHelloInfo) bool {
+	return len(hello.SupportedProtos) == 1 && hello.SupportedProtos[0] == acmez.ACMETLS1Protocol
+}
+
+// findSlot looks up the host that the client wants; nil when that is none of ours.
 func findSlot(slots map[string]*certSlot, hello *tls.ClientHelloInfo) *certSlot {
+	host, ok := canonicalHost(helloHost(hello))
+	if !ok {
+		return nil
+	}
+	return slots[host]
+}
+
+// helloHost is the name that the client sent. A client that connects to an address sends none (RFC 6066 3), so the
+// address that it reached stands for it.
+func helloHost(hello *tls.ClientHelloInfo) string {
 	if hello.ServerName != "" {
-		host, ok := canonicalHost(hello.ServerName)
-		if !ok {
-			return nil
-		}
-		return slots[host]
+		return hello.ServerName
 	}
 	if tcp, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok {
-		return slots[tcp.AddrPort().Addr().Unmap().WithZone("").String()]
+		return tcp.AddrPort().Addr().Unmap().WithZone("").String()
 	}
-	return nil
+	return ""
 }
 
 // answerChallenge answers an ACME HTTP challenge, if r is one that is under way. Other hosts than those that
