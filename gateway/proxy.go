@@ -134,22 +134,13 @@ func (p *proxy) mayUpgrade(r *http.Request, x *exchange) (bool, error) {
 }
 
 func judgeWebSocket(r *http.Request, x *exchange) error {
-	if r.Method != http.MethodGet || !x.site.app.declaresWebSocket(x.path.decoded) {
+	if r.Method != http.MethodGet || !x.path.under(x.site.app.WebSocketPaths) {
 		return refuse(http.StatusForbidden, "websocket-undeclared", "")
 	}
 	if origin := r.Header.Get("Origin"); origin != "" && !sameOrigin(origin, r.Host) || x.secure && fromPlainHTTP(r) {
 		return refuse(http.StatusForbidden, "cross-site", "")
 	}
 	return nil
-}
-
-func (app *App) declaresWebSocket(path string) bool {
-	for _, prefix := range app.WebSocketPaths {
-		if underPrefix(path, prefix, false) {
-			return true
-		}
-	}
-	return false
 }
 
 func sameOrigin(origin, host string) bool {
