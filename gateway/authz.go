@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -44,9 +43,6 @@ type authzAsk struct {
 	redirect bool         // mode=redirect: an answer that browsers understand, for proxies that pass it on as it is
 }
 
-// authzPool lends asks.
-type authzPool struct{ pool sync.Pool }
-
 // asksAuthz recognises a question by its bytes: no other spelling is one.
 func asksAuthz(target string) bool {
 	return strings.HasPrefix(target, authzPath) && (len(target) == len(authzPath) || target[len(authzPath)] == '?')
@@ -61,7 +57,7 @@ func (g *Gateway) serveAuthz(w http.ResponseWriter, r *http.Request) bool {
 	if !containsAddress(p.cfg.ForwardAuth.Trusted, peer) {
 		return false
 	}
-	ask, ok := g.asks.pool.Get().(*authzAsk)
+	ask, ok := g.asks.Get().(*authzAsk)
 	if !ok {
 		ask = &authzAsk{}
 	}
@@ -74,7 +70,7 @@ func (g *Gateway) serveAuthz(w http.ResponseWriter, r *http.Request) bool {
 		panic(http.ErrAbortHandler)
 	}
 	ask.x, ask.r = exchange{}, http.Request{}
-	g.asks.pool.Put(ask)
+	g.asks.Put(ask)
 	return true
 }
 

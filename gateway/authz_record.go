@@ -31,10 +31,9 @@ func (c *authzCounters) stats() AuthzStats {
 		Malformed: c.malformed.Load(), Limited: c.limited.Load(), Unavailable: c.unavailable.Load()}
 }
 
+// count counts an answer other than 200.
 func (c *authzCounters) count(status int, reason string) {
 	switch {
-	case reason == "":
-		c.allowed.Add(1)
 	case status == http.StatusUnauthorized, reason == "not-signed-in":
 		c.signIn.Add(1)
 	case reason == "factor":

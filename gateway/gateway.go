@@ -54,7 +54,7 @@ type Gateway struct {
 	policy      atomic.Pointer[policy]
 	handle      handler
 	handleAuthz handler
-	asks        authzPool
+	asks        sync.Pool // of *authzAsk
 	appeared    appearances
 	pages       *pages.Pages
 	crossOrigin *http.CrossOriginProtection
