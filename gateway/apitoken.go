@@ -49,6 +49,9 @@ func isTokenRune(c rune) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_'
 }
 
+// plainBase64 turns the alphabet for URLs into the usual one (RFC 4648 5); a Replacer keeps no state.
+var plainBase64 = strings.NewReplacer("-", "+", "_", "/")
+
 // decodedBasic is the name and the password of Basic credentials (RFC 7617 2); empty when they are none.
 func decodedBasic(credentials string) string {
 	i := strings.IndexAny(credentials, " \t")
@@ -56,7 +59,7 @@ func decodedBasic(credentials string) string {
 		return ""
 	}
 	encoded := strings.TrimRight(strings.Trim(credentials[i:], " \t"), "=")
-	encoded = strings.NewReplacer("-", "+", "_", "/").Replace(encoded)
+	encoded = plainBase64.Replace(encoded)
 	text, err := base64.RawStdEncoding.DecodeString(encoded)
 	if err != nil {
 		return ""
