@@ -194,6 +194,7 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 }
 
 func TestDirectoryIsAway(t *testing.T) {
+	s := newServer(t) // before the port is free, or it could be this one's
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +203,6 @@ func TestDirectoryIsAway(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t)
 	away := s.directory(func(c *directory.Config) { c.URL = "ldap://" + addr })
 	_, err = away.Authenticate(t.Context(), "zoe", zoePassword)
 	wantReason(t, err, directory.Unavailable)
