@@ -31,7 +31,7 @@ type Directory struct {
 	password string // of the service account
 	roles    []roleRule
 	slots    chan struct{}
-	busy     atomic.Int64
+	busy     atomic.Uint64
 }
 
 // New prepares a directory; call Config.SetDefaults and Validate before. It reads the files that cfg names and makes no
@@ -76,7 +76,7 @@ func New(cfg Config) (*Directory, error) {
 func (d *Directory) Config() Config { return d.cfg }
 
 // Refused is how many questions were turned away because too many were under way.
-func (d *Directory) Refused() int64 { return d.busy.Load() }
+func (d *Directory) Refused() uint64 { return d.busy.Load() }
 
 // Identity is an account of the directory. Its texts have no invisible characters and at most 256 characters; what the
 // directory holds otherwise is left out. Nothing in it but Directory and Subject is sure to stay the same.
