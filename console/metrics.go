@@ -79,6 +79,7 @@ type collector struct {
 	consoleRequests, consoleConnections                    *prometheus.Desc
 	tokens, tokensWrong, reviewOverdue                     *prometheus.Desc
 	registered, registrationLimits, texts                  *prometheus.Desc
+	providersBusy, directoriesBusy, answersForgotten       *prometheus.Desc
 }
 
 func newCollector(c *Console) *collector {
@@ -116,6 +117,9 @@ func newCollector(c *Console) *collector {
 		registrationLimits: name("registrations_limited_total", "Forms and codes of registrations that a limit turned away."),
 		texts:              name("text_messages_total", "Text messages given to the hook, by outcome: taken, lost.", "outcome"),
 		reviewOverdue:      name("access_review_overdue", "1 while the periodic review of who holds what is overdue, else 0."),
+		providersBusy:      name("provider_busy_total", "Sign-ins by OpenID Connect, and notices of sign-outs, turned away since the last reload because too many were under way."),
+		directoriesBusy:    name("directory_busy_total", "Questions to directories turned away since the last reload because too many were under way."),
+		answersForgotten:   name("provider_answers_forgotten_total", "Used answers of OpenID Connect providers forgotten before their time since the last reload."),
 		consoleRequests:    name("console_requests_total", "Requests answered by the console, by class of status.", "class"),
 	}
 }
@@ -125,7 +129,8 @@ func (m *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.build, m.requests, m.refused, m.panics, m.headersDropped, m.connectionsOpen,
 		m.connectionsRefused, m.connectionsClosed, m.streamsCut, m.protocolFaults, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
 		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests,
-		m.consoleConnections, m.tokens, m.tokensWrong, m.registered, m.registrationLimits, m.texts, m.reviewOverdue} {
+		m.consoleConnections, m.tokens, m.tokensWrong, m.registered, m.registrationLimits, m.texts, m.reviewOverdue,
+		m.providersBusy, m.directoriesBusy, m.answersForgotten} {
 		to <- d
 	}
 }
@@ -197,6 +202,9 @@ func (m *collector) collectSignIns(counter sendCounter, gauge sendGauge) {
 	counter(m.registrationLimits, accounts.RegistrationsLimited)
 	counter(m.texts, accounts.Texts, "taken")
 	counter(m.texts, accounts.TextsLost, "lost")
+	counter(m.providersBusy, accounts.ProvidersBusy)
+	counter(m.directoriesBusy, accounts.DirectoriesBusy)
+	counter(m.answersForgotten, accounts.AnswersForgotten)
 	gauge(m.reviewOverdue, oneIf(!accounts.ReviewDue.IsZero() && time.Now().After(accounts.ReviewDue)))
 	for _, outcome := range []struct {
 		name  string
