@@ -50,7 +50,7 @@ var allowedImports = map[string][]string{
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal", "mail"},
-	"console": {"auth", "auth/pages", "event", "gateway", "language"},
+	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
 
 	"config": {"auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
 	"app": {"api", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",

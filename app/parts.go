@@ -76,11 +76,13 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 	}
 	a.console, err = console.New(cfg.Console, console.Deps{
 		Auth: a.auth, Events: a.events, Log: a.log, TLS: tlsConfig, Texts: texts, Version: a.opts.Version, Started: a.started,
-		API:     a.commands().ServeHTTPS,
-		Store:   a.db.Ping,
-		Serving: a.gateway.Ready(),
-		Sites:   func() []gateway.SiteStatus { return a.gateway.Sites() },
-		Traffic: func() gateway.Stats { return a.gateway.Stats() },
+		API:       a.commands().ServeHTTPS,
+		Store:     a.db.Ping,
+		Serving:   a.gateway.Ready(),
+		Sites:     func() []gateway.SiteStatus { return a.gateway.Sites() },
+		Traffic:   func() gateway.Stats { return a.gateway.Stats() },
+		Countries: a.countries.Stats,
+		HostNames: a.names.Stats,
 	})
 	return err
 }

@@ -190,6 +190,10 @@ type Stats struct {
 	TokensDisplaced uint64 // dropped from memory to make room
 	TokensWrong     uint64 // that were nobody's
 
+	// Sign-ins and notices of sign-outs by OpenID Connect providers, and questions to directories, that were turned away because too
+	// many were under way; used answers of providers that were forgotten before their time. A reload begins anew.
+	ProvidersBusy, DirectoriesBusy, AnswersForgotten uint64
+
 	ReviewDue time.Time // the next access review; zero: not known yet, or there are no accounts
 }
 
@@ -201,6 +205,15 @@ func (a *Auth) Stats() Stats {
 		Sessions: int(a.sessions.held.Load()), StoreAway: a.health.since.Load() != nil,
 		Registered: a.counted.registered.Load(), RegistrationsLimited: a.counted.limited.Load(),
 		Texts: a.counted.texts.Load(), TextsLost: a.counted.textsLost.Load(),
+	}
+	cfg := a.cfg.Load()
+	for _, p := range cfg.providers {
+		counted := p.Stats()
+		s.ProvidersBusy += counted.Busy
+		s.AnswersForgotten += counted.Dropped
+	}
+	for _, d := range cfg.directories {
+		s.DirectoriesBusy += d.Refused()
 	}
 	s.ReviewDue = fromMicros(a.reviewDue.Load())
 	s.TokensWrong = a.counted.tokensWrong.Load()

@@ -24,6 +24,12 @@ var (
 // NameForEvent is what an event says of an unknown name.
 func NameForEvent(login string) string { return nameForEvent(login, 15) }
 
+// AskDirectories tries the name and the password in the directories alone.
+func (a *Auth) AskDirectories(ctx context.Context, login, password string) error {
+	_, err := a.askDirectories(ctx, login, password, a.cfg.Load())
+	return err
+}
+
 // Hasher is the queue for password hashes.
 type Hasher struct{ *hasher }
 

@@ -7,14 +7,31 @@ import (
 	"github.com/doorward/doorward/auth"
 )
 
-// reportRoles finds access rules for roles that do not exist: such a rule would keep everybody out, or, once somebody makes
-// a role of that name, let the wrong ones in.
+// reportRoles finds roles that do not exist. An access rule for one would keep everybody out, or, once somebody makes a role
+// of that name, let the wrong ones in; a group of a provider or a directory would take the role from all who had it.
 func (c *Config) reportRoles(report func(string, string, ...any)) {
+	known := c.Auth.RoleNames()
 	for i, site := range c.Gateway.Sites {
 		for j, rule := range site.Access {
 			for k, name := range rule.Roles {
-				reportRole(c.Auth.RoleNames(), fmt.Sprintf("sites[%d].access[%d].roles[%d]", i, j, k), name, report)
+				reportRole(known, fmt.Sprintf("sites[%d].access[%d].roles[%d]", i, j, k), name, report)
 			}
+		}
+	}
+	for i, p := range c.OIDC {
+		for j, r := range p.Roles {
+			reportRole(known, fmt.Sprintf("oidc[%d].roles[%d].role", i, j), r.Role, report)
+		}
+		if p.DefaultRole != "" {
+			reportRole(known, fmt.Sprintf("oidc[%d].default_role", i), p.DefaultRole, report)
+		}
+	}
+	for i, d := range c.LDAP {
+		for j, r := range d.Roles {
+			reportRole(known, fmt.Sprintf("ldap[%d].roles[%d].role", i, j), r.Role, report)
+		}
+		if d.DefaultRole != "" {
+			reportRole(known, fmt.Sprintf("ldap[%d].default_role", i), d.DefaultRole, report)
 		}
 	}
 }

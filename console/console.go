@@ -21,6 +21,8 @@ import (
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/geo"
+	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/language"
 	"golang.org/x/net/netutil"
 )
@@ -58,6 +60,9 @@ type Deps struct {
 	Sites func() []gateway.SiteStatus
 	// Traffic reads the gateway's counters.
 	Traffic func() gateway.Stats
+	// Countries and HostNames read the counters of what is known of addresses.
+	Countries func() geo.Stats
+	HostNames func() hostname.Stats
 }
 
 // Console is the operators' listener. Make one with New, start it with Run.

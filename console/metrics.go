@@ -23,6 +23,7 @@ func (c *Console) newMetrics() (http.Handler, error) {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newCollector(c),
+		newAddressCollector(c.deps.Countries, c.deps.HostNames),
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, err
@@ -79,44 +80,50 @@ type collector struct {
 	consoleRequests, consoleConnections                    *prometheus.Desc
 	tokens, tokensWrong, reviewOverdue                     *prometheus.Desc
 	registered, registrationLimits, texts                  *prometheus.Desc
+	providersBusy, directoriesBusy, answersForgotten       *prometheus.Desc
+}
+
+// metric describes one of Doorward's own metrics.
+func metric(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("doorward_"+name, help, labels, nil)
 }
 
 func newCollector(c *Console) *collector {
-	name := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("doorward_"+name, help, labels, nil)
-	}
 	return &collector{
 		console:            c,
-		build:              name("build_info", "Always 1; the label carries the version.", "version"),
-		requests:           name("http_requests_total", "Requests answered by the gateway, by class of status; 0xx counts answers that were cut.", "class"),
-		refused:            name("http_refused_total", "Requests that the gateway did not pass on, by reason.", "reason"),
-		panics:             name("http_panics_total", "Requests that met a defect of the gateway."),
-		headersDropped:     name("http_headers_dropped_total", "Request headers that were removed before the application could see them."),
-		connectionsOpen:    name("connections_open", "Connections open at the gateway."),
-		connectionsRefused: name("connections_refused_total", "Connections that were refused because the limit was reached."),
-		connectionsClosed:  name("connections_evicted_total", "Connections that never finished a request and were closed for newcomers at the limit."),
-		streamsCut:         name("streams_cut_total", "Answers that the gateway ended: session revoked, site removed, shutdown, or a client that took nothing."),
-		protocolFaults:     name("protocol_faults_total", "Handshakes and requests that made no sense as TLS or HTTP."),
-		appended:           name("events_appended_total", "Events taken into the event log's queue."),
-		written:            name("events_written_total", "Events written to the event store."),
-		dropped:            name("events_dropped_total", "Events lost because the queue was full."),
-		failed:             name("events_failed_total", "Events that the store refused and that are lost."),
-		queued:             name("events_queued", "Events waiting to be written."),
-		sessions:           name("sessions", "Sessions held in memory, of sites and console together."),
-		signInQueue:        name("sign_in_queue", "Sign-ins that wait for their password to be checked."),
-		storeAway:          name("store_away", "1 while accounts and sessions cannot be read from the store, else 0."),
-		upstreamRequests:   name("upstream_requests_total", "Requests sent to the upstream since the last reload.", "site", "upstream"),
-		upstreamFailures:   name("upstream_failures_total", "Requests that the upstream did not answer since the last reload.", "site", "upstream"),
-		signIns:            name("sign_in_total", "Sign-in attempts, by outcome.", "outcome"),
-		upstreamHealthy:    name("upstream_healthy", "1 while the upstream takes requests, else 0.", "site", "upstream"),
-		consoleConnections: name("console_connections_open", "Connections open at the console, of at most 256; at the limit the next one waits."),
-		tokens:             name("api_tokens", "API tokens held in memory, once for each host where they are used."),
-		tokensWrong:        name("api_tokens_wrong_total", "API tokens that were nobody's."),
-		registered:         name("registrations_total", "Accounts that people made for themselves."),
-		registrationLimits: name("registrations_limited_total", "Forms and codes of registrations that a limit turned away."),
-		texts:              name("text_messages_total", "Text messages given to the hook, by outcome: taken, lost.", "outcome"),
-		reviewOverdue:      name("access_review_overdue", "1 while the periodic review of who holds what is overdue, else 0."),
-		consoleRequests:    name("console_requests_total", "Requests answered by the console, by class of status.", "class"),
+		build:              metric("build_info", "Always 1; the label carries the version.", "version"),
+		requests:           metric("http_requests_total", "Requests answered by the gateway, by class of status; 0xx counts answers that were cut.", "class"),
+		refused:            metric("http_refused_total", "Requests that the gateway did not pass on, by reason.", "reason"),
+		panics:             metric("http_panics_total", "Requests that met a defect of the gateway."),
+		headersDropped:     metric("http_headers_dropped_total", "Request headers that were removed before the application could see them."),
+		connectionsOpen:    metric("connections_open", "Connections open at the gateway."),
+		connectionsRefused: metric("connections_refused_total", "Connections that were refused because the limit was reached."),
+		connectionsClosed:  metric("connections_evicted_total", "Connections that never finished a request and were closed for newcomers at the limit."),
+		streamsCut:         metric("streams_cut_total", "Answers that the gateway ended: session revoked, site removed, shutdown, or a client that took nothing."),
+		protocolFaults:     metric("protocol_faults_total", "Handshakes and requests that made no sense as TLS or HTTP."),
+		appended:           metric("events_appended_total", "Events taken into the event log's queue."),
+		written:            metric("events_written_total", "Events written to the event store."),
+		dropped:            metric("events_dropped_total", "Events lost because the queue was full."),
+		failed:             metric("events_failed_total", "Events that the store refused and that are lost."),
+		queued:             metric("events_queued", "Events waiting to be written."),
+		sessions:           metric("sessions", "Sessions held in memory, of sites and console together."),
+		signInQueue:        metric("sign_in_queue", "Sign-ins that wait for their password to be checked."),
+		storeAway:          metric("store_away", "1 while accounts and sessions cannot be read from the store, else 0."),
+		upstreamRequests:   metric("upstream_requests_total", "Requests sent to the upstream since the last reload.", "site", "upstream"),
+		upstreamFailures:   metric("upstream_failures_total", "Requests that the upstream did not answer since the last reload.", "site", "upstream"),
+		signIns:            metric("sign_in_total", "Sign-in attempts, by outcome.", "outcome"),
+		upstreamHealthy:    metric("upstream_healthy", "1 while the upstream takes requests, else 0.", "site", "upstream"),
+		consoleConnections: metric("console_connections_open", "Connections open at the console, of at most 256; at the limit the next one waits."),
+		tokens:             metric("api_tokens", "API tokens held in memory, once for each host where they are used."),
+		tokensWrong:        metric("api_tokens_wrong_total", "API tokens that were nobody's."),
+		registered:         metric("registrations_total", "Accounts that people made for themselves."),
+		registrationLimits: metric("registrations_limited_total", "Forms and codes of registrations that a limit turned away."),
+		texts:              metric("text_messages_total", "Text messages given to the hook, by outcome: taken, lost.", "outcome"),
+		reviewOverdue:      metric("access_review_overdue", "1 while the periodic review of who holds what is overdue, else 0."),
+		providersBusy:      metric("provider_busy_total", "Sign-ins by OpenID Connect, and notices of sign-outs, turned away since the last reload because too many were under way."),
+		directoriesBusy:    metric("directory_busy_total", "Questions to directories turned away since the last reload because too many were under way."),
+		answersForgotten:   metric("provider_answers_forgotten_total", "Used answers of OpenID Connect providers forgotten before their time since the last reload."),
+		consoleRequests:    metric("console_requests_total", "Requests answered by the console, by class of status.", "class"),
 	}
 }
 
@@ -125,19 +132,15 @@ func (m *collector) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{m.build, m.requests, m.refused, m.panics, m.headersDropped, m.connectionsOpen,
 		m.connectionsRefused, m.connectionsClosed, m.streamsCut, m.protocolFaults, m.appended, m.written, m.dropped, m.failed, m.queued, m.sessions,
 		m.signIns, m.signInQueue, m.storeAway, m.upstreamHealthy, m.upstreamRequests, m.upstreamFailures, m.consoleRequests,
-		m.consoleConnections, m.tokens, m.tokensWrong, m.registered, m.registrationLimits, m.texts, m.reviewOverdue} {
+		m.consoleConnections, m.tokens, m.tokensWrong, m.registered, m.registrationLimits, m.texts, m.reviewOverdue,
+		m.providersBusy, m.directoriesBusy, m.answersForgotten} {
 		to <- d
 	}
 }
 
 // Collect reads the counters.
 func (m *collector) Collect(to chan<- prometheus.Metric) {
-	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
-	}
-	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
-	}
+	counter, gauge := senders(to)
 	gauge(m.build, 1, m.console.deps.Version)
 	m.collectTraffic(counter, gauge)
 	m.collectEvents(counter, gauge)
@@ -159,6 +162,14 @@ type (
 	sendCounter func(d *prometheus.Desc, value uint64, labels ...string)
 	sendGauge   func(d *prometheus.Desc, value float64, labels ...string)
 )
+
+func senders(to chan<- prometheus.Metric) (sendCounter, sendGauge) {
+	return func(d *prometheus.Desc, value uint64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+		}, func(d *prometheus.Desc, value float64, labels ...string) {
+			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+		}
+}
 
 func (m *collector) collectTraffic(counter sendCounter, gauge sendGauge) {
 	traffic := m.console.deps.Traffic()
@@ -197,6 +208,9 @@ func (m *collector) collectSignIns(counter sendCounter, gauge sendGauge) {
 	counter(m.registrationLimits, accounts.RegistrationsLimited)
 	counter(m.texts, accounts.Texts, "taken")
 	counter(m.texts, accounts.TextsLost, "lost")
+	counter(m.providersBusy, accounts.ProvidersBusy)
+	counter(m.directoriesBusy, accounts.DirectoriesBusy)
+	counter(m.answersForgotten, accounts.AnswersForgotten)
 	gauge(m.reviewOverdue, oneIf(!accounts.ReviewDue.IsZero() && time.Now().After(accounts.ReviewDue)))
 	for _, outcome := range []struct {
 		name  string

@@ -21,6 +21,8 @@ import (
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/geo"
+	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/store"
 )
@@ -98,6 +100,13 @@ func start(t *testing.T, change func(*console.Config)) *running {
 		Traffic: func() gateway.Stats {
 			return gateway.Stats{Requests: 1234567, ByStatusClass: [6]uint64{2: 1234000, 4: 560, 5: 7}, ConnectionsOpen: 12,
 				Refused: map[string]uint64{"role": 5, "rate": 40}}
+		},
+		Countries: func() geo.Stats {
+			return geo.Stats{Kind: "GeoLite2-Country", Built: time.Unix(1_790_000_000, 0), Read: time.Unix(1_790_000_100, 0), Bytes: 4096,
+				LookupErrors: 1, Reloads: 2, ReloadFailures: 3, Failure: "is empty"}
+		},
+		HostNames: func() hostname.Stats {
+			return hostname.Stats{Cached: 11, Queued: 12, Confirmed: 13, Unconfirmed: 14, Missing: 15, Failed: 16, Dropped: 17, Evicted: 18}
 		},
 	})
 	must(t, err)

@@ -48,7 +48,6 @@ type failure struct {
 
 // Stats is what the Table has to say to those who watch it.
 type Stats struct {
-	File           string    // "": no database is configured
 	Kind           string    // the database's type as it names itself: GeoLite2-Country
 	Built          time.Time // zero: no database, or it has no date
 	Read           time.Time // when the file was read
@@ -254,9 +253,6 @@ func (t *Table) Country(addr netip.Addr) Country {
 	return country
 }
 
-// Loaded tells whether there is a database: without one, no rule about countries can mean anything.
-func (t *Table) Loaded() bool { return t.loaded.Load().db != nil }
-
 // Built returns when the database was made, by its own word; zero if there is none or it has no date.
 func (t *Table) Built() time.Time { return t.loaded.Load().built() }
 
@@ -271,7 +267,7 @@ func (t *Table) Stats() Stats {
 	t.changing.Lock()
 	defer t.changing.Unlock()
 	now := t.loaded.Load()
-	s := Stats{File: now.cfg.Database, LookupErrors: t.lookupErrors.Load(), Reloads: t.reloads.Load(),
+	s := Stats{LookupErrors: t.lookupErrors.Load(), Reloads: t.reloads.Load(),
 		ReloadFailures: t.reloadFailures.Load(), Failure: t.failed.text}
 	if now.db != nil {
 		s.Kind, s.Built, s.Read, s.Bytes = now.db.kind, now.db.built, now.at, now.info.Size()

@@ -97,8 +97,8 @@ func TestWithoutDatabase(t *testing.T) {
 	if got := table.Country(netip.MustParseAddr("127.0.0.1")); got != geo.Private {
 		t.Errorf("loopback is in %s, want private", got)
 	}
-	if table.Loaded() || table.Stale(time.Now()) || table.Age(time.Now()) != 0 || !table.Built().IsZero() {
-		t.Errorf("loaded %v, stale %v, age %v, built %v; want nothing of it", table.Loaded(), table.Stale(time.Now()), table.Age(time.Now()), table.Built())
+	if table.Stats() != (geo.Stats{}) || table.Stale(time.Now()) || table.Age(time.Now()) != 0 || !table.Built().IsZero() {
+		t.Errorf("stats %+v, stale %v, age %v, built %v; want nothing of it", table.Stats(), table.Stale(time.Now()), table.Age(time.Now()), table.Built())
 	}
 }
 

@@ -110,15 +110,14 @@ func setDefault[T comparable](field *T, value T) {
 	}
 }
 
-// What a directory's name, a role's name and an attribute (RFC 4512, 2.5) look like.
+// What a directory's name and an attribute (RFC 4512, 2.5) look like.
 const (
 	nameForm      = `^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`
-	roleForm      = `^[a-z][a-z0-9_-]{0,62}$`
 	attributeForm = `^[A-Za-z][A-Za-z0-9-]{0,127}$`
 )
 
 // Validate reports every value that cannot be used; call SetDefaults before. The paths are relative to this directory's
-// entry. Whether a role exists is not known here, only whether its name could be one's.
+// entry. Which roles exist is not known here: package config checks them.
 func (c Config) Validate(report func(path, format string, args ...any)) {
 	switch {
 	case c.Name == "":
@@ -188,7 +187,6 @@ func comparesLogin(filter string) bool {
 }
 
 func (c Config) validateRoles(report func(path, format string, args ...any)) {
-	role := regexp.MustCompile(roleForm)
 	for i, r := range c.Roles {
 		at := fmt.Sprintf("roles[%d]", i)
 		if r.Group == "" {
@@ -198,19 +196,12 @@ func (c Config) validateRoles(report func(path, format string, args ...any)) {
 				report(at+".group", "%q is not a DN; write it like cn=agents,ou=groups,dc=example,dc=org", r.Group)
 			}
 		}
-		if !role.MatchString(r.Role) {
-			report(at+".role", "%q is not a role's name", r.Role)
-		}
 		if slices.Contains(c.Roles[:i], r) {
 			report(at, "group %q has role %s already; remove one of them", r.Group, r.Role)
 		}
 	}
-	switch {
-	case c.DefaultRole == "":
-	case c.DefaultRole == "owner" || c.DefaultRole == "admin":
+	if c.DefaultRole == "owner" || c.DefaultRole == "admin" {
 		report("default_role", "%s would be the role of everybody in the directory; give it to a group under roles", c.DefaultRole)
-	case !role.MatchString(c.DefaultRole):
-		report("default_role", "%q is not a role's name", c.DefaultRole)
 	}
 }
 

@@ -31,7 +31,7 @@ type Directory struct {
 	password string // of the service account
 	roles    []roleRule
 	slots    chan struct{}
-	busy     atomic.Int64
+	busy     atomic.Uint64
 }
 
 // New prepares a directory; call Config.SetDefaults and Validate before. It reads the files that cfg names and makes no
@@ -76,7 +76,7 @@ func New(cfg Config) (*Directory, error) {
 func (d *Directory) Config() Config { return d.cfg }
 
 // Refused is how many questions were turned away because too many were under way.
-func (d *Directory) Refused() int64 { return d.busy.Load() }
+func (d *Directory) Refused() uint64 { return d.busy.Load() }
 
 // Identity is an account of the directory. Its texts have no invisible characters and at most 256 characters; what the
 // directory holds otherwise is left out. Nothing in it but Directory and Subject is sure to stay the same.
@@ -108,34 +108,24 @@ func (d *Directory) Authenticate(ctx context.Context, login, password string) (I
 		// A directory that reads up to NUL would take "secret\x00anything" for "secret".
 		return Identity{}, d.fail(Wrong, "what was typed cannot be a password")
 	}
-	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
-	defer cancel()
-	release, err := d.enter(ctx)
-	if err != nil {
-		return Identity{}, err
-	}
-	defer release()
-	service, err := d.connectAsService(ctx)
-	if err != nil {
-		return Identity{}, err
-	}
-	defer service.Close()
-	filter := fill(d.cfg.UserFilter, "login", ldap.EscapeFilter(login))
-	dn, problem := d.findOne(service, filter)
-	if problem != nil && !isReason(problem, Ambiguous) {
-		return Identity{}, problem
-	}
-	if err := d.checkPassword(ctx, dn, password); problem == nil && err != nil {
-		return Identity{}, err
-	}
-	if problem != nil {
-		return Identity{}, problem
-	}
-	id, err := d.read(service, dn, filter)
-	if isReason(err, Gone) {
-		err = d.fail(Disabled, "the password is right, but: %w", err)
-	}
-	return id, err
+	return d.ask(ctx, func(ctx context.Context, service connection) (Identity, error) {
+		filter := fill(d.cfg.UserFilter, "login", ldap.EscapeFilter(login))
+		dn, problem := d.findOne(service, filter)
+		if problem != nil && !isReason(problem, Ambiguous) {
+			return Identity{}, problem
+		}
+		if err := d.checkPassword(ctx, dn, password); problem == nil && err != nil {
+			return Identity{}, err
+		}
+		if problem != nil {
+			return Identity{}, problem
+		}
+		id, err := d.read(service, dn, filter)
+		if isReason(err, Gone) {
+			err = d.fail(Disabled, "the password is right, but: %w", err)
+		}
+		return id, err
+	})
 }
 
 func isReason(err error, reason Reason) bool {
@@ -147,6 +137,29 @@ func isReason(err error, reason Reason) bool {
 // there any more, is disabled (in Active Directory) or is no longer found by the filter, of ErrUnavailable or ErrConfig
 // when that cannot be told now.
 func (d *Directory) Lookup(ctx context.Context, subject string) (Identity, error) {
+	return d.ask(ctx, func(_ context.Context, service connection) (Identity, error) {
+		// Whatever the person signed in with, the rest of the filter must still hold.
+		anybody := fill(d.cfg.UserFilter, "login", "*")
+		dn, byDN := strings.CutPrefix(subject, "dn:")
+		if !byDN {
+			condition, ok := subjectFilter(subject)
+			if !ok {
+				return Identity{}, d.fail(Gone, "%q is no subject of a directory", subject)
+			}
+			var err error
+			if dn, err = d.findOne(service, "(&"+condition+anybody+")"); err != nil {
+				return Identity{}, err
+			}
+		}
+		if dn == "" {
+			return Identity{}, d.fail(Gone, "subject %q is not found", subject)
+		}
+		return d.read(service, dn, anybody)
+	})
+}
+
+// ask gives f a connection that may search, when there is a place for it. All of it together takes no longer than Timeout.
+func (d *Directory) ask(ctx context.Context, f func(context.Context, connection) (Identity, error)) (Identity, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 	defer cancel()
 	release, err := d.enter(ctx)
@@ -159,23 +172,7 @@ func (d *Directory) Lookup(ctx context.Context, subject string) (Identity, error
 		return Identity{}, err
 	}
 	defer service.Close()
-	// Whatever the person signed in with, the rest of the filter must still hold.
-	anybody := fill(d.cfg.UserFilter, "login", "*")
-	dn, byDN := strings.CutPrefix(subject, "dn:")
-	if !byDN {
-		condition, ok := subjectFilter(subject)
-		if !ok {
-			return Identity{}, d.fail(Gone, "%q is no subject of a directory", subject)
-		}
-		dn, err = d.findOne(service, "(&"+condition+anybody+")")
-		if err != nil {
-			return Identity{}, err
-		}
-	}
-	if dn == "" {
-		return Identity{}, d.fail(Gone, "subject %q is not found", subject)
-	}
-	return d.read(service, dn, anybody)
+	return f(ctx, service)
 }
 
 // enter waits for a place among those that may ask at the same time.
@@ -205,19 +202,13 @@ func (d *Directory) checkPassword(ctx context.Context, dn, password string) erro
 	}
 	defer conn.Close()
 	_, err = conn.SimpleBind(ldap.NewSimpleBindRequest(dn, password, nil))
-	switch {
-	case !exists && err == nil:
-		return d.fail(Wrong, "nobody has that name")
-	case err != nil:
-		refused := d.wrong(err)
-		if !exists {
-			if !isReason(refused, Unavailable) {
-				return d.fail(Wrong, "nobody has that name")
-			}
-		}
-		return refused
+	if err != nil {
+		err = d.wrong(err)
 	}
-	return nil
+	if !exists && !isReason(err, Unavailable) {
+		return d.fail(Wrong, "nobody has that name")
+	}
+	return err
 }
 
 // readable tells whether the text is UTF-8 of at most so many characters, each of which a person can see.

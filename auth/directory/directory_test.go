@@ -84,25 +84,24 @@ func TestRefusals(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer result
 		want   directory.Reason
-		shown  bool
 	}{
-		"wrong":                    {result{ldap.LDAPResultInvalidCredentials, ""}, directory.Wrong, false},
-		"wrong (AD)":               {microsoft("52e"), directory.Wrong, false},
-		"unknown (AD)":             {microsoft("525"), directory.Wrong, false},
-		"not now":                  {microsoft("530"), directory.NotNow, true},
-		"not from here":            {microsoft("531"), directory.NotNow, true},
-		"password expired":         {microsoft("532"), directory.PasswordExpired, true},
-		"disabled":                 {microsoft("533"), directory.Disabled, true},
-		"account expired":          {microsoft("701"), directory.Expired, true},
-		"must change":              {microsoft("773"), directory.MustChange, true},
-		"locked":                   {microsoft("775"), directory.Locked, false},
-		"number elsewhere":         {result{ldap.LDAPResultInvalidCredentials, "data 532 of somebody"}, directory.Wrong, false},
-		"inactive (389)":           {result{ldap.LDAPResultUnwillingToPerform, "Account inactivated. Contact system administrator."}, directory.Wrong, false},
-		"too many failures (389)":  {result{ldap.LDAPResultConstraintViolation, "Exceed password retry limit."}, directory.Wrong, false},
-		"entry without a password": {result{ldap.LDAPResultInappropriateAuthentication, ""}, directory.Wrong, false},
-		"busy":                     {result{ldap.LDAPResultBusy, ""}, directory.Unavailable, false},
-		"ask another":              {result{ldap.LDAPResultReferral, ""}, directory.Misconfigured, false},
-		"stronger":                 {result{ldap.LDAPResultStrongAuthRequired, ""}, directory.Misconfigured, false},
+		"wrong":                    {result{ldap.LDAPResultInvalidCredentials, ""}, directory.Wrong},
+		"wrong (AD)":               {microsoft("52e"), directory.Wrong},
+		"unknown (AD)":             {microsoft("525"), directory.Wrong},
+		"not now":                  {microsoft("530"), directory.NotNow},
+		"not from here":            {microsoft("531"), directory.NotNow},
+		"password expired":         {microsoft("532"), directory.PasswordExpired},
+		"disabled":                 {microsoft("533"), directory.Disabled},
+		"account expired":          {microsoft("701"), directory.Expired},
+		"must change":              {microsoft("773"), directory.MustChange},
+		"locked":                   {microsoft("775"), directory.Locked},
+		"number elsewhere":         {result{ldap.LDAPResultInvalidCredentials, "data 532 of somebody"}, directory.Wrong},
+		"inactive (389)":           {result{ldap.LDAPResultUnwillingToPerform, "Account inactivated. Contact system administrator."}, directory.Wrong},
+		"too many failures (389)":  {result{ldap.LDAPResultConstraintViolation, "Exceed password retry limit."}, directory.Wrong},
+		"entry without a password": {result{ldap.LDAPResultInappropriateAuthentication, ""}, directory.Wrong},
+		"busy":                     {result{ldap.LDAPResultBusy, ""}, directory.Unavailable},
+		"ask another":              {result{ldap.LDAPResultReferral, ""}, directory.Misconfigured},
+		"stronger":                 {result{ldap.LDAPResultStrongAuthRequired, ""}, directory.Misconfigured},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
@@ -114,9 +113,6 @@ func TestRefusals(t *testing.T) {
 			})
 			id, err := s.directory(nil).Authenticate(t.Context(), "zoe", zoePassword)
 			wantReason(t, err, c.want)
-			if got := c.want.Shown(); got != c.shown {
-				t.Errorf("%s is shown: %t, want %t", c.want, got, c.shown)
-			}
 			if diff := cmp.Diff(directory.Identity{}, id); diff != "" {
 				t.Errorf("an identity came with the error:\n%s", diff)
 			}
@@ -194,6 +190,7 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 }
 
 func TestDirectoryIsAway(t *testing.T) {
+	s := newServer(t) // before the port is free, or it could be this one's
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +199,6 @@ func TestDirectoryIsAway(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s := newServer(t)
 	away := s.directory(func(c *directory.Config) { c.URL = "ldap://" + addr })
 	_, err = away.Authenticate(t.Context(), "zoe", zoePassword)
 	wantReason(t, err, directory.Unavailable)

@@ -42,15 +42,6 @@ const (
 	Gone            Reason = "gone"
 )
 
-// Shown tells whether the person who typed the password may be told the reason.
-func (r Reason) Shown() bool {
-	switch r {
-	case Disabled, Expired, PasswordExpired, MustChange, NotNow:
-		return true
-	}
-	return false
-}
-
 // Error is why a directory did not vouch for somebody. Its text is for logs.
 type Error struct {
 	Directory string // its name in the configuration

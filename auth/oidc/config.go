@@ -93,16 +93,15 @@ func setDefault(field *string, value string) {
 	}
 }
 
-// What a provider's name, a role's name, a scope (RFC 6749 3.3) and a domain look like.
+// What a provider's name, a scope (RFC 6749 3.3) and a domain look like.
 const (
 	nameForm   = `^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`
-	roleForm   = `^[a-z][a-z0-9_-]{0,62}$`
 	domainForm = `^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$`
 	scopeForm  = `^[\x21\x23-\x5B\x5D-\x7E]{1,128}$`
 )
 
 // Validate reports every value that cannot be used; call SetDefaults before. The paths are relative to this provider's
-// entry. Whether a role exists is not known here, only whether its name could be one's.
+// entry. Which roles exist is not known here: package config checks them.
 func (c Config) Validate(report func(path, format string, args ...any)) {
 	switch {
 	case c.Name == "":
@@ -145,25 +144,17 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 }
 
 func (c Config) validateRoles(report func(path, format string, args ...any)) {
-	role := regexp.MustCompile(roleForm)
 	for i, r := range c.Roles {
 		path := fmt.Sprintf("roles[%d]", i)
 		if r.Group == "" {
 			report(path+".group", "is missing; give one value of the claim %s", c.GroupsClaim)
 		}
-		if !role.MatchString(r.Role) {
-			report(path+".role", "%q is not a role's name", r.Role)
-		}
 		if slices.Contains(c.Roles[:i], r) {
 			report(path, "group %q has role %s already; remove one of them", r.Group, r.Role)
 		}
 	}
-	switch {
-	case c.DefaultRole == "":
-	case c.DefaultRole == "owner" || c.DefaultRole == "admin":
+	if c.DefaultRole == "owner" || c.DefaultRole == "admin" {
 		report("default_role", "%s would be the role of everybody whom the provider knows; give it to a group under roles", c.DefaultRole)
-	case !role.MatchString(c.DefaultRole):
-		report("default_role", "%q is not a role's name", c.DefaultRole)
 	}
 }
 

@@ -54,16 +54,10 @@ func TestProviderThatComesUpLate(t *testing.T) {
 	if got := s.asked(document); got > 20 {
 		t.Errorf("ten minutes of failures asked %d times, want at most 20", got)
 	}
-	if st := p.Status(); st.Reached || st.Failures < 5 || st.Cause == nil {
-		t.Errorf("status is %+v, want it never reached", st)
-	}
 	s.on(document, nil)
 	s.now = at.Add(time.Minute)
 	if _, err := s.signIn(p); err != nil {
 		t.Errorf("the provider is up: %v", err)
-	}
-	if st := p.Status(); !st.Reached || st.Failures != 0 || st.Cause != nil {
-		t.Errorf("status is %+v, want it reached", st)
 	}
 }
 
@@ -246,7 +240,7 @@ func TestSlowProvider(t *testing.T) {
 	for range 10 {
 		wantReason(t, finish(), oidc.Busy)
 	}
-	if got := p.Status().Busy; got != 10 {
+	if got := p.Stats().Busy; got != 10 {
 		t.Errorf("%d were counted as turned away, want 10", got)
 	}
 	giveUp()
@@ -319,7 +313,6 @@ func TestCertificateAuthority(t *testing.T) {
 		if _, _, err = p.Begin(t.Context(), host, "/", start); (err == nil) != c.ok {
 			t.Errorf("with authorities %q: error %v, want success %t", c.file, err, c.ok)
 		}
-		p.Close()
 	}
 	for name, change := range map[string]func(*oidc.Config){
 		"no authority": func(c *oidc.Config) { c.CAFile = write("empty.pem", nil) },

@@ -42,7 +42,7 @@ func (e *Error) Error() string {
 // Unwrap is the cause.
 func (e *Error) Unwrap() error { return e.cause }
 
-// fail makes the error of a step. An error that has its reason already keeps it.
+// fail makes the error of a step.
 func (p *Provider) fail(reason Reason, format string, args ...any) error {
 	return &Error{Provider: p.cfg.Name, Reason: reason, cause: fmt.Errorf(format, args...)}
 }

@@ -75,9 +75,6 @@ func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// CloseIdleConnections lets http.Client.CloseIdleConnections reach the transport.
-func (b bounded) CloseIdleConnections() { b.next.CloseIdleConnections() }
-
 type boundedBody struct {
 	io.ReadCloser
 	left int64
@@ -163,11 +160,4 @@ func (c *cached[T]) old(oldest time.Time) (*T, error) {
 		return c.value, nil
 	}
 	return nil, c.cause
-}
-
-// state tells how many requests failed in a row, and with what.
-func (c *cached[T]) state() (held bool, failures int, cause error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.value != nil, c.failures, c.cause
 }

@@ -297,12 +297,12 @@ func TestUsedStatesAreBounded(t *testing.T) {
 			t.Fatal("a made-up code signed somebody in")
 		}
 	}
-	if got := p.Status().Dropped; got != 10 {
+	if got := p.Stats().Dropped; got != 10 {
 		t.Errorf("%d states were forgotten early, want 10", got)
 	}
 	state.State, state.Expires = "later", start.Add(30*time.Minute)
 	_, _ = p.Finish(t.Context(), url.Values{"state": {"later"}, "code": {"x"}}, state, start.Add(20*time.Minute)) // as above
-	if got := p.Status().Dropped; got != 10 {
+	if got := p.Stats().Dropped; got != 10 {
 		t.Errorf("%d states were forgotten early after the others expired, want 10", got)
 	}
 }

@@ -14,21 +14,18 @@ import (
 const noticeLife = 5 * time.Minute
 
 // LogoutNotice says that sessions at the provider have ended. With a SID it is the sessions that carry it, without one
-// all of the Subject's; Ends tells which of them are meant, so that a notice needs no memory: sent again, it ends
+// all of the Subject's; Until tells which of them are meant, so that a notice needs no memory: sent again, it ends
 // nothing new.
 type LogoutNotice struct {
 	Provider string // its name in the configuration
 	Subject  string // may be empty if SID is not
 	SID      string // may be empty if Subject is not
-	JTI      string // the notice's own identifier
 	Issued   time.Time
 }
 
-// Ends tells whether a session that began then is one of those that have ended. The clocks may differ by two minutes.
-func (n LogoutNotice) Ends(began time.Time) bool { return began.Before(n.Until()) }
-
-// Until is when a session must have begun before to be one of those that have ended. The notice tells its own time in whole
-// seconds, so that most sessions of the same second would otherwise seem younger than it.
+// Until is when a session must have begun before to be one of those that have ended. The clocks may differ by
+// two minutes. The notice tells its own time in whole seconds, so that most sessions of the same second would otherwise
+// seem younger than it.
 func (n LogoutNotice) Until() time.Time { return n.Issued.Add(skew) }
 
 // Logout verifies a logout token (OpenID Connect Back-Channel Logout 1.0, 2.6), the field logout_token of the form that
@@ -69,7 +66,7 @@ func (p *Provider) Logout(ctx context.Context, token string, now time.Time) (Log
 	if err != nil {
 		return LogoutNotice{}, p.fail(TokenInvalid, "logout token: %w", err)
 	}
-	return LogoutNotice{Provider: p.cfg.Name, Subject: verified.Subject, SID: claims.SID, JTI: claims.JTI, Issued: verified.IssuedAt}, nil
+	return LogoutNotice{Provider: p.cfg.Name, Subject: verified.Subject, SID: claims.SID, Issued: verified.IssuedAt}, nil
 }
 
 // logoutClaims is what a logout token says beside signature, issuer and audience.

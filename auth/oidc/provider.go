@@ -35,7 +35,7 @@ type Provider struct {
 	keys  cached[keySet]
 	used  usedStates
 	slots chan struct{}
-	busy  atomic.Int64
+	busy  atomic.Uint64
 }
 
 // discovered is what a provider's configuration document says (OpenID Connect Discovery 1.0, 4).
@@ -68,23 +68,15 @@ func New(cfg Config) (*Provider, error) {
 // Config is the configuration that the provider was made from.
 func (p *Provider) Config() Config { return p.cfg }
 
-// Close gives up idle connections.
-func (p *Provider) Close() { p.client.CloseIdleConnections() }
-
-// Status is what an operator may want to know of a provider.
-type Status struct {
-	Reached  bool  // its configuration document was read at least once
-	Failures int   // requests for it, and for the keys, that failed since the last that did not
-	Cause    error // of the last such failure; for logs
-	Busy     int64 // sign-ins turned away because too many were under way
-	Dropped  int64 // used states forgotten before their time, because there were too many
+// Stats is what a Provider has counted since it was made.
+type Stats struct {
+	Busy    uint64 // sign-ins and logout notices turned away because too many were under way
+	Dropped uint64 // used states forgotten before their time, because there were too many
 }
 
-// Status tells how it goes.
-func (p *Provider) Status() Status {
-	reached, failures, cause := p.found.state()
-	_, more, keysCause := p.keys.state()
-	return Status{Reached: reached, Failures: failures + more, Cause: errors.Join(cause, keysCause), Busy: p.busy.Load(), Dropped: p.used.dropped.Load()}
+// Stats returns the numbers.
+func (p *Provider) Stats() Stats {
+	return Stats{Busy: p.busy.Load(), Dropped: p.used.dropped.Load()}
 }
 
 // State is what a sign-in must remember until the browser comes back from the provider. The caller keeps it with that

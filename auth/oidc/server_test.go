@@ -256,7 +256,6 @@ func (s *server) provider(change func(*oidc.Config)) *oidc.Provider {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.t.Cleanup(p.Close)
 	return p
 }
 

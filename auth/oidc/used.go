@@ -16,7 +16,7 @@ type usedStates struct {
 	mu      sync.Mutex
 	expires map[string]time.Time
 	order   []string // the oldest first
-	dropped atomic.Int64
+	dropped atomic.Uint64
 }
 
 // take tells whether the state comes back for the first time, and remembers it.

@@ -66,6 +66,29 @@ func TestBreached(t *testing.T) {
 	}
 }
 
+// TestBreachChecksShareConnections: the bound on them is one for all roles that ask in the same way.
+func TestBreachChecksShareConnections(t *testing.T) {
+	var from []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from = append(from, r.RemoteAddr)
+		rangeServer(nil)(w, r)
+	}))
+	t.Cleanup(server.Close)
+	off := newChecker(t, password.Config{})
+	for _, timeout := range []time.Duration{5 * time.Second, 5 * time.Second, 6 * time.Second} {
+		c, err := off.For(password.Config{BreachCheck: password.BreachConfig{URL: server.URL + "/range/", Timeout: timeout}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Breached(t.Context(), stolen); err != nil { // one request after the other
+			t.Fatal(err)
+		}
+	}
+	if len(from) != 3 || from[1] != from[0] || from[2] == from[0] {
+		t.Errorf("asked from %q; want the same connection twice, and another one by other settings", from)
+	}
+}
+
 // TestBreachedTellsFiveDigitsOnly: the whole request holds nothing else of the password, and asks for padding.
 func TestBreachedTellsFiveDigitsOnly(t *testing.T) {
 	var mutex sync.Mutex

@@ -10,31 +10,54 @@ import (
 // Checker judges new passwords by one policy. It is safe for use by several goroutines.
 type Checker struct {
 	policy  Policy
-	context []string // names from the configuration
-	words   func() (*wordList, error)
+	context []string  // names from the configuration
 	breach  *breaches // nil: off
+	shared  *shared
+}
+
+// shared is what all checkers of one New have in common.
+type shared struct {
+	words func() (*wordList, error)
+
+	mu       sync.Mutex
+	breaches map[BreachConfig]*breaches
+}
+
+// breach returns the one that asks by cfg, so that its bounds are those of all who ask.
+func (s *shared) breach(cfg BreachConfig) (*breaches, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.breaches[cfg]; b != nil {
+		return b, nil
+	}
+	b, err := newBreaches(cfg)
+	if err == nil {
+		s.breaches[cfg] = b
+	}
+	return b, err
 }
 
 // New makes the checker of a whole configuration: a role's after Config.Over. It reads the list of common passwords when
 // the first password is checked, and starts nothing. The error lists every value that cannot be used.
 func New(cfg Config) (*Checker, error) {
-	return newChecker(cfg, sync.OnceValues(loadWords))
+	return newChecker(cfg, &shared{words: sync.OnceValues(loadWords), breaches: make(map[BreachConfig]*breaches)})
 }
 
-// For makes a checker of another configuration that shares the list of common passwords with this one.
+// For makes a checker of another configuration that shares the list of common passwords with this one and, where both are
+// configured alike, the connections of the breach check.
 func (c *Checker) For(cfg Config) (*Checker, error) {
-	return newChecker(cfg, c.words)
+	return newChecker(cfg, c.shared)
 }
 
-func newChecker(cfg Config, words func() (*wordList, error)) (*Checker, error) {
+func newChecker(cfg Config, common *shared) (*Checker, error) {
 	cfg.SetDefaults()
 	policy, err := Resolve(cfg)
 	if err != nil {
 		return nil, err
 	}
-	c := &Checker{policy: policy, context: cfg.ContextWords, words: words}
+	c := &Checker{policy: policy, context: cfg.ContextWords, shared: common}
 	if policy.BreachCheck {
-		if c.breach, err = newBreaches(cfg.BreachCheck); err != nil {
+		if c.breach, err = common.breach(cfg.BreachCheck); err != nil {
 			return nil, err
 		}
 	}
@@ -73,7 +96,7 @@ func (c *Checker) Check(password string, who Subject, withFactor bool) []Problem
 
 // guessable tells whether the prepared password is one that is tried early. One reason is enough: they have the same cure.
 func (c *Checker) guessable(text string, who Subject) []Problem {
-	list, err := c.words()
+	list, err := c.shared.words()
 	if err != nil {
 		// The list is part of the binary and a test reads it. Without it nothing would be refused as common.
 		return []Problem{{Code: Common}}

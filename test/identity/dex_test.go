@@ -157,7 +157,6 @@ func newProvider(t *testing.T, d *dex) *oidc.Provider {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(p.Close)
 	return p
 }
 
