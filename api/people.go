@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -151,7 +152,8 @@ func (h *Handler) forgetAddress(r *http.Request) (any, error) {
 	return nil, &Error{Status: http.StatusNotFound, Message: p.Name + " has not signed in from there", Hint: "doorward user addresses " + p.Name + " shows the networks"}
 }
 
-// parseNetwork reads a network, or one address as a network of its own.
+// parseNetwork reads a network, or one address as a network of its own. A network with bits beyond its length is refused, as in the
+// configuration file: 10.1.2.3/8 may be meant as either, and one of the two is the whole of 10.0.0.0/8.
 func parseNetwork(text string) (netip.Prefix, error) {
 	text = strings.TrimSpace(text)
 	if address, err := netip.ParseAddr(text); err == nil {
@@ -159,8 +161,14 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	network, err := netip.ParsePrefix(text)
-	if err != nil {
+	switch {
+	case err != nil:
 		return netip.Prefix{}, badRequest(quoted(text) + " is neither a network nor an address")
+	case network.Addr().Is4In6():
+		return netip.Prefix{}, badRequest(quoted(text) + " is an IPv4 network in IPv6 form; write it in IPv4 form")
+	case network != network.Masked():
+		return netip.Prefix{}, badRequest(fmt.Sprintf("%q has bits set beyond its length; write %s for the network or %s for the one address",
+			text, network.Masked(), network.Addr()))
 	}
-	return network.Masked(), nil
+	return network, nil
 }
