@@ -79,7 +79,7 @@ func (to route) carryOut(r *http.Request) (any, error) {
 	if who.As != nil && to.needs != "" && !slices.Contains(who.As.Privileges, to.needs) {
 		return nil, &auth.DeniedError{Problem: "this takes the privilege " + string(to.needs)}
 	}
-	return to.answer(r)
+	return to.answer(r, who)
 }
 
 // actorKey is the package's context key; its value is the auth.Actor on the other end.
@@ -119,15 +119,11 @@ func decode(r *http.Request, v any) error {
 // done is the answer of an action that has nothing to tell.
 type done struct{}
 
-func (h *Handler) status(*http.Request) (any, error) {
+func (h *Handler) status(*http.Request, auth.Actor) (any, error) {
 	return Status{Version: h.deps.Version, PID: os.Getpid()}, nil
 }
 
-func (h *Handler) reload(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) reload(r *http.Request, who auth.Actor) (any, error) {
 	if h.deps.Reload == nil {
 		return nil, &Error{Status: http.StatusConflict, Message: "nothing is running that could be reloaded"}
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/doorward/doorward/auth"
 )
 
-func (h *Handler) details(r *http.Request) (any, error) {
+func (h *Handler) details(r *http.Request, _ auth.Actor) (any, error) {
 	d, err := h.deps.Auth.Details(r.Context(), r.PathValue("name"), time.Now())
 	if err != nil {
 		return nil, err
@@ -43,44 +43,37 @@ func words[T ~string](list []T) []string {
 	return out
 }
 
+// rolesOf are the roles of these names, as they were asked for; package auth refuses those that do not exist.
+func rolesOf(names []string) []auth.Role {
+	var roles []auth.Role
+	for _, name := range names {
+		roles = append(roles, auth.Role(name))
+	}
+	return roles
+}
+
 // rolesRequest is the body of a change of roles.
 type rolesRequest struct {
 	Roles []string `json:"roles"`
 }
 
-func (h *Handler) setRoles(r *http.Request) (any, error) {
+func (h *Handler) setRoles(r *http.Request, who auth.Actor) (any, error) {
 	var in rolesRequest
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
-	var roles []auth.Role
-	for _, name := range in.Roles {
-		roles = append(roles, auth.Role(name))
-	}
-	return done{}, h.deps.Auth.SetRoles(r.Context(), who, r.PathValue("name"), roles)
+	return done{}, h.deps.Auth.SetRoles(r.Context(), who, r.PathValue("name"), rolesOf(in.Roles))
 }
 
-func (h *Handler) requirePassword(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) requirePassword(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.RequireNewPassword(r.Context(), who, r.PathValue("name"))
 }
 
-func (h *Handler) resetFactors(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) resetFactors(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.ResetFactors(r.Context(), who, r.PathValue("name"))
 }
 
-func (h *Handler) addresses(r *http.Request) (any, error) {
+func (h *Handler) addresses(r *http.Request, _ auth.Actor) (any, error) {
 	p, err := h.deps.Auth.Principal(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return nil, err
@@ -109,13 +102,9 @@ type addressRequest struct {
 	Address string `json:"address"`
 }
 
-func (h *Handler) trustAddress(r *http.Request) (any, error) {
+func (h *Handler) trustAddress(r *http.Request, who auth.Actor) (any, error) {
 	var in addressRequest
 	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	who, err := actor(r)
-	if err != nil {
 		return nil, err
 	}
 	address, err := netip.ParseAddr(strings.TrimSpace(in.Address))
@@ -126,11 +115,7 @@ func (h *Handler) trustAddress(r *http.Request) (any, error) {
 	return Trusted{Until: until}, err
 }
 
-func (h *Handler) forgetAddress(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) forgetAddress(r *http.Request, who auth.Actor) (any, error) {
 	network, err := parseNetwork(r.URL.Query().Get("network"))
 	if err != nil {
 		return nil, err

@@ -14,7 +14,7 @@ type route struct {
 	summary string
 	query   []parameter
 	in, out any // values of the types that are read and written; nil: nothing
-	answer  func(*http.Request) (any, error)
+	answer  func(*http.Request, auth.Actor) (any, error)
 }
 
 // parameter is one of the query string.
