@@ -60,7 +60,7 @@ func (h *Handler) adapt(to route) http.HandlerFunc {
 		body, err := to.carryOut(r)
 		status := http.StatusOK
 		if err != nil {
-			e := h.public(err, r)
+			e := h.public(err, to, r)
 			status, body = e.Status, e
 		}
 		w.Header().Set("Content-Type", "application/json")

@@ -47,7 +47,8 @@ func (h *Handler) invitationRoutes() []route {
 		{method: "GET", path: "/v1/invitations", needs: auth.SeeAccounts, summary: "Invitations, the newest first", out: []Invitation{}, answer: h.invitations},
 		{method: "POST", path: "/v1/invitations", needs: auth.ManageAccounts, summary: "Invite somebody to an account; earlier invitations to the address end",
 			in: NewInvitation{}, out: Invited{}, answer: h.invite},
-		{method: "DELETE", path: "/v1/invitations/{id}", needs: auth.ManageAccounts, summary: "Revoke an open invitation", out: done{}, answer: h.revokeInvitation},
+		{method: "DELETE", path: "/v1/invitations/{id}", needs: auth.ManageAccounts, summary: "Revoke an open invitation", out: done{},
+			missing: noSuch("open invitation", "doorward user invitations shows the invitations"), answer: h.revokeInvitation},
 	}
 }
 
