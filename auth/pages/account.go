@@ -66,12 +66,6 @@ func (p *Pages) confirmed(x *exchange, next string) (*auth.Session, error) {
 // done is the account's page with a word about what was done.
 func done(what string) string { return accountPath + "?done=" + what }
 
-// notices are what done may say; nothing else that stands in the address is shown.
-func notices() []string {
-	return []string{"password", "passkey_added", "passkey_renamed", "passkey_removed", "app_added", "app_removed", "session_ended",
-		"sessions_ended", "address_forgotten", "language", "recovery", "registered"}
-}
-
 // place is where somebody was, as far as it is known.
 type place struct {
 	Address  string
@@ -133,12 +127,8 @@ func (p *Pages) showAccount(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	asked := x.r.URL.Query().Get("done")
-	for _, notice := range notices() {
-		if notice == asked {
-			v.Notice = p.text(x, "page.done."+notice)
-		}
-	}
+	// Only a text of ours is shown, and nothing else that stands in the address.
+	v.Notice = p.texts.TextOr(x.lang, "page.done."+x.r.URL.Query().Get("done"), "")
 	return p.show(x, http.StatusOK, "account.html", v)
 }
 
@@ -222,9 +212,5 @@ func (p *Pages) activity(x *exchange, s *auth.Session, now time.Time) (rows []ac
 
 // named is the catalogue's word for one of ours, or ours.
 func (p *Pages) named(x *exchange, prefix, word string) string {
-	key := prefix + keyWord(word)
-	if text := p.text(x, key); text != key {
-		return text
-	}
-	return cmp.Or(word, "-")
+	return p.texts.TextOr(x.lang, prefix+keyWord(word), cmp.Or(word, "-"))
 }
