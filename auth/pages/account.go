@@ -104,10 +104,9 @@ type languageRow struct {
 	Chosen    bool
 }
 
-// accountData is the account's page. Message says what was wrong with a new password.
+// accountData is the account's page. The view's Message says what was wrong with a new password; nothing else is refused on this page.
 type accountData struct {
 	Principal auth.Principal
-	Problem   bool
 	Factors   auth.FactorSummary
 	Passkeys  bool // can be made here
 	Sessions  []sessionRow
