@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
@@ -148,9 +149,9 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	network, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil:
-		return netip.Prefix{}, badRequest(quoted(text) + " is neither a network nor an address")
+		return netip.Prefix{}, badRequest(strconv.Quote(text) + " is neither a network nor an address")
 	case network.Addr().Is4In6():
-		return netip.Prefix{}, badRequest(quoted(text) + " is an IPv4 network in IPv6 form; write it in IPv4 form")
+		return netip.Prefix{}, badRequest(strconv.Quote(text) + " is an IPv4 network in IPv6 form; write it in IPv4 form")
 	case network != network.Masked():
 		return netip.Prefix{}, badRequest(fmt.Sprintf("%q has bits set beyond its length; write %s for the network or %s for the one address",
 			text, network.Masked(), network.Addr()))

@@ -60,5 +60,3 @@ func (h *Handler) addToken(r *http.Request, who auth.Actor) (any, error) {
 func (h *Handler) revokeToken(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.RevokeToken(r.Context(), who, r.PathValue("id"), time.Now())
 }
-
-func quoted(text string) string { return strconv.Quote(text) }

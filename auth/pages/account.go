@@ -160,7 +160,7 @@ func (p *Pages) accountView(x *exchange, s *auth.Session) (view, error) {
 		return v, refusalOf(err, "")
 	}
 	for _, k := range addresses {
-		where := place{Address: k.Prefix.Addr().String(), HostName: p.auth.HostNameNow(k.Prefix.Addr()), Country: p.auth.CountryOf(k.Prefix.Addr())}
+		where := p.place(k.Prefix.Addr())
 		if k.Prefix.Addr().Is6() {
 			where = place{Address: k.Prefix.String(), Country: where.Country}
 		}
