@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/journal"
@@ -33,7 +34,7 @@ type Deps struct {
 type Handler struct {
 	deps        Deps
 	mux         *http.ServeMux
-	description []byte // openapi.yaml
+	description func() []byte // openapi.yaml, written when it is first asked for: only ServeHTTPS serves it
 }
 
 // maxBody is many times the longest account with the longest password.
@@ -43,7 +44,7 @@ const maxBody = 64 << 10
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{deps: deps, mux: http.NewServeMux()}
 	routes := h.routes()
-	h.description = describe(routes)
+	h.description = sync.OnceValue(func() []byte { return describe(routes) })
 	for _, r := range routes {
 		h.mux.HandleFunc(r.method+" "+r.path, h.adapt(r))
 	}
