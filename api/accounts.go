@@ -7,7 +7,7 @@ import (
 	"github.com/doorward/doorward/auth"
 )
 
-func (h *Handler) principals(r *http.Request) (any, error) {
+func (h *Handler) principals(r *http.Request, _ auth.Actor) (any, error) {
 	all, err := h.deps.Auth.Principals(r.Context())
 	if err != nil {
 		return nil, err
@@ -24,19 +24,12 @@ func (h *Handler) wirePrincipal(p auth.Principal) Principal {
 		Disabled: p.Disabled, Created: p.Created, Changed: p.Changed}
 }
 
-func (h *Handler) addPrincipal(r *http.Request) (any, error) {
+func (h *Handler) addPrincipal(r *http.Request, who auth.Actor) (any, error) {
 	var in NewPrincipal
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
-	n := auth.NewPrincipal{Name: in.Name, Email: in.Email, DisplayName: in.DisplayName, Password: in.Password, MustChange: in.MustChange}
-	for _, role := range in.Roles {
-		n.Roles = append(n.Roles, auth.Role(role))
-	}
+	n := auth.NewPrincipal{Name: in.Name, Email: in.Email, DisplayName: in.DisplayName, Roles: rolesOf(in.Roles), Password: in.Password, MustChange: in.MustChange}
 	p, err := h.deps.Auth.AddPrincipal(r.Context(), who, n)
 	if err != nil {
 		return nil, err
@@ -44,15 +37,12 @@ func (h *Handler) addPrincipal(r *http.Request) (any, error) {
 	return h.wirePrincipal(p), nil
 }
 
-func (h *Handler) disable(r *http.Request) (any, error) { return h.setDisabled(r, true) }
-func (h *Handler) enable(r *http.Request) (any, error)  { return h.setDisabled(r, false) }
+func (h *Handler) disable(r *http.Request, who auth.Actor) (any, error) {
+	return done{}, h.deps.Auth.SetDisabled(r.Context(), who, r.PathValue("name"), true)
+}
 
-func (h *Handler) setDisabled(r *http.Request, disabled bool) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
-	return done{}, h.deps.Auth.SetDisabled(r.Context(), who, r.PathValue("name"), disabled)
+func (h *Handler) enable(r *http.Request, who auth.Actor) (any, error) {
+	return done{}, h.deps.Auth.SetDisabled(r.Context(), who, r.PathValue("name"), false)
 }
 
 // passwordRequest is the body of a password reset.
@@ -61,19 +51,15 @@ type passwordRequest struct {
 	MustChange bool   `json:"must_change,omitempty"`
 }
 
-func (h *Handler) resetPassword(r *http.Request) (any, error) {
+func (h *Handler) resetPassword(r *http.Request, who auth.Actor) (any, error) {
 	var in passwordRequest
 	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	who, err := actor(r)
-	if err != nil {
 		return nil, err
 	}
 	return done{}, h.deps.Auth.ResetPassword(r.Context(), who, r.PathValue("name"), in.Password, in.MustChange)
 }
 
-func (h *Handler) sessions(r *http.Request) (any, error) {
+func (h *Handler) sessions(r *http.Request, _ auth.Actor) (any, error) {
 	all, err := h.deps.Auth.ListSessions(r.Context(), r.URL.Query().Get("user"))
 	if err != nil {
 		return nil, err
@@ -101,11 +87,7 @@ func levelName(l auth.Level) string {
 	return "password"
 }
 
-func (h *Handler) revokeSession(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) revokeSession(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.RevokeSession(r.Context(), who, r.PathValue("id"))
 }
 
@@ -114,11 +96,7 @@ type revoked struct {
 	Count int `json:"count"`
 }
 
-func (h *Handler) revokeAll(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) revokeAll(r *http.Request, who auth.Actor) (any, error) {
 	n, err := h.deps.Auth.RevokeAll(r.Context(), who, r.PathValue("name"))
 	return revoked{Count: n}, err
 }

@@ -152,12 +152,12 @@ func (c *Client) SetDisabled(ctx context.Context, name string, disabled bool) er
 	if disabled {
 		verb = "/disable"
 	}
-	return c.call(ctx, http.MethodPost, "/v1/principals/"+url.PathEscape(name)+verb, nil, nil)
+	return c.call(ctx, http.MethodPost, principalPath(name, verb), nil, nil)
 }
 
 // ResetPassword sets an account's password and ends its sessions. mustChange has the person choose another one at the next sign-in.
 func (c *Client) ResetPassword(ctx context.Context, name, password string, mustChange bool) error {
-	return c.call(ctx, http.MethodPost, "/v1/principals/"+url.PathEscape(name)+"/password", passwordRequest{Password: password, MustChange: mustChange}, nil)
+	return c.call(ctx, http.MethodPost, principalPath(name, "/password"), passwordRequest{Password: password, MustChange: mustChange}, nil)
 }
 
 // Sessions lists the sessions of one account, or of all with user "".
@@ -175,7 +175,7 @@ func (c *Client) RevokeSession(ctx context.Context, id string) error {
 // RevokeAll ends every session of an account and returns how many there were.
 func (c *Client) RevokeAll(ctx context.Context, name string) (int, error) {
 	var out revoked
-	err := c.call(ctx, http.MethodPost, "/v1/principals/"+url.PathEscape(name)+"/sign-outs", nil, &out)
+	err := c.call(ctx, http.MethodPost, principalPath(name, "/sign-outs"), nil, &out)
 	return out.Count, err
 }
 

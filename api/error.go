@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/doorward/doorward/auth"
 )
@@ -23,9 +22,14 @@ func badRequest(message string) *Error {
 	return &Error{Status: http.StatusBadRequest, Message: message}
 }
 
+// noSuch says that what a command is about is not there, and how to see what is.
+func noSuch(what, hint string) *Error {
+	return &Error{Status: http.StatusNotFound, Message: "there is no such " + what, Hint: hint}
+}
+
 // public turns an error of a domain into what the caller may read. What is not listed here is our defect or
 // the machine's trouble: its text goes to the log only.
-func (h *Handler) public(err error, r *http.Request) *Error {
+func (h *Handler) public(err error, to route, r *http.Request) *Error {
 	var chosen *Error
 	if errors.As(err, &chosen) {
 		return chosen
@@ -40,16 +44,10 @@ func (h *Handler) public(err error, r *http.Request) *Error {
 		return badRequest(unfit.Error())
 	case errors.As(err, &no):
 		return &Error{Status: http.StatusForbidden, Message: no.Problem}
-	case errors.Is(err, auth.ErrNotFound) && strings.HasPrefix(r.URL.Path, "/v1/tokens/"):
-		return &Error{Status: http.StatusNotFound, Message: "there is no such API token", Hint: "doorward token list shows the tokens"}
-	case errors.Is(err, auth.ErrNotFound) && strings.HasPrefix(r.URL.Path, "/v1/reviews/"):
-		return &Error{Status: http.StatusNotFound, Message: "there is no such review", Hint: "doorward review list shows the reviews"}
-	case errors.Is(err, auth.ErrNotFound) && strings.HasPrefix(r.URL.Path, "/v1/invitations/"):
-		return &Error{Status: http.StatusNotFound, Message: "there is no such open invitation", Hint: "doorward user invitations shows the invitations"}
-	case errors.Is(err, auth.ErrNotFound) && r.PathValue("id") != "", errors.Is(err, auth.ErrNoSession):
-		return &Error{Status: http.StatusNotFound, Message: "there is no such session", Hint: "doorward session list shows the sessions"}
+	case errors.Is(err, auth.ErrNotFound) && to.missing != nil:
+		return to.missing
 	case errors.Is(err, auth.ErrNotFound):
-		return &Error{Status: http.StatusNotFound, Message: "there is no such account", Hint: "doorward user list shows the accounts"}
+		return noSuch("account", "doorward user list shows the accounts")
 	case errors.Is(err, auth.ErrExists):
 		return &Error{Status: http.StatusConflict, Message: "the name or e-mail address belongs to another account", Hint: "doorward user list shows the accounts"}
 	case errors.Is(err, auth.ErrLastOwner):

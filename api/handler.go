@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/journal"
@@ -33,7 +34,7 @@ type Deps struct {
 type Handler struct {
 	deps        Deps
 	mux         *http.ServeMux
-	description []byte // openapi.yaml
+	description func() []byte // openapi.yaml, written when it is first asked for: only ServeHTTPS serves it
 }
 
 // maxBody is many times the longest account with the longest password.
@@ -43,7 +44,7 @@ const maxBody = 64 << 10
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{deps: deps, mux: http.NewServeMux()}
 	routes := h.routes()
-	h.description = describe(routes)
+	h.description = sync.OnceValue(func() []byte { return describe(routes) })
 	for _, r := range routes {
 		h.mux.HandleFunc(r.method+" "+r.path, h.adapt(r))
 	}
@@ -60,7 +61,7 @@ func (h *Handler) adapt(to route) http.HandlerFunc {
 		body, err := to.carryOut(r)
 		status := http.StatusOK
 		if err != nil {
-			e := h.public(err, r)
+			e := h.public(err, to, r)
 			status, body = e.Status, e
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -79,7 +80,7 @@ func (to route) carryOut(r *http.Request) (any, error) {
 	if who.As != nil && to.needs != "" && !slices.Contains(who.As.Privileges, to.needs) {
 		return nil, &auth.DeniedError{Problem: "this takes the privilege " + string(to.needs)}
 	}
-	return to.answer(r)
+	return to.answer(r, who)
 }
 
 // actorKey is the package's context key; its value is the auth.Actor on the other end.
@@ -119,15 +120,11 @@ func decode(r *http.Request, v any) error {
 // done is the answer of an action that has nothing to tell.
 type done struct{}
 
-func (h *Handler) status(*http.Request) (any, error) {
+func (h *Handler) status(*http.Request, auth.Actor) (any, error) {
 	return Status{Version: h.deps.Version, PID: os.Getpid()}, nil
 }
 
-func (h *Handler) reload(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) reload(r *http.Request, who auth.Actor) (any, error) {
 	if h.deps.Reload == nil {
 		return nil, &Error{Status: http.StatusConflict, Message: "nothing is running that could be reloaded"}
 	}

@@ -28,7 +28,7 @@ const descriptionPath = Prefix + "v1/openapi.yaml"
 func (h *Handler) ServeHTTPS(w http.ResponseWriter, r *http.Request, host string, client netip.Addr) (user, reason string) {
 	if r.URL.Path == descriptionPath && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		w.Header().Set("Content-Type", "application/yaml; charset=utf-8")
-		_, _ = w.Write(h.description) // an error is the reader's departure
+		_, _ = w.Write(h.description()) // an error is the reader's departure
 		return "", ""
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")

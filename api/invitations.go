@@ -47,7 +47,8 @@ func (h *Handler) invitationRoutes() []route {
 		{method: "GET", path: "/v1/invitations", needs: auth.SeeAccounts, summary: "Invitations, the newest first", out: []Invitation{}, answer: h.invitations},
 		{method: "POST", path: "/v1/invitations", needs: auth.ManageAccounts, summary: "Invite somebody to an account; earlier invitations to the address end",
 			in: NewInvitation{}, out: Invited{}, answer: h.invite},
-		{method: "DELETE", path: "/v1/invitations/{id}", needs: auth.ManageAccounts, summary: "Revoke an open invitation", out: done{}, answer: h.revokeInvitation},
+		{method: "DELETE", path: "/v1/invitations/{id}", needs: auth.ManageAccounts, summary: "Revoke an open invitation", out: done{},
+			missing: noSuch("open invitation", "doorward user invitations shows the invitations"), answer: h.revokeInvitation},
 	}
 }
 
@@ -60,7 +61,7 @@ func wireInvitation(i auth.Invitation, now time.Time) Invitation {
 	return out
 }
 
-func (h *Handler) invitations(r *http.Request) (any, error) {
+func (h *Handler) invitations(r *http.Request, _ auth.Actor) (any, error) {
 	all, err := h.deps.Auth.Invitations(r.Context())
 	if err != nil {
 		return nil, err
@@ -72,24 +73,17 @@ func (h *Handler) invitations(r *http.Request) (any, error) {
 	return out, nil
 }
 
-func (h *Handler) invite(r *http.Request) (any, error) {
+func (h *Handler) invite(r *http.Request, who auth.Actor) (any, error) {
 	var in NewInvitation
 	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	who, err := actor(r)
-	if err != nil {
 		return nil, err
 	}
 	const longest = 366 * 24 * 60 * 60 // package auth takes less; this keeps the product below from running over
 	if in.Seconds < 0 || in.Seconds > longest {
 		return nil, badRequest("seconds must be from 0 to " + strconv.Itoa(longest))
 	}
-	n := auth.NewInvitation{Email: in.Email, Name: in.Name, DisplayName: in.DisplayName, Language: in.Language, Host: in.Host,
+	n := auth.NewInvitation{Email: in.Email, Name: in.Name, DisplayName: in.DisplayName, Language: in.Language, Roles: rolesOf(in.Roles), Host: in.Host,
 		Life: time.Duration(in.Seconds) * time.Second}
-	for _, role := range in.Roles {
-		n.Roles = append(n.Roles, auth.Role(role))
-	}
 	now := time.Now()
 	made, err := h.deps.Auth.Invite(r.Context(), who, n, now)
 	if err != nil {
@@ -98,11 +92,7 @@ func (h *Handler) invite(r *http.Request) (any, error) {
 	return Invited{Invitation: wireInvitation(made.Invitation, now), Link: made.Link, Mailed: made.Mailed}, nil
 }
 
-func (h *Handler) revokeInvitation(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) revokeInvitation(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.RevokeInvitation(r.Context(), who, r.PathValue("id"), time.Now())
 }
 

@@ -1,11 +1,15 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/doorward/doorward/auth"
+)
 
 // maxEntries bounds one answer; the client asks again for more.
 const maxEntries = 1000
 
-func (h *Handler) entries(r *http.Request) (any, error) {
+func (h *Handler) entries(r *http.Request, _ auth.Actor) (any, error) {
 	from, err := number(r, "from", 0, 1<<62)
 	if err != nil {
 		return nil, err
@@ -31,12 +35,12 @@ type headAnswer struct {
 	Note string `json:"note"`
 }
 
-func (h *Handler) head(r *http.Request) (any, error) {
+func (h *Handler) head(r *http.Request, _ auth.Actor) (any, error) {
 	note, err := h.deps.Journal.Head(r.Context())
 	return headAnswer{Note: note}, err
 }
 
-func (h *Handler) verify(r *http.Request) (any, error) {
+func (h *Handler) verify(r *http.Request, _ auth.Actor) (any, error) {
 	var kept headAnswer
 	if err := decode(r, &kept); err != nil {
 		return nil, err

@@ -1,11 +1,15 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/doorward/doorward/auth"
+)
 
 // maxMail bounds one answer: the newest are what somebody looks for.
 const maxMail = 1000
 
-func (h *Handler) queue(r *http.Request) (any, error) {
+func (h *Handler) queue(r *http.Request, _ auth.Actor) (any, error) {
 	limit, err := number(r, "limit", maxMail, maxMail)
 	if err != nil {
 		return nil, err

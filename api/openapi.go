@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,8 +72,10 @@ func (r route) describe(types map[string]mapping) mapping {
 		m = append(m, entry{"x-privilege", string(r.needs)})
 	}
 	parameters := list{}
-	for _, name := range regexp.MustCompile(`\{(\w+)\}`).FindAllStringSubmatch(r.path, -1) {
-		parameters = append(parameters, mapping{{"name", name[1]}, {"in", "path"}, {"required", true}, {"schema", mapping{{"type", "string"}}}})
+	for part := range strings.SplitSeq(r.path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			parameters = append(parameters, mapping{{"name", strings.TrimSuffix(name, "}")}, {"in", "path"}, {"required", true}, {"schema", mapping{{"type", "string"}}}})
+		}
 	}
 	for _, q := range r.query {
 		kind := "string"

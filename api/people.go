@@ -1,15 +1,17 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/doorward/doorward/auth"
 )
 
-func (h *Handler) details(r *http.Request) (any, error) {
+func (h *Handler) details(r *http.Request, _ auth.Actor) (any, error) {
 	d, err := h.deps.Auth.Details(r.Context(), r.PathValue("name"), time.Now())
 	if err != nil {
 		return nil, err
@@ -42,44 +44,37 @@ func words[T ~string](list []T) []string {
 	return out
 }
 
+// rolesOf are the roles of these names, as they were asked for; package auth refuses those that do not exist.
+func rolesOf(names []string) []auth.Role {
+	var roles []auth.Role
+	for _, name := range names {
+		roles = append(roles, auth.Role(name))
+	}
+	return roles
+}
+
 // rolesRequest is the body of a change of roles.
 type rolesRequest struct {
 	Roles []string `json:"roles"`
 }
 
-func (h *Handler) setRoles(r *http.Request) (any, error) {
+func (h *Handler) setRoles(r *http.Request, who auth.Actor) (any, error) {
 	var in rolesRequest
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
-	var roles []auth.Role
-	for _, name := range in.Roles {
-		roles = append(roles, auth.Role(name))
-	}
-	return done{}, h.deps.Auth.SetRoles(r.Context(), who, r.PathValue("name"), roles)
+	return done{}, h.deps.Auth.SetRoles(r.Context(), who, r.PathValue("name"), rolesOf(in.Roles))
 }
 
-func (h *Handler) requirePassword(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) requirePassword(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.RequireNewPassword(r.Context(), who, r.PathValue("name"))
 }
 
-func (h *Handler) resetFactors(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) resetFactors(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.ResetFactors(r.Context(), who, r.PathValue("name"))
 }
 
-func (h *Handler) addresses(r *http.Request) (any, error) {
+func (h *Handler) addresses(r *http.Request, _ auth.Actor) (any, error) {
 	p, err := h.deps.Auth.Principal(r.Context(), r.PathValue("name"))
 	if err != nil {
 		return nil, err
@@ -108,13 +103,9 @@ type addressRequest struct {
 	Address string `json:"address"`
 }
 
-func (h *Handler) trustAddress(r *http.Request) (any, error) {
+func (h *Handler) trustAddress(r *http.Request, who auth.Actor) (any, error) {
 	var in addressRequest
 	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	who, err := actor(r)
-	if err != nil {
 		return nil, err
 	}
 	address, err := netip.ParseAddr(strings.TrimSpace(in.Address))
@@ -125,11 +116,7 @@ func (h *Handler) trustAddress(r *http.Request) (any, error) {
 	return Trusted{Until: until}, err
 }
 
-func (h *Handler) forgetAddress(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) forgetAddress(r *http.Request, who auth.Actor) (any, error) {
 	network, err := parseNetwork(r.URL.Query().Get("network"))
 	if err != nil {
 		return nil, err
@@ -151,7 +138,8 @@ func (h *Handler) forgetAddress(r *http.Request) (any, error) {
 	return nil, &Error{Status: http.StatusNotFound, Message: p.Name + " has not signed in from there", Hint: "doorward user addresses " + p.Name + " shows the networks"}
 }
 
-// parseNetwork reads a network, or one address as a network of its own.
+// parseNetwork reads a network, or one address as a network of its own. A network with bits beyond its length is refused, as in the
+// configuration file: 10.1.2.3/8 may be meant as either, and one of the two is the whole of 10.0.0.0/8.
 func parseNetwork(text string) (netip.Prefix, error) {
 	text = strings.TrimSpace(text)
 	if address, err := netip.ParseAddr(text); err == nil {
@@ -159,8 +147,14 @@ func parseNetwork(text string) (netip.Prefix, error) {
 		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	network, err := netip.ParsePrefix(text)
-	if err != nil {
-		return netip.Prefix{}, badRequest(quoted(text) + " is neither a network nor an address")
+	switch {
+	case err != nil:
+		return netip.Prefix{}, badRequest(strconv.Quote(text) + " is neither a network nor an address")
+	case network.Addr().Is4In6():
+		return netip.Prefix{}, badRequest(strconv.Quote(text) + " is an IPv4 network in IPv6 form; write it in IPv4 form")
+	case network != network.Masked():
+		return netip.Prefix{}, badRequest(fmt.Sprintf("%q has bits set beyond its length; write %s for the network or %s for the one address",
+			text, network.Masked(), network.Addr()))
 	}
-	return network.Masked(), nil
+	return network, nil
 }

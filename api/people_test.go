@@ -69,8 +69,38 @@ func TestPeopleBothWays(t *testing.T) {
 			if all, err := c.Addresses(ctx, "joe"); err != nil || len(all) != 0 {
 				t.Errorf("addresses %+v, %v; want none", all, err)
 			}
+			checkForgetting(t, c)
 			checkRefusals(t, c)
 		})
+	}
+}
+
+// checkForgetting forgets networks as the list shows them; one with bits beyond its length is none.
+func checkForgetting(t *testing.T, c *api.Client) {
+	t.Helper()
+	ctx := t.Context()
+	for _, address := range []string{"198.51.100.7", "2001:db8:1::9"} {
+		if _, err := c.TrustAddress(ctx, "joe", address); err != nil {
+			t.Fatal(err)
+		}
+	}
+	listed, err := c.Addresses(ctx, "joe")
+	if err != nil || len(listed) != 2 {
+		t.Fatalf("addresses %+v, %v; want two", listed, err)
+	}
+	for _, wrong := range []string{"2001:db8:1::9/64", "198.51.100.7/24", "::ffff:198.51.100.7/128"} {
+		var refused *api.Error
+		if err := c.ForgetAddress(ctx, "joe", wrong); !errors.As(err, &refused) || refused.Status != http.StatusBadRequest {
+			t.Errorf("forget %s: got %#v, want %d", wrong, err, http.StatusBadRequest)
+		}
+	}
+	for _, a := range listed {
+		if err := c.ForgetAddress(ctx, "joe", a.Network); err != nil {
+			t.Errorf("forget %s as it is listed: %v", a.Network, err)
+		}
+	}
+	if left, err := c.Addresses(ctx, "joe"); err != nil || len(left) != 0 {
+		t.Errorf("addresses %+v, %v; want none", left, err)
 	}
 }
 
@@ -105,6 +135,36 @@ func checkRefusals(t *testing.T, c *api.Client) {
 		if err := test.do(); !errors.As(err, &refused) || refused.Status != test.status {
 			t.Errorf("%s: got %#v, want %d", what, err, test.status)
 		}
+	}
+}
+
+// TestTokenNetworks: a network is taken as it is written or not at all, so that no token is good in more places than were named.
+func TestTokenNetworks(t *testing.T) {
+	r := newRig(t)
+	c, ctx := api.Local(r.handler, api.ActorOf(os.Geteuid())), t.Context()
+	if _, err := c.AddPrincipal(ctx, api.NewPrincipal{Name: "joe", Roles: []string{"user"}, Password: password}); err != nil {
+		t.Fatal(err)
+	}
+	n := api.NewToken{Name: "t", Privileges: []string{"use-sites"}, Networks: []string{"192.0.2.0/24", "2001:db8::/32", "198.51.100.7", "::ffff:198.51.100.8", "0.0.0.0/0"}}
+	want := []string{"192.0.2.0/24", "2001:db8::/32", "198.51.100.7", "198.51.100.8", "0.0.0.0/0"}
+	if added, err := c.AddToken(ctx, "joe", n); err != nil || cmp.Diff(added.Networks, want) != "" {
+		t.Errorf("got %v, %v, want %v", added.Networks, err, want)
+	}
+	for network, want := range map[string]string{
+		"192.0.2.7/8":          `"192.0.2.7/8" has bits set beyond its length; write 192.0.0.0/8 for the network or 192.0.2.7 for the one address`,
+		"2001:db8::1/64":       `"2001:db8::1/64" has bits set beyond its length; write 2001:db8::/64 for the network or 2001:db8::1 for the one address`,
+		"::ffff:192.0.2.0/120": `"::ffff:192.0.2.0/120" is an IPv4 network in IPv6 form; write it in IPv4 form`,
+		"192.0.2.0/33":         `"192.0.2.0/33" is neither a network nor an address`,
+	} {
+		n.Name, n.Networks = "for "+network, []string{"198.51.100.7", network}
+		_, err := c.AddToken(ctx, "joe", n)
+		var refused *api.Error
+		if !errors.As(err, &refused) || refused.Status != http.StatusBadRequest || refused.Message != want {
+			t.Errorf("%s: got %#v, want %d: %s", network, err, http.StatusBadRequest, want)
+		}
+	}
+	if all, err := c.Tokens(ctx, "joe"); err != nil || len(all) != 1 {
+		t.Errorf("got %d tokens, %v, want 1", len(all), err)
 	}
 }
 

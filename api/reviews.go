@@ -7,7 +7,7 @@ import (
 	"github.com/doorward/doorward/auth"
 )
 
-func (h *Handler) reviewReport(r *http.Request) (any, error) {
+func (h *Handler) reviewReport(r *http.Request, _ auth.Actor) (any, error) {
 	now := time.Now()
 	report, err := h.deps.Auth.ReviewReport(r.Context(), now)
 	if err != nil {
@@ -22,7 +22,7 @@ func (h *Handler) reviewReport(r *http.Request) (any, error) {
 	return out, nil
 }
 
-func (h *Handler) reviewStatus(r *http.Request) (any, error) {
+func (h *Handler) reviewStatus(r *http.Request, _ auth.Actor) (any, error) {
 	s, err := h.deps.Auth.ReviewStatus(r.Context(), time.Now())
 	return ReviewStatus{Last: s.Last, Due: s.Due, Overdue: s.Overdue}, err
 }
@@ -32,13 +32,9 @@ type signRequest struct {
 	Note string `json:"note"`
 }
 
-func (h *Handler) signReview(r *http.Request) (any, error) {
+func (h *Handler) signReview(r *http.Request, who auth.Actor) (any, error) {
 	var in signRequest
 	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	who, err := actor(r)
-	if err != nil {
 		return nil, err
 	}
 	signed, err := h.deps.Auth.SignReview(r.Context(), who, in.Note, time.Now())
@@ -53,7 +49,7 @@ func wireReview(r auth.Review) Review {
 	return Review{ID: r.ID, Signed: r.Signed, Due: r.Due, Reviewer: r.Reviewer, Origin: r.Origin, Note: r.Note, Findings: r.Findings, Snapshot: r.Snapshot}
 }
 
-func (h *Handler) reviews(r *http.Request) (any, error) {
+func (h *Handler) reviews(r *http.Request, _ auth.Actor) (any, error) {
 	all, err := h.deps.Auth.Reviews(r.Context())
 	if err != nil {
 		return nil, err
@@ -65,7 +61,7 @@ func (h *Handler) reviews(r *http.Request) (any, error) {
 	return out, nil
 }
 
-func (h *Handler) review(r *http.Request) (any, error) {
+func (h *Handler) review(r *http.Request, _ auth.Actor) (any, error) {
 	v, err := h.deps.Auth.Review(r.Context(), r.PathValue("id"))
 	if err != nil {
 		return nil, err

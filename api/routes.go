@@ -13,8 +13,10 @@ type route struct {
 	needs   auth.Privilege
 	summary string
 	query   []parameter
-	in, out any // values of the types that are read and written; nil: nothing
-	answer  func(*http.Request) (any, error)
+	in, out any    // values of the types that are read and written; nil: nothing
+	missing *Error // what is not there when package auth finds nothing; nil: the account
+	// answer is called for an actor that is known and has the privilege.
+	answer func(*http.Request, auth.Actor) (any, error)
 }
 
 // parameter is one of the query string.
@@ -75,13 +77,16 @@ func (h *Handler) accessRoutes() []route {
 	user := parameter{name: "user", means: "only those of this account"}
 	return []route{
 		{method: "GET", path: "/v1/sessions", needs: auth.SeeAccounts, summary: "Sessions that have not ended", query: []parameter{user}, out: []Session{}, answer: h.sessions},
-		{method: "DELETE", path: "/v1/sessions/{id}", needs: auth.ManageSessions, summary: "End a session", out: done{}, answer: h.revokeSession},
+		{method: "DELETE", path: "/v1/sessions/{id}", needs: auth.ManageSessions, summary: "End a session", out: done{},
+			missing: noSuch("session", "doorward session list shows the sessions"), answer: h.revokeSession},
 		{method: "GET", path: "/v1/tokens", needs: auth.SeeAccounts, summary: "API tokens that were not revoked", query: []parameter{user}, out: []Token{}, answer: h.tokens},
-		{method: "DELETE", path: "/v1/tokens/{id}", needs: auth.ManageSessions, summary: "Revoke an API token", out: done{}, answer: h.revokeToken},
+		{method: "DELETE", path: "/v1/tokens/{id}", needs: auth.ManageSessions, summary: "Revoke an API token", out: done{},
+			missing: noSuch("API token", "doorward token list shows the tokens"), answer: h.revokeToken},
 		{method: "GET", path: "/v1/reviews", needs: auth.SeeAccounts, summary: "Signed access reviews, the newest first", out: []Review{}, answer: h.reviews},
 		{method: "POST", path: "/v1/reviews", needs: auth.SignReviews, summary: "Sign an access review. Not by an API token", in: signRequest{}, out: Review{}, answer: h.signReview},
 		{method: "GET", path: "/v1/reviews/report", needs: auth.SeeAccounts, summary: "Who holds what now, what changed, and what to ask about", out: AccessReport{}, answer: h.reviewReport},
 		{method: "GET", path: "/v1/reviews/status", needs: auth.SeeAccounts, summary: "When the next review is due", out: ReviewStatus{}, answer: h.reviewStatus},
-		{method: "GET", path: "/v1/reviews/{id}", needs: auth.SeeAccounts, summary: "A signed review with its snapshot", out: Review{}, answer: h.review},
+		{method: "GET", path: "/v1/reviews/{id}", needs: auth.SeeAccounts, summary: "A signed review with its snapshot", out: Review{},
+			missing: noSuch("review", "doorward review list shows the reviews"), answer: h.review},
 	}
 }

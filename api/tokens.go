@@ -2,7 +2,6 @@ package api
 
 import (
 	"net/http"
-	"net/netip"
 	"strconv"
 	"time"
 
@@ -18,7 +17,7 @@ func wireToken(t auth.TokenInfo) Token {
 	return out
 }
 
-func (h *Handler) tokens(r *http.Request) (any, error) {
+func (h *Handler) tokens(r *http.Request, _ auth.Actor) (any, error) {
 	all, err := h.deps.Auth.Tokens(r.Context(), r.URL.Query().Get("user"))
 	if err != nil {
 		return nil, err
@@ -30,13 +29,9 @@ func (h *Handler) tokens(r *http.Request) (any, error) {
 	return out, nil
 }
 
-func (h *Handler) addToken(r *http.Request) (any, error) {
+func (h *Handler) addToken(r *http.Request, who auth.Actor) (any, error) {
 	var in NewToken
 	if err := decode(r, &in); err != nil {
-		return nil, err
-	}
-	who, err := actor(r)
-	if err != nil {
 		return nil, err
 	}
 	const longest = int64(auth.MaxTokenLife / time.Second)
@@ -52,8 +47,8 @@ func (h *Handler) addToken(r *http.Request) (any, error) {
 		n.Privileges = append(n.Privileges, p)
 	}
 	for _, text := range in.Networks {
-		var network netip.Prefix
-		if network, err = parseNetwork(text); err != nil {
+		network, err := parseNetwork(text)
+		if err != nil {
 			return nil, err
 		}
 		n.Networks = append(n.Networks, network)
@@ -62,12 +57,6 @@ func (h *Handler) addToken(r *http.Request) (any, error) {
 	return AddedToken{Token: wireToken(info), Secret: secret}, err
 }
 
-func (h *Handler) revokeToken(r *http.Request) (any, error) {
-	who, err := actor(r)
-	if err != nil {
-		return nil, err
-	}
+func (h *Handler) revokeToken(r *http.Request, who auth.Actor) (any, error) {
 	return done{}, h.deps.Auth.RevokeToken(r.Context(), who, r.PathValue("id"), time.Now())
 }
-
-func quoted(text string) string { return strconv.Quote(text) }

@@ -78,8 +78,7 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		country: deps.Country, roleAllowed: deps.RoleAllowed, requireActivity: deps.RequireActivity,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
-	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName, Providers: func() []pages.Provider { return providers(deps.Auth) },
-		PasswordReset: deps.Auth.OffersReset, Registration: deps.Auth.OffersRegistration},
+	g.pages, err = pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: CookieName},
 		pages.Deps{Auth: deps.Auth, Texts: deps.Texts, Events: deps.Events, Log: deps.Log})
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)
@@ -96,15 +95,6 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		return nil, err
 	}
 	return g, nil
-}
-
-// providers are the other systems that the sign-in page offers.
-func providers(a *auth.Auth) []pages.Provider {
-	var list []pages.Provider
-	for _, p := range a.Providers() {
-		list = append(list, pages.Provider{Name: p.Name, Title: p.Title, URL: pages.ProviderURL(p.Name)})
-	}
-	return list
 }
 
 // Run serves until ctx ends, then lets requests finish for a while and returns. It may be called once.

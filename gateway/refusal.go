@@ -113,17 +113,9 @@ func (g *Gateway) writeRefusal(w http.ResponseWriter, r *http.Request, x *exchan
 // refusalWords are a refusal's heading and sentence: its own, or those of its status.
 func (g *Gateway) refusalWords(lang string, no *refusal) (title, text string) {
 	status := strconv.Itoa(no.status)
-	title = g.words(lang, "refusal.title."+status, http.StatusText(no.status))
+	title = g.texts.TextOr(lang, "refusal.title."+status, http.StatusText(no.status))
 	if no.text != "" {
 		return title, g.texts.Text(lang, no.text)
 	}
-	return title, g.words(lang, "refusal.text."+status, g.texts.Text(lang, "refusal.text.other"))
-}
-
-// words is the text of a key, or other where the catalogue has none.
-func (g *Gateway) words(lang, key, other string) string {
-	if text := g.texts.Text(lang, key); text != key {
-		return text
-	}
-	return other
+	return title, g.texts.TextOr(lang, "refusal.text."+status, g.texts.Text(lang, "refusal.text.other"))
 }

@@ -96,6 +96,11 @@ func (c *Catalogue) Match(preferred, accept string) string {
 // in as it is: pages escape the whole. Of a text in two numbers, key.one and key.other, the pair "n" chooses. A key that
 // nobody knows is shown itself, so that it is seen and reported.
 func (c *Catalogue) Text(name, key string, pairs ...string) string {
+	return c.TextOr(name, key, key, pairs...)
+}
+
+// TextOr is Text for a key that may not be there: instead of it, other is returned, as it is.
+func (c *Catalogue) TextOr(name, key, other string, pairs ...string) string {
 	text, ok := c.find(name, key)
 	if !ok {
 		number := ".other"
@@ -105,7 +110,7 @@ func (c *Catalogue) Text(name, key string, pairs ...string) string {
 			}
 		}
 		if text, ok = c.find(name, key+number); !ok {
-			return key
+			return other
 		}
 	}
 	if len(pairs) == 0 {

@@ -65,6 +65,30 @@ func TestMatch(t *testing.T) {
 	}
 }
 
+func TestTextOr(t *testing.T) {
+	c, err := catalogue(t, map[string]string{"en.yaml": "a: one\nb: two {x}\nn.one: single\nn.other: many\n", "de.yaml": "a: eins\n"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name, key string
+		pairs     []string
+		want      string
+	}{
+		{"de", "a", nil, "eins"},
+		{"de", "b", []string{"x", "{a}"}, "two {a}"},
+		{"en", "n", []string{"n", "1"}, "single"},
+		{"en", "n", nil, "many"},
+		{"en", "c", []string{"x", "y"}, "other {x}"},
+		{"en", "", nil, "other {x}"},
+		{"xx", "A", nil, "other {x}"},
+	} {
+		if got := c.TextOr(test.name, test.key, "other {x}", test.pairs...); got != test.want {
+			t.Errorf("TextOr(%q, %q, %q): got %q, want %q", test.name, test.key, test.pairs, got, test.want)
+		}
+	}
+}
+
 func TestLoadRefuses(t *testing.T) {
 	for name, files := range map[string]map[string]string{
 		"no English":  {"de.yaml": "a: b\n"},

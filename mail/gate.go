@@ -38,7 +38,7 @@ func (g *gate) leave() {
 	g.busy--
 }
 
-// fine ends the trouble.
+// fine ends the trouble, or what is known of it when the server is another.
 func (g *gate) fine() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -54,10 +54,4 @@ func (g *gate) failed(now time.Time) time.Duration {
 		g.until = now.Add(pause(g.failures))
 	}
 	return pause(g.failures)
-}
-
-func (g *gate) reset() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.failures = 0
 }

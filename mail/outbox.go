@@ -87,7 +87,7 @@ func New(cfg Config, deps Deps) *Outbox {
 func (o *Outbox) Reload(cfg Config) {
 	cfg.SetDefaults()
 	o.cfg.Store(&cfg)
-	o.gate.reset()
+	o.gate.fine()
 	o.Wake()
 }
 

@@ -66,12 +66,6 @@ func (p *Pages) confirmed(x *exchange, next string) (*auth.Session, error) {
 // done is the account's page with a word about what was done.
 func done(what string) string { return accountPath + "?done=" + what }
 
-// notices are what done may say; nothing else that stands in the address is shown.
-func notices() []string {
-	return []string{"password", "passkey_added", "passkey_renamed", "passkey_removed", "app_added", "app_removed", "session_ended",
-		"sessions_ended", "address_forgotten", "language", "recovery", "registered"}
-}
-
 // place is where somebody was, as far as it is known.
 type place struct {
 	Address  string
@@ -110,10 +104,9 @@ type languageRow struct {
 	Chosen    bool
 }
 
-// accountData is the account's page. Message says what was wrong with a new password.
+// accountData is the account's page. The view's Message says what was wrong with a new password; nothing else is refused on this page.
 type accountData struct {
 	Principal auth.Principal
-	Problem   bool
 	Factors   auth.FactorSummary
 	Passkeys  bool // can be made here
 	Sessions  []sessionRow
@@ -133,12 +126,8 @@ func (p *Pages) showAccount(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	asked := x.r.URL.Query().Get("done")
-	for _, notice := range notices() {
-		if notice == asked {
-			v.Notice = p.text(x, "page.done."+notice)
-		}
-	}
+	// Only a text of ours is shown, and nothing else that stands in the address.
+	v.Notice = p.texts.TextOr(x.lang, "page.done."+x.r.URL.Query().Get("done"), "")
 	return p.show(x, http.StatusOK, "account.html", v)
 }
 
@@ -171,7 +160,7 @@ func (p *Pages) accountView(x *exchange, s *auth.Session) (view, error) {
 		return v, refusalOf(err, "")
 	}
 	for _, k := range addresses {
-		where := place{Address: k.Prefix.Addr().String(), HostName: p.auth.HostNameNow(k.Prefix.Addr()), Country: p.auth.CountryOf(k.Prefix.Addr())}
+		where := p.place(k.Prefix.Addr())
 		if k.Prefix.Addr().Is6() {
 			where = place{Address: k.Prefix.String(), Country: where.Country}
 		}
@@ -222,9 +211,5 @@ func (p *Pages) activity(x *exchange, s *auth.Session, now time.Time) (rows []ac
 
 // named is the catalogue's word for one of ours, or ours.
 func (p *Pages) named(x *exchange, prefix, word string) string {
-	key := prefix + keyWord(word)
-	if text := p.text(x, key); text != key {
-		return text
-	}
-	return cmp.Or(word, "-")
+	return p.texts.TextOr(x.lang, prefix+keyWord(word), cmp.Or(word, "-"))
 }

@@ -55,9 +55,6 @@ func (p *Pages) changePassword(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	d, _ := v.Data.(accountData)
-	d.Problem = true
-	v.Data = d
 	p.refuse(x, no, "account.html", v)
 	return nil
 }
@@ -66,8 +63,7 @@ func (p *Pages) showNewPasskey(x *exchange) error {
 	if _, err := p.confirmed(x, newPasskeyPath); err != nil {
 		return err
 	}
-	d := enrolData{Passkeys: p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now()), Cancel: accountPath}
-	d.Impossible = !d.Passkeys
+	d := enrolData{Passkeys: p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now())}
 	return p.show(x, http.StatusOK, "new_passkey.html", view{Data: d, Script: d.Passkeys,
 		Passkey: passkeyPart{Begin: passkeyPath + "enrol-options", Finish: passkeyPath + "enrol", Label: "page.enrol.passkey", Account: true}})
 }
@@ -90,7 +86,7 @@ func (p *Pages) removePasskey(x *exchange) error {
 }
 
 func (p *Pages) appData() enrolData {
-	return enrolData{Action: appPath, Cancel: accountPath, App: true}
+	return enrolData{Action: appPath, App: true}
 }
 
 func (p *Pages) showApp(x *exchange) error {

@@ -49,8 +49,12 @@ func TestAccountPage(t *testing.T) {
 			t.Errorf("heading %d is h%s, want h%s", i, level[1], want)
 		}
 	}
-	if page := body(t, b.get(account+"?done=<script>")); strings.Contains(page, "notice") {
-		t.Error("a notice of a stranger's words")
+	for _, odd := range []string{"<script>", "", ".", "password.", ".password", "page.done.password", "password%00", "Password", "../error.internal",
+		"{n}", "x&done=password", strings.Repeat("password.", 900)} {
+		page := body(t, b.get(account+"?done="+odd))
+		if strings.Contains(page, "notice") || strings.Contains(page, "page.done") {
+			t.Errorf("done=%.40s: a notice of a stranger's words", odd)
+		}
 	}
 	b.wantText(b.get(account+"?done=password"), http.StatusOK, "a notice", `role="status"`, "Your password is changed.")
 }

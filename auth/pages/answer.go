@@ -43,7 +43,7 @@ func (p *Pages) report(x *exchange, err error) {
 	}
 	no := p.public(x, err)
 	status := strconv.Itoa(no.status)
-	p.refuse(x, no, "message.html", view{Heading: p.textOr(x, "page.status."+status, "page.status.other")})
+	p.refuse(x, no, "message.html", view{Heading: p.texts.TextOr(x.lang, "page.status."+status, p.text(x, "page.status.other"))})
 }
 
 // public returns the refusal that an error is, or stands for.
@@ -63,14 +63,6 @@ func (p *Pages) sentence(x *exchange, no *refusal) string {
 		words = append(words, p.text(x, r.key, r.pairs...))
 	}
 	return strings.Join(words, " ")
-}
-
-// textOr is the text of a key, or of another where the catalogue has not the first.
-func (p *Pages) textOr(x *exchange, key, other string, pairs ...string) string {
-	if text := p.text(x, key, pairs...); text != key {
-		return text
-	}
-	return p.text(x, other, pairs...)
 }
 
 // refuse answers with the refusal, as the named page or as JSON.

@@ -4,12 +4,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/mail/mailtest"
 )
 
 // The console's cookies have names of their own: cookies ignore ports, and both realms may be at one host.
@@ -59,5 +63,30 @@ func TestConsoleCookies(t *testing.T) {
 	}
 	if got := strings.Join(names, " "); got != "__Host-doorward-console __Host-doorward-console-device __Host-doorward-console-pending" {
 		t.Errorf("%d with the cookies %s", res.StatusCode, got)
+	}
+}
+
+// The ways in that lead by the sites are offered there and not at the console.
+func TestConsoleOffersNoOtherWays(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a secret of the provider's\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := registering("")
+	cfg.OIDC = []oidc.Config{{Name: "staff", Title: "Staff", Issuer: "http://127.0.0.1:9", ClientID: "doorward", ClientSecretFile: secret}}
+	s := newSiteWith(t, cfg, mailtest.Start(t, mailtest.Options{}))
+	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"}, pages.Deps{Auth: s.auth, Texts: texts(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ways := []string{`href="/.doorward/reset"`, `href="/.doorward/register"`, `href="/.doorward/oidc/staff/start?return_to=%2f"`}
+	b := s.browser("192.0.2.1")
+	b.wantText(b.get("/.doorward/sign-in"), http.StatusOK, "the site", ways...)
+	s.pages = console
+	page := b.wantText(b.get("/.doorward/sign-in"), http.StatusOK, "the console", `name="password"`)
+	for _, way := range ways {
+		if strings.Contains(page, way) {
+			t.Errorf("the console offers %s", way)
+		}
 	}
 }

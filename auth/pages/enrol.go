@@ -10,19 +10,17 @@ import (
 
 // enrolData is the page of a second factor that is being set up, during a sign-in or from the account.
 type enrolData struct {
-	Action     string        // where the code goes
-	Cancel     string        // where cancelling goes
-	Post       bool          // cancelling is a form
-	Secret     string        // of a new authenticator app; empty: it was shown before
-	QR         template.HTML // an SVG of ours
-	App        bool          // an app may be set up, or is being
-	Begun      bool          // the app waits for its first code
-	Passkeys   bool          // a passkey may be made
-	Impossible bool          // only a passkey would do, and there are none here
-	Wrong      bool
+	Action   string        // where the code goes
+	Post     bool          // cancelling is a form that ends the sign-in, and not the way back to the account
+	Secret   string        // of a new authenticator app; empty: it was shown before
+	QR       template.HTML // an SVG of ours
+	App      bool          // an app may be set up, or is being
+	Begun    bool          // the app waits for its first code
+	Passkeys bool          // a passkey may be made
+	Wrong    bool
 }
 
-// appData is enrolData for an app that was just begun.
+// withApp is enrolData for an app that was just begun.
 func (d enrolData) withApp(e auth.TOTPEnrolment) enrolData {
 	d.App, d.Begun, d.Secret = true, true, e.Secret
 	d.QR = template.HTML(e.QR) // drawn by package auth from numbers alone
@@ -30,9 +28,8 @@ func (d enrolData) withApp(e auth.TOTPEnrolment) enrolData {
 }
 
 func (p *Pages) enrolView(x *exchange, s *auth.Pending) (enrolData, view) {
-	d := enrolData{Action: enrolPath, Cancel: cancelPath, Post: true, App: s.Required < auth.PasskeyLevel,
+	d := enrolData{Action: enrolPath, Post: true, App: s.Required < auth.PasskeyLevel,
 		Passkeys: p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now())}
-	d.Impossible = !d.App && !d.Passkeys
 	return d, view{Data: d, Script: d.Passkeys,
 		Passkey: passkeyPart{Begin: passkeyPath + "enrol-options", Finish: passkeyPath + "enrol", Label: "page.enrol.passkey"}}
 }

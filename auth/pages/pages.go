@@ -26,18 +26,6 @@ type Config struct {
 	// cookies have this name with -pending, -device or -proof behind it.
 	CookieName string
 	Title      string // shown above the form; default: the host's name
-
-	// Providers are other systems that people can sign in with; nil: none. It is asked whenever the page is shown.
-	Providers func() []Provider
-	// PasswordReset and Registration tell whether the sign-in page offers /.doorward/reset and /.doorward/register; nil: no.
-	PasswordReset, Registration func() bool
-}
-
-// Provider is another system that people can sign in with.
-type Provider struct {
-	Name  string // in URLs and events
-	Title string // on the button
-	URL   string // a path of ours that begins it; return_to is added
 }
 
 // Deps is what the pages work with. All are required but Events.

@@ -19,8 +19,8 @@ const (
 	providerFor    = 10 * time.Minute
 )
 
-// ProviderURL is where a sign-in by the provider begins.
-func ProviderURL(name string) string { return providerPath + url.PathEscape(name) + "/start" }
+// providerURL is where a sign-in by the provider begins.
+func providerURL(name string) string { return providerPath + url.PathEscape(name) + "/start" }
 
 // providerRoute is the route of a path below providerPath; the name of the provider stands in it.
 func (p *Pages) providerRoute(path string) (route, bool) {

@@ -29,11 +29,11 @@ func SignInURL(returnTo string) string {
 
 // StepUpURL is the path of the page that asks a signed-in person to prove more, up to the level, before they go on to returnTo.
 func StepUpURL(returnTo string, level auth.Level) string {
-	target := stepUpPath + "?return_to=" + url.QueryEscape(SafeReturn(returnTo))
+	factor := ""
 	if level >= auth.PasskeyLevel {
-		target += "&factor=passkey" // a one-time code would not do
+		factor = "passkey" // a one-time code would not do
 	}
-	return target
+	return stepUpURL(returnTo, factor)
 }
 
 // SafeReturn returns the path and query that a browser may be sent to after sign-in: raw itself, escaped,

@@ -29,17 +29,20 @@ type signInData struct {
 	Remembered      bool // ticked
 	Reset, Register bool
 	OldBrowser      bool // the browser says that it is older than the configuration wants (I-09)
-	Providers       []Provider
+	Providers       []providerButton
 }
 
-// signInView completes the page.
+// providerButton leads to another system that people can sign in with.
+type providerButton struct{ Title, URL string }
+
+// signInView completes the page. The console offers no way in that leads by the sites.
 func (p *Pages) signInView(x *exchange, d signInData) view {
-	d.Remember = p.cfg.Realm == auth.SiteRealm && p.auth.Remembers()
-	d.Reset = p.cfg.PasswordReset != nil && p.cfg.PasswordReset()
-	d.Register = p.cfg.Registration != nil && p.cfg.Registration()
 	d.OldBrowser = p.auth.OldBrowser(x.r.UserAgent())
-	if p.cfg.Providers != nil {
-		d.Providers = p.cfg.Providers()
+	if p.cfg.Realm == auth.SiteRealm {
+		d.Remember, d.Reset, d.Register = p.auth.Remembers(), p.auth.OffersReset(), p.auth.OffersRegistration()
+		for _, offered := range p.auth.Providers() {
+			d.Providers = append(d.Providers, providerButton{offered.Title, providerURL(offered.Name)})
+		}
 	}
 	return view{Data: d, Script: p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now()),
 		Passkey: passkeyPart{Begin: passkeyPath + "sign-in-options", Finish: passkeyPath + "sign-in", Label: "page.sign_in.passkey"}}

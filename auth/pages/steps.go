@@ -55,22 +55,24 @@ func (p *Pages) pending(x *exchange, want auth.Step) (*auth.Pending, string, err
 // stepData is what the steps' pages show.
 type stepData struct {
 	*auth.Pending
-	Wrong    bool
-	Passkeys bool // can be made or used here
+	Wrong     bool
+	Elsewhere bool // there is a passkey, and it cannot be used here
 }
 
-func (p *Pages) stepView(x *exchange, s *auth.Pending, no *refusal) view {
-	d := stepData{Pending: s, Passkeys: p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now())}
-	d.Wrong = no != nil && (no.status == http.StatusUnauthorized || no.status == http.StatusUnprocessableEntity)
-	return view{Data: d}
+func stepView(s *auth.Pending, no *refusal) view {
+	return view{Data: stepData{Pending: s, Wrong: mistyped(no)}}
+}
+
+// mistyped tells whether a refusal is about what was typed.
+func mistyped(no *refusal) bool {
+	return no != nil && (no.status == http.StatusUnauthorized || no.status == http.StatusUnprocessableEntity)
 }
 
 // factorView asks for a code, a passkey, or either.
 func (p *Pages) factorView(x *exchange, s *auth.Pending, no *refusal) view {
-	v := p.stepView(x, s, no)
-	v.Script = s.Passkey
-	v.Passkey = passkeyPart{Begin: passkeyPath + "factor-options", Finish: passkeyPath + "factor", Label: "page.factor.passkey"}
-	return v
+	elsewhere := s.Passkey && !p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now())
+	return view{Data: stepData{Pending: s, Wrong: mistyped(no), Elsewhere: elsewhere}, Script: s.Passkey,
+		Passkey: passkeyPart{Begin: passkeyPath + "factor-options", Finish: passkeyPath + "factor", Label: "page.factor.passkey"}}
 }
 
 func (p *Pages) showFactor(x *exchange) error {
@@ -124,7 +126,7 @@ func (p *Pages) showHeld(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	v := p.stepView(x, s, nil)
+	v := stepView(s, nil)
 	v.Refresh = heldRefresh
 	return p.show(x, http.StatusOK, "held.html", v)
 }
@@ -144,7 +146,7 @@ func (p *Pages) showNewPassword(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return p.show(x, http.StatusOK, "password.html", p.stepView(x, s, nil))
+	return p.show(x, http.StatusOK, "password.html", stepView(s, nil))
 }
 
 func (p *Pages) proveNewPassword(x *exchange) error {
@@ -165,7 +167,7 @@ func (p *Pages) proveNewPassword(x *exchange) error {
 		}
 	}
 	if err != nil {
-		return p.stepRefused(x, err, "password.html", func(no *refusal) view { return p.stepView(x, s, no) })
+		return p.stepRefused(x, err, "password.html", func(no *refusal) view { return stepView(s, no) })
 	}
 	p.proceed(x, out, now)
 	return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -184,6 +185,40 @@ func configFlag(c *cobra.Command) *string {
 // jsonFlag adds --json to a command.
 func jsonFlag(c *cobra.Command) *bool {
 	return c.Flags().Bool("json", false, "write the result as JSON, for scripts")
+}
+
+// listCommand gives c its flags and has it write what read returns, as a table below header (its columns with tabs between) or as
+// JSON. row gives the cells of one line.
+func listCommand[T any](c *cobra.Command, s streams, header string,
+	read func(ctx context.Context, client *api.Client, args []string) ([]T, error), row func(T) []string) *cobra.Command {
+	asJSON := jsonFlag(c)
+	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
+		all, err := read(ctx, client, args)
+		if err != nil {
+			return err
+		}
+		if *asJSON {
+			return writeJSON(s.out, all)
+		}
+		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(t, header)
+		for _, v := range all {
+			cells := row(v)
+			for i := range cells {
+				cells[i] = cell(cells[i])
+			}
+			fmt.Fprintln(t, strings.Join(cells, "\t"))
+		}
+		return t.Flush()
+	})
+}
+
+// cell is a value in a table: one line, no control characters, a dash when empty.
+func cell(s string) string {
+	if s = oneLine(s); s == "" {
+		return "-"
+	}
+	return s
 }
 
 // writeJSON writes one result, indented; a list is never null.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -62,23 +61,13 @@ whoever has it gets the account. It works once. An earlier invitation to the sam
 
 func newUserInvitations(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "invitations", Short: "List the invitations, and what became of them", Args: exactly()}
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
-		all, err := client.Invitations(ctx)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "ID\tEMAIL\tROLES\tSTATE\tINVITED BY\tCREATED\tEXPIRES")
-		for _, i := range all {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", cell(i.ID), cell(i.Email), cell(strings.Join(i.Roles, ",")), cell(i.State), cell(i.InvitedBy),
-				stamp(i.Created), stamp(i.Expires))
-		}
-		return t.Flush()
-	})
+	return listCommand(c, s, "ID\tEMAIL\tROLES\tSTATE\tINVITED BY\tCREATED\tEXPIRES",
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Invitation, error) {
+			return client.Invitations(ctx)
+		},
+		func(i api.Invitation) []string {
+			return []string{i.ID, i.Email, strings.Join(i.Roles, ","), i.State, i.InvitedBy, stamp(i.Created), stamp(i.Expires)}
+		})
 }
 
 func newUserRevokeInvitation(s streams) *cobra.Command {

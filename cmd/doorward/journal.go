@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"text/tabwriter"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -27,26 +27,16 @@ func newJournalShow(s streams) *cobra.Command {
 	}
 	from := c.Flags().Int64("from", 0, "the first entry to show; the first of all is 0")
 	limit := c.Flags().Int("limit", 0, "how many to show at most (default all)")
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
-		if *from < 0 || *limit < 0 {
-			return usage("", "--from and --limit may not be negative")
-		}
-		all, err := journalEntries(ctx, client, *from, *limit)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "INDEX\tTIME\tACTOR\tORIGIN\tACTION\tTARGET\tBEFORE\tAFTER")
-		for _, e := range all {
-			fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", e.Index, stamp(e.Time), cell(e.Actor), cell(e.Origin), cell(e.Action),
-				cell(e.Target), cell(e.Before), cell(e.After))
-		}
-		return t.Flush()
-	})
+	return listCommand(c, s, "INDEX\tTIME\tACTOR\tORIGIN\tACTION\tTARGET\tBEFORE\tAFTER",
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Entry, error) {
+			if *from < 0 || *limit < 0 {
+				return nil, usage("", "--from and --limit may not be negative")
+			}
+			return journalEntries(ctx, client, *from, *limit)
+		},
+		func(e api.Entry) []string {
+			return []string{strconv.FormatInt(e.Index, 10), stamp(e.Time), e.Actor, e.Origin, e.Action, e.Target, e.Before, e.After}
+		})
 }
 
 // journalEntries asks page by page until there is no more or limit (0: none) is reached.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -101,24 +100,14 @@ listed, and no message's content is shown.`,
 		Args: exactly(),
 	}
 	limit := c.Flags().Int("limit", 100, "how many to list at most, up to 1000")
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
-		if *limit < 1 || *limit > 1000 {
-			return usage("", "--limit is not between 1 and 1000")
-		}
-		all, err := client.MailQueue(ctx, *limit)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "ADDED\tSTATE\tKIND\tTO\tTRIES\tNEXT TRY\tEXPIRES\tERROR")
-		for _, m := range all {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", stamp(m.Created), cell(m.State), cell(m.Kind), cell(m.To), m.Tries,
-				stamp(m.Next), stamp(m.Expires), cell(m.Detail))
-		}
-		return t.Flush()
-	})
+	return listCommand(c, s, "ADDED\tSTATE\tKIND\tTO\tTRIES\tNEXT TRY\tEXPIRES\tERROR",
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Mail, error) {
+			if *limit < 1 || *limit > 1000 {
+				return nil, usage("", "--limit is not between 1 and 1000")
+			}
+			return client.MailQueue(ctx, *limit)
+		},
+		func(m api.Mail) []string {
+			return []string{stamp(m.Created), m.State, m.Kind, m.To, strconv.Itoa(m.Tries), stamp(m.Next), stamp(m.Expires), m.Detail}
+		})
 }

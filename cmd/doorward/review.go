@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,11 +38,7 @@ sign the review: doorward review sign.`,
 		if *asJSON {
 			return writeJSON(s.out, r)
 		}
-		last := "never"
-		if !r.Last.IsZero() {
-			last = stamp(r.Last)
-		}
-		fmt.Fprintf(s.out, "access on %s; last review signed: %s; next due: %s%s\n", stamp(r.At), last, stamp(r.Due), overdue(r.Overdue))
+		fmt.Fprintf(s.out, "access on %s; last review signed: %s; next due: %s%s\n", stamp(r.At), neverOr(r.Last), stamp(r.Due), overdue(r.Overdue))
 		if err := writeSnapshot(s.out, auth.Snapshot{Roles: r.Roles, Accounts: r.Accounts, Others: r.Others}); err != nil {
 			return err
 		}
@@ -105,13 +102,16 @@ func writeSnapshot(w io.Writer, snapshot auth.Snapshot) error {
 	return err
 }
 
-func commas[T ~string](list []T) string {
-	names := make([]string, len(list))
+// names are roles, privileges and the like as texts.
+func names[T ~string](list []T) []string {
+	texts := make([]string, len(list))
 	for i, v := range list {
-		names[i] = string(v)
+		texts[i] = string(v)
 	}
-	return strings.Join(names, ",")
+	return texts
 }
+
+func commas[T ~string](list []T) string { return strings.Join(names(list), ",") }
 
 func yesNo(b bool) string {
 	if b {
@@ -206,22 +206,13 @@ was ever signed, it is due review.every after the first account was made.`,
 
 func newReviewList(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the signed access reviews, the newest first", Args: exactly()}
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
-		all, err := client.Reviews(ctx)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "ID\tSIGNED\tREVIEWER\tORIGIN\tFINDINGS\tDUE\tNOTE")
-		for _, r := range all {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%s\t%s\n", r.ID, stamp(r.Signed), cell(r.Reviewer), cell(r.Origin), r.Findings, stamp(r.Due), cell(r.Note))
-		}
-		return t.Flush()
-	})
+	return listCommand(c, s, "ID\tSIGNED\tREVIEWER\tORIGIN\tFINDINGS\tDUE\tNOTE",
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Review, error) {
+			return client.Reviews(ctx)
+		},
+		func(r api.Review) []string {
+			return []string{r.ID, stamp(r.Signed), r.Reviewer, r.Origin, strconv.Itoa(r.Findings), stamp(r.Due), r.Note}
+		})
 }
 
 func newReviewShow(s streams) *cobra.Command {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -18,23 +17,14 @@ func newSession(s streams) *cobra.Command {
 func newSessionList(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the sessions that have not ended", Args: exactly()}
 	user := c.Flags().String("user", "", "only those of this account")
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
-		all, err := client.Sessions(ctx, *user)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "ID\tUSER\tHOST\tADDRESS\tNAME\tCOUNTRY\tLEVEL\tMETHODS\tCREATED\tLAST SEEN\tEXPIRES")
-		for _, v := range all {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, cell(v.User), cell(v.Host), cell(v.Address),
-				cell(v.HostName), cell(v.Country), cell(v.Level), cell(strings.Join(v.Methods, ",")), stamp(v.Created), stamp(v.LastSeen), stamp(v.Expires))
-		}
-		return t.Flush()
-	})
+	return listCommand(c, s, "ID\tUSER\tHOST\tADDRESS\tNAME\tCOUNTRY\tLEVEL\tMETHODS\tCREATED\tLAST SEEN\tEXPIRES",
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Session, error) {
+			return client.Sessions(ctx, *user)
+		},
+		func(v api.Session) []string {
+			return []string{v.ID, v.User, v.Host, v.Address, v.HostName, v.Country, v.Level, strings.Join(v.Methods, ","),
+				stamp(v.Created), stamp(v.LastSeen), stamp(v.Expires)}
+		})
 }
 
 func newSessionRevoke(s streams) *cobra.Command {

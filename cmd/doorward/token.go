@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,7 +34,7 @@ A program sends it as: Authorization: Bearer dw_…`,
 	}
 	c.Flags().StringVar(&n.Name, "name", "", "what the token is for")
 	c.Flags().StringSliceVar(&n.Privileges, "privilege", nil, "what it may do, with commas: "+privilegeNames())
-	c.RegisterFlagCompletionFunc("privilege", cobra.FixedCompletions(strings.Split(privilegeNames(), ", "), cobra.ShellCompDirectiveNoFileComp))
+	c.RegisterFlagCompletionFunc("privilege", cobra.FixedCompletions(names(auth.Privileges()), cobra.ShellCompDirectiveNoFileComp))
 	c.Flags().StringVar(&expires, "expires", "90d", "how long it is good, such as 12h or 90d; at most 366d")
 	c.Flags().StringSliceVar(&n.Networks, "network", nil, "the only networks or addresses where it is good (default all)")
 	c.Flags().StringSliceVar(&n.Hosts, "host", nil, "the only hosts where it is good (default all)")
@@ -64,13 +63,7 @@ A program sends it as: Authorization: Bearer dw_…`,
 	})
 }
 
-func privilegeNames() string {
-	var names []string
-	for _, p := range auth.Privileges() {
-		names = append(names, string(p))
-	}
-	return strings.Join(names, ", ")
-}
+func privilegeNames() string { return strings.Join(names(auth.Privileges()), ", ") }
 
 // parseLife reads a duration in which days may be written: 90d, or what time.ParseDuration takes.
 func parseLife(text string) (time.Duration, error) {
@@ -91,27 +84,18 @@ func parseLife(text string) (time.Duration, error) {
 func newTokenList(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the API tokens that were not revoked", Args: exactly()}
 	user := c.Flags().String("user", "", "only those of this account")
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
-		all, err := client.Tokens(ctx, *user)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "ID\tUSER\tNAME\tPRIVILEGES\tHOSTS\tNETWORKS\tEXPIRES\tLAST USED")
-		for _, v := range all {
+	return listCommand(c, s, "ID\tUSER\tNAME\tPRIVILEGES\tHOSTS\tNETWORKS\tEXPIRES\tLAST USED",
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Token, error) {
+			return client.Tokens(ctx, *user)
+		},
+		func(v api.Token) []string {
 			expires := stamp(v.Expires)
 			if time.Now().After(v.Expires) {
 				expires += " (expired)"
 			}
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, cell(v.User), cell(v.Name), cell(strings.Join(v.Privileges, ",")),
-				cell(strings.Join(v.Hosts, ",")), cell(strings.Join(v.Networks, ",")), expires, stamp(v.LastUsed))
-		}
-		return t.Flush()
-	})
+			return []string{v.ID, v.User, v.Name, strings.Join(v.Privileges, ","), strings.Join(v.Hosts, ","), strings.Join(v.Networks, ","),
+				expires, stamp(v.LastUsed)}
+		})
 }
 
 func newTokenRevoke(s streams) *cobra.Command {

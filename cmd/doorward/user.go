@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -73,30 +72,13 @@ func showPassword(s streams, asJSON bool, name, message, password string) error 
 
 func newUserList(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the accounts", Args: exactly()}
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, _ []string) error {
-		all, err := client.Principals(ctx)
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "NAME\tROLES\tSTATE\tEMAIL\tDISPLAY NAME\tCREATED")
-		for _, p := range all {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", cell(p.Name), cell(rolesOf(p)), stateOf(p.Disabled), cell(p.Email), cell(p.DisplayName), stamp(p.Created))
-		}
-		return t.Flush()
-	})
-}
-
-// cell is a value in a table: one line, no control characters, a dash when empty.
-func cell(s string) string {
-	if s = oneLine(s); s == "" {
-		return "-"
-	}
-	return s
+	return listCommand(c, s, "NAME\tROLES\tSTATE\tEMAIL\tDISPLAY NAME\tCREATED",
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Principal, error) {
+			return client.Principals(ctx)
+		},
+		func(p api.Principal) []string {
+			return []string{p.Name, rolesOf(p), stateOf(p.Disabled), p.Email, p.DisplayName, stamp(p.Created)}
+		})
 }
 
 // stamp is a time in the form that sorts.

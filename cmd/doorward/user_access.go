@@ -21,11 +21,7 @@ func completeRoles(c *cobra.Command, _ []string, _ string) ([]string, cobra.Shel
 			known = cfg.Auth.RoleNames()
 		}
 	}
-	names := make([]string, len(known))
-	for i, role := range known {
-		names[i] = string(role)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
+	return names(known), cobra.ShellCompDirectiveNoFileComp
 }
 
 func newUserShow(s streams) *cobra.Command {
@@ -143,22 +139,13 @@ func newUserAddresses(s streams) *cobra.Command {
 		Long:  `Addresses lists IPv4 addresses and IPv6 networks (/64), the one used last first, and until when each is trusted.`,
 		Args:  exactly("NAME"),
 	}
-	asJSON := jsonFlag(c)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
-		all, err := client.Addresses(ctx, args[0])
-		if err != nil {
-			return err
-		}
-		if *asJSON {
-			return writeJSON(s.out, all)
-		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, "NETWORK\tHOW\tFIRST SEEN\tLAST SEEN\tTRUSTED UNTIL")
-		for _, a := range all {
-			fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", cell(a.Network), cell(a.How), stamp(a.Created), stamp(a.LastSeen), stamp(a.TrustedUntil))
-		}
-		return t.Flush()
-	})
+	return listCommand(c, s, "NETWORK\tHOW\tFIRST SEEN\tLAST SEEN\tTRUSTED UNTIL",
+		func(ctx context.Context, client *api.Client, args []string) ([]api.Address, error) {
+			return client.Addresses(ctx, args[0])
+		},
+		func(a api.Address) []string {
+			return []string{a.Network, a.How, stamp(a.Created), stamp(a.LastSeen), stamp(a.TrustedUntil)}
+		})
 }
 
 func newUserTrust(s streams) *cobra.Command {
