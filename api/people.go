@@ -142,8 +142,8 @@ func (h *Handler) forgetAddress(r *http.Request, who auth.Actor) (any, error) {
 // configuration file: 10.1.2.3/8 may be meant as either, and one of the two is the whole of 10.0.0.0/8.
 func parseNetwork(text string) (netip.Prefix, error) {
 	text = strings.TrimSpace(text)
-	if address, err := netip.ParseAddr(text); err == nil {
-		address = address.Unmap().WithZone("")
+	if address, err := netip.ParseAddr(text); err == nil && address.Zone() == "" {
+		address = address.Unmap()
 		return netip.PrefixFrom(address, address.BitLen()), nil
 	}
 	network, err := netip.ParsePrefix(text)

@@ -154,6 +154,7 @@ func TestTokenNetworks(t *testing.T) {
 		"192.0.2.7/8":          `"192.0.2.7/8" has bits set beyond its length; write 192.0.0.0/8 for the network or 192.0.2.7 for the one address`,
 		"2001:db8::1/64":       `"2001:db8::1/64" has bits set beyond its length; write 2001:db8::/64 for the network or 2001:db8::1 for the one address`,
 		"::ffff:192.0.2.0/120": `"::ffff:192.0.2.0/120" is an IPv4 network in IPv6 form; write it in IPv4 form`,
+		"fe80::1%eth0":         `"fe80::1%eth0" is neither a network nor an address`,
 		"192.0.2.0/33":         `"192.0.2.0/33" is neither a network nor an address`,
 	} {
 		n.Name, n.Networks = "for "+network, []string{"198.51.100.7", network}
