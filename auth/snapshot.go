@@ -66,7 +66,8 @@ func (a *Auth) takeSnapshot(ctx context.Context, cfg *settings) (*Snapshot, erro
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := a.listTokens(ctx, sqlAPITokens, maxTokens*len(all))
+	// Without a limit: expired tokens are listed too, and must not push out one that still opens something.
+	tokens, err := a.listTokens(ctx, sqlAllAPITokens)
 	if err != nil {
 		return nil, err
 	}
