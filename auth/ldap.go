@@ -78,17 +78,36 @@ func (a *Auth) LookUpDirectories(ctx context.Context, now time.Time) error {
 		odd := 0 // entries in a row
 		for _, subject := range subjects {
 			_, err := a.lookUpAgain(ctx, d, subject, cfg, now)
+			if errors.Is(err, directory.ErrUnavailable) {
+				failed = append(failed, err)
+				break
+			}
+			if err != nil { // else it is noted with the account's roles
+				failed = append(failed, a.askedAfter(ctx, provider, subject, now))
+			}
 			if err == nil || errors.Is(err, ErrWrong) {
 				odd = 0
 				continue
 			}
 			failed = append(failed, err)
-			if odd++; odd > maxOdd || errors.Is(err, directory.ErrUnavailable) {
+			if odd++; odd > maxOdd {
 				break
 			}
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// askedAfter has everybody else's turn come first: an entry that is odd for good must not stand before them in every round.
+func (a *Auth) askedAfter(ctx context.Context, provider, subject string, now time.Time) error {
+	err := a.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlAskedAfter, store.Micros(now), provider, subject)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note that %s was asked: %w", provider, err)
+	}
+	return nil
 }
 
 // lookUpAgain asks a directory after one of its people, and does here what follows. The error is ErrWrong, with a reason for

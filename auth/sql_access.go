@@ -80,6 +80,8 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 	sqlPutIdentity = `INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)
 ON CONFLICT (provider, subject) DO UPDATE SET seen_at = excluded.seen_at`
 
+	sqlAskedAfter = `UPDATE external_identity SET seen_at = $1 WHERE provider = $2 AND subject = $3`
+
 	// What makes an account somebody's, besides a password.
 	// A password that was made useless counts too: its owner is on the way to another.
 	sqlClaims = `SELECT (SELECT COUNT(*) FROM external_identity e WHERE e.principal_id = p.id) +
