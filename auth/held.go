@@ -101,7 +101,7 @@ func (a *Auth) ReleaseSignIn(ctx context.Context, at Attempt, code, pendingToken
 		if !a.sameBrowser(ctx, tx, r, at, pendingToken, now) {
 			return ErrOtherBrowser
 		}
-		if _, err := tx.ExecContext(ctx, sqlReleasePending, store.Micros(now), r.id); err != nil {
+		if _, err := tx.ExecContext(ctx, sqlReleasePending, store.Micros(now), store.Micros(now.Add(pendingFor)), r.id); err != nil {
 			return fmt.Errorf("release sign-in: %w", err)
 		}
 		_, period := a.cfg.Load().trust(who.Roles, at.Address)

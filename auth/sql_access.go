@@ -23,7 +23,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 	sqlHoldPending = `UPDATE pending_sign_in SET link_hash = $1, expires_at = $2 WHERE id = $3`
 
 	// A released sign-in has as long again for the steps that follow.
-	sqlReleasePending = `UPDATE pending_sign_in SET released_at = $1 WHERE id = $2`
+	sqlReleasePending = `UPDATE pending_sign_in SET released_at = $1, expires_at = $2 WHERE id = $3`
 
 	sqlFailPending = `UPDATE pending_sign_in SET failures = failures + 1 WHERE id = $1`
 
