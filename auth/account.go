@@ -343,44 +343,35 @@ func endAll(ctx context.Context, tx *sql.Tx, id, why string, at int64) ([]string
 	return ids, nil
 }
 
-// readPrincipal finds an account by its name, or by its e-mail address.
-func readPrincipal(ctx context.Context, tx *sql.Tx, name string) (Principal, error) {
-	key, email, ok := loginKey(name)
+// readPrincipal is readAccountByLogin without the password.
+func readPrincipal(ctx context.Context, from reader, login string) (Principal, error) {
+	who, err := readAccountByLogin(ctx, from, login)
+	if err != nil {
+		return Principal{}, err
+	}
+	return who.Principal, nil
+}
+
+// readAccountByLogin finds an account by its name, or by its e-mail address, with its roles; ErrNotFound when there is none.
+func readAccountByLogin(ctx context.Context, from reader, login string) (*account, error) {
+	key, email, ok := loginKey(login)
 	if !ok {
-		return Principal{}, ErrNotFound
+		return nil, ErrNotFound
 	}
 	query := sqlAccountByName
 	if email {
 		query = sqlAccountByEmail
 	}
-	var found account
-	dest, finish := accountColumns(&found)
-	err := tx.QueryRowContext(ctx, query, key).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Principal{}, ErrNotFound
+	who, err := readAccount(ctx, from, query, key)
+	if err == nil && who == nil {
+		err = ErrNotFound
 	}
-	if err != nil {
-		return Principal{}, fmt.Errorf("read account: %w", err)
-	}
-	finish()
-	found.Roles, err = readRoles(ctx, tx, found.ID)
-	return found.Principal, err
+	return who, err
 }
 
 // readAccountByID reads an account with its roles; nil when there is none.
-func readAccountByID(ctx context.Context, tx *sql.Tx, id string) (*account, error) {
-	var found account
-	dest, finish := accountColumns(&found)
-	err := tx.QueryRowContext(ctx, sqlAccountByID, id).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read account: %w", err)
-	}
-	finish()
-	found.Roles, err = readRoles(ctx, tx, id)
-	return &found, err
+func readAccountByID(ctx context.Context, from reader, id string) (*account, error) {
+	return readAccount(ctx, from, sqlAccountByID, id)
 }
 
 // snapshot is an account as the journal shows it: never the password, not even its hash.

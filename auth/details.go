@@ -34,14 +34,12 @@ func (a *Auth) Details(ctx context.Context, name string, now time.Time) (Details
 func (a *Auth) readDetails(ctx context.Context, name string, now time.Time) (d Details, err error) {
 	var last int64
 	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		if d.Principal, err = readPrincipal(ctx, tx, name); err != nil {
-			return err
-		}
-		who, err := readAccountByID(ctx, tx, d.Principal.ID)
+		who, err := readAccountByLogin(ctx, tx, name)
 		if err != nil {
 			return err
 		}
-		if who != nil && who.phc != "" {
+		d.Principal = who.Principal
+		if who.phc != "" {
 			d.PasswordAt = who.passwordAt
 		}
 		if d.Factors, err = readFactors(ctx, tx, d.Principal.ID); err != nil {

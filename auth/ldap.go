@@ -71,9 +71,9 @@ func (a *Auth) LookUpDirectories(ctx context.Context, now time.Time) error {
 	var failed []error
 	for _, d := range cfg.directories {
 		provider := "ldap:" + d.Config().Name
-		subjects, err := readSubjects(ctx, a.db, provider, now)
+		subjects, err := readStrings(ctx, a.db, sqlInUseBy, provider, lookAtOnce, store.Micros(now))
 		if err != nil {
-			return err
+			return fmt.Errorf("list people of %s: %w", provider, err)
 		}
 		odd := 0 // entries in a row
 		for _, subject := range subjects {
@@ -162,24 +162,6 @@ func (a *Auth) askAfter(ctx context.Context, who *account, now time.Time) (reaso
 		}
 	}
 	return "", nil
-}
-
-// readSubjects lists the people of a directory who have something here that must end when they are gone there.
-func readSubjects(ctx context.Context, from reader, provider string, now time.Time) ([]string, error) {
-	rows, err := from.QueryContext(ctx, sqlInUseBy, provider, lookAtOnce, store.Micros(now))
-	if err != nil {
-		return nil, fmt.Errorf("list people of %s: %w", provider, err)
-	}
-	defer rows.Close()
-	var list []string
-	for rows.Next() {
-		var subject string
-		if err := rows.Scan(&subject); err != nil {
-			return nil, fmt.Errorf("list people of %s: %w", provider, err)
-		}
-		list = append(list, subject)
-	}
-	return list, rows.Err()
 }
 
 // externalIdentity is one of an account's identities elsewhere.

@@ -103,7 +103,7 @@ func (a *Auth) limited(ctx context.Context, k limitKeys, rate RateConfig, now ti
 }
 
 // overLimit returns how long until the count falls below the limit; 0 if it is below.
-func overLimit(ctx context.Context, q querier, key string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func overLimit(ctx context.Context, q reader, key string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	start := windowStart(now, window)
 	current, err := readCount(ctx, q, key, start)
 	if err != nil {
@@ -131,7 +131,7 @@ func windowStart(now time.Time, window time.Duration) time.Time {
 	return time.Unix(0, now.UnixNano()-now.UnixNano()%int64(window))
 }
 
-func readCount(ctx context.Context, q querier, key string, start time.Time) (n int64, err error) {
+func readCount(ctx context.Context, q reader, key string, start time.Time) (n int64, err error) {
 	err = q.QueryRowContext(ctx, sqlRate, key, store.Micros(start)).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil

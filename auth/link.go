@@ -63,7 +63,7 @@ func newLink(ctx context.Context, tx *sql.Tx, l link, now time.Time) (code strin
 }
 
 // readLink returns the link of the code; ErrNoLink if there is none of the kind, or it is used or over.
-func readLink(ctx context.Context, q querier, kind LinkKind, code string, now time.Time) (*link, error) {
+func readLink(ctx context.Context, q reader, kind LinkKind, code string, now time.Time) (*link, error) {
 	key := tokenKey(code)
 	if key == "" {
 		return nil, ErrNoLink

@@ -150,20 +150,11 @@ func (a *Auth) formerPasswords(ctx context.Context, principalID string, most int
 	if most == 0 || principalID == "" {
 		return nil, nil
 	}
-	rows, err := a.db.QueryContext(ctx, sqlFormerPasswords, principalID, most)
+	list, err := readStrings(ctx, a.db, sqlFormerPasswords, principalID, most)
 	if err != nil {
 		return nil, fmt.Errorf("read former passwords: %w", err)
 	}
-	defer rows.Close()
-	var list []string
-	for rows.Next() {
-		var phc string
-		if err := rows.Scan(&phc); err != nil {
-			return nil, fmt.Errorf("read former passwords: %w", err)
-		}
-		list = append(list, phc)
-	}
-	return list, rows.Err()
+	return list, nil
 }
 
 // putOwnPassword stores a password that its owner has chosen.

@@ -130,19 +130,8 @@ func (a *Auth) tellFailures(ctx context.Context, now time.Time) error {
 	if a.mail == nil || !a.mail.Enabled() {
 		return nil
 	}
-	rows, err := a.db.QueryContext(ctx, sqlDueNotices, store.Micros(now.Add(-bundleFor)), store.Micros(now.Add(-tellEvery)))
+	due, err := readStrings(ctx, a.db, sqlDueNotices, store.Micros(now.Add(-bundleFor)), store.Micros(now.Add(-tellEvery)))
 	if err != nil {
-		return err
-	}
-	var due []string
-	for rows.Next() {
-		var id string
-		if err = rows.Scan(&id); err != nil {
-			break
-		}
-		due = append(due, id)
-	}
-	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	for _, id := range due {

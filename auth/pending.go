@@ -57,12 +57,7 @@ func (r *pendingRow) columns(remember *int64) []any {
 		&r.device, &r.level, &r.want, &r.methods, remember, &r.provider, &r.sid, &r.failures, &r.link, &r.released, &r.created, &r.expires}
 }
 
-// row is what both a transaction's and the read pool's QueryRowContext give.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func readPending(ctx context.Context, q querier, query string, args ...any) (*pendingRow, error) {
+func readPending(ctx context.Context, q reader, query string, args ...any) (*pendingRow, error) {
 	var r pendingRow
 	var remember int64
 	err := q.QueryRowContext(ctx, query, args...).Scan(r.columns(&remember)...)
@@ -77,7 +72,7 @@ func readPending(ctx context.Context, q querier, query string, args ...any) (*pe
 }
 
 // pendingOf reads the pending sign-in that the browser's cookie names, for this host and realm.
-func (a *Auth) pendingOf(ctx context.Context, q querier, at Attempt, token string, now time.Time) (*pendingRow, error) {
+func (a *Auth) pendingOf(ctx context.Context, q reader, at Attempt, token string, now time.Time) (*pendingRow, error) {
 	key := tokenKey(token)
 	if key == "" {
 		return nil, ErrNoPending
@@ -142,7 +137,7 @@ func (t *turnover) insertPending(ctx context.Context, tx *sql.Tx, r *pendingRow,
 }
 
 // describe is what the pages show of a pending sign-in.
-func (t *turnover) describe(ctx context.Context, q querier, g *grant, step Step) (*Pending, error) {
+func (t *turnover) describe(ctx context.Context, q reader, g *grant, step Step) (*Pending, error) {
 	var totp, passkeys int
 	if err := q.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
 		return nil, fmt.Errorf("count factors: %w", err)

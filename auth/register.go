@@ -224,7 +224,7 @@ type registrationRow struct {
 	coded, expires       int64
 }
 
-func (a *Auth) readRegistration(ctx context.Context, q querier, at Attempt, token string, now time.Time) (*registrationRow, error) {
+func (a *Auth) readRegistration(ctx context.Context, q reader, at Attempt, token string, now time.Time) (*registrationRow, error) {
 	key := tokenKey(token)
 	if key == "" || at.Realm != SiteRealm {
 		return nil, ErrNoRegistration

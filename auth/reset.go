@@ -198,13 +198,14 @@ func (a *Auth) answerReset(ctx context.Context, id, sealed string, now time.Time
 // mailReset mails the link, if the person may have one. It returns the name for the event, and why nothing that resets
 // was mailed.
 func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now time.Time) (name, refused string, err error) {
-	p, err := readPrincipal(ctx, tx, r.Login)
+	who, err := readAccountByLogin(ctx, tx, r.Login)
 	if errors.Is(err, ErrNotFound) {
 		return r.Shown, resetUnknown, nil
 	}
 	if err != nil {
 		return "", "", err
 	}
+	p := who.Principal
 	switch {
 	case p.Disabled: // told nothing: nobody could do anything with it
 		return p.Name, resetDisabled, nil
@@ -218,10 +219,6 @@ func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now ti
 	if hasPasswordElsewhere(p) {
 		_, err := a.send(ctx, tx, letter{kind: "reset_elsewhere", to: p, host: r.Host, until: now.Add(24 * time.Hour)}, now)
 		return p.Name, resetElsewhere, err
-	}
-	who, err := readAccountByID(ctx, tx, p.ID)
-	if err != nil {
-		return "", "", err
 	}
 	code, err := newLink(ctx, tx, link{kind: LinkReset, principalID: p.ID, data: a.resetMark(who.phc)}, now)
 	if err != nil || code == "" {

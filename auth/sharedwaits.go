@@ -81,7 +81,7 @@ func (a *Auth) succeeded(ctx context.Context, key netip.Prefix, account string, 
 }
 
 // readFailing reads what the store has of an address; nil when there is nothing.
-func readFailing(ctx context.Context, q querier, key netip.Prefix) (*failing, error) {
+func readFailing(ctx context.Context, q reader, key netip.Prefix) (*failing, error) {
 	var accounts string
 	var until, updated int64
 	err := q.QueryRowContext(ctx, sqlFailure, key.String()).Scan(&accounts, &until, &updated)

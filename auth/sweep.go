@@ -134,20 +134,8 @@ func (a *Auth) learnEndings(ctx context.Context, now time.Time) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	rows, err := a.db.QueryContext(ctx, sqlEndedSince, store.Micros(from.Add(-overlap)))
+	ids, err := readStrings(ctx, a.db, sqlEndedSince, store.Micros(from.Add(-overlap)))
 	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var ids []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
 		return err
 	}
 	if err := a.learnTokens(ctx, from); err != nil {
