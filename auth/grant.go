@@ -153,11 +153,11 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 	}
 	if g.factor {
 		// A factor that nothing asks for is not looked at: a recovery code would be used up for nothing.
-		step, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
+		reached, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
 		if err != nil {
 			return err
 		}
-		if step != StepFactor {
+		if reached.next() != StepFactor {
 			g.prove = nil
 		}
 	}
@@ -182,16 +182,17 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		}
 		who.phc = g.newHash
 	}
-	step, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
+	reached, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
 	if err != nil {
 		return err
 	}
 	t.out.ReturnTo = g.returnTo
+	step := reached.next()
 	if step == StepEnrol && g.unproved {
 		return ErrNotConfirmed
 	}
 	if step != stepNone {
-		return t.wait(ctx, tx, &g, step)
+		return t.wait(ctx, tx, &g, reached)
 	}
 	return t.begin(ctx, tx, &g)
 }

@@ -30,7 +30,6 @@ type Pending struct {
 	Passkey   bool // the person can use a passkey
 	Required  Level
 	ReturnTo  string
-	Expires   time.Time
 	// MailedTo is where the link was sent, shortened; empty if no mail could be sent.
 	MailedTo string
 
@@ -89,7 +88,7 @@ func (r *pendingRow) grant(who *account) *grant {
 }
 
 // wait stores what the sign-in has come to and what it lacks.
-func (t *turnover) wait(ctx context.Context, tx *sql.Tx, g *grant, step Step) error {
+func (t *turnover) wait(ctx context.Context, tx *sql.Tx, g *grant, reached progress) error {
 	r := pendingRow{id: g.pending, expires: store.Micros(t.now.Add(pendingFor))}
 	if g.pending == "" {
 		token, hash := newToken()
@@ -104,12 +103,9 @@ func (t *turnover) wait(ctx context.Context, tx *sql.Tx, g *grant, step Step) er
 	} else if _, err := tx.ExecContext(ctx, sqlUpdatePending, int(g.level), strings.Join(g.methods, " "), g.who.phc, g.pending); err != nil {
 		return fmt.Errorf("store pending sign-in: %w", err)
 	}
-	p, err := t.describe(ctx, tx, g, step)
-	if err != nil {
-		return err
-	}
-	p.id, p.Expires = r.id, store.FromMicros(r.expires)
-	if step == StepHeld {
+	p := reached.describe(g)
+	p.id = r.id
+	if p.Step == StepHeld {
 		sent, err := t.holdByMail(ctx, tx, g, r.id)
 		if err != nil {
 			return err
@@ -137,15 +133,10 @@ func (t *turnover) insertPending(ctx context.Context, tx *sql.Tx, r *pendingRow,
 }
 
 // describe is what the pages show of a pending sign-in.
-func (t *turnover) describe(ctx context.Context, q reader, g *grant, step Step) (*Pending, error) {
-	var totp, passkeys int
-	if err := q.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
-		return nil, fmt.Errorf("count factors: %w", err)
-	}
-	required := max(t.cfg.factor(g.who.Roles), g.want)
-	return &Pending{Step: step, Principal: g.who.Principal, Passkey: passkeys > 0, Required: required,
+func (p progress) describe(g *grant) *Pending {
+	return &Pending{Step: p.next(), Principal: g.who.Principal, Passkey: p.hasPasskey, Required: p.required,
 		// Where only a passkey will do, a code would be asked for in vain.
-		TOTP: totp > 0 && !(passkeys > 0 && g.level >= FactorLevel), ReturnTo: g.returnTo}, nil
+		TOTP: p.hasTOTP && !(p.hasPasskey && p.level >= FactorLevel), ReturnTo: g.returnTo}
 }
 
 // countPendingFailure notes a wrong code; too many end the pending sign-in.
@@ -164,16 +155,13 @@ func countPendingFailure(ctx context.Context, tx *sql.Tx, id string) error {
 func (a *Auth) PendingSignIn(ctx context.Context, at Attempt, token string, now time.Time) (*Pending, error) {
 	var p *Pending
 	err := a.withPending(ctx, at, token, now, func(tx *sql.Tx, r *pendingRow, who *account) (err error) {
-		t := &turnover{a: a, cfg: a.cfg.Load(), at: at, now: now}
 		g := r.grant(who)
-		step, err := a.judge(ctx, tx, g, at, now, t.cfg)
+		reached, err := a.judge(ctx, tx, g, at, now, a.cfg.Load())
 		if err != nil {
 			return err
 		}
-		if p, err = t.describe(ctx, tx, g, step); err != nil {
-			return err
-		}
-		p.id, p.Expires = r.id, store.FromMicros(r.expires)
+		p = reached.describe(g)
+		p.id = r.id
 		if r.link.Valid {
 			p.MailedTo = shortenEmail(who.Email)
 		}

@@ -27,7 +27,7 @@ const (
 type progress struct {
 	level      Level // what was proved
 	required   Level // what the roles, or the page that was asked for, demand
-	hasFactor  bool  // the person has a second factor of any kind
+	hasTOTP    bool
 	hasPasskey bool
 	held       bool // the address is not trusted, and must be
 	mustChange bool // the password was proved and must be changed
@@ -37,7 +37,7 @@ type progress struct {
 // up so that a password alone opens nothing.
 func (p progress) next() Step {
 	switch {
-	case p.hasFactor && p.level < FactorLevel:
+	case (p.hasTOTP || p.hasPasskey) && p.level < FactorLevel:
 		return StepFactor
 	case p.hasPasskey && p.level < p.required:
 		return StepFactor
@@ -52,23 +52,23 @@ func (p progress) next() Step {
 }
 
 // judge reads in the transaction what the next step depends on.
-func (a *Auth) judge(ctx context.Context, tx *sql.Tx, g *grant, at Attempt, now time.Time, cfg *settings) (Step, error) {
+func (a *Auth) judge(ctx context.Context, tx *sql.Tx, g *grant, at Attempt, now time.Time, cfg *settings) (progress, error) {
 	roles := g.who.Roles
 	p := progress{level: g.level, required: max(cfg.factor(roles), g.want)}
 	var totp, passkeys int
 	if err := tx.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
-		return stepNone, fmt.Errorf("count factors: %w", err)
+		return p, fmt.Errorf("count factors: %w", err)
 	}
-	p.hasPasskey, p.hasFactor = passkeys > 0, totp+passkeys > 0
+	p.hasTOTP, p.hasPasskey = totp > 0, passkeys > 0
 	if required, _ := cfg.trust(roles, at.Address); required && !g.released {
 		trusted, err := isTrusted(ctx, tx, g.who.ID, at.Address, now)
 		if err != nil {
-			return stepNone, err
+			return p, err
 		}
 		p.held = !trusted
 	}
 	p.mustChange = g.usedPassword() && (g.who.MustChange || cfg.passwordExpired(g.who, now))
-	return p.next(), nil
+	return p, nil
 }
 
 // isTrusted tells whether the person's sign-ins from the address need no release.
