@@ -202,7 +202,7 @@ func (a *Auth) Stats() Stats {
 		Registered: a.counted.registered.Load(), RegistrationsLimited: a.counted.limited.Load(),
 		Texts: a.counted.texts.Load(), TextsLost: a.counted.textsLost.Load(),
 	}
-	s.ReviewDue = fromMicros(a.reviewDue.Load())
+	s.ReviewDue = store.FromMicros(a.reviewDue.Load())
 	s.TokensWrong = a.counted.tokensWrong.Load()
 	s.Tokens, s.TokensDisplaced = a.tokens.size()
 	s.Addresses, s.AddressesDisplaced = a.waits.size()

@@ -53,21 +53,13 @@ func (a *Auth) readDetails(ctx context.Context, name string, now time.Time) (d D
 	if err != nil {
 		return d, err
 	}
-	d.LastSignIn = fromMicros(last)
+	d.LastSignIn = store.FromMicros(last)
 	d.Privileges, d.Unknown = a.PrivilegesOf(d.Principal.Roles), a.UnknownRoles(d.Principal.Roles)
 	if d.Sessions, err = a.ListSessions(ctx, d.Principal.Name); err != nil {
 		return d, err
 	}
 	d.Tokens, err = a.Tokens(ctx, d.Principal.Name)
 	return d, err
-}
-
-// fromMicros is a time of the store, of which 0 means never.
-func fromMicros(at int64) time.Time {
-	if at == 0 {
-		return time.Time{}
-	}
-	return store.FromMicros(at)
 }
 
 // noteLastSignIn keeps when the person last signed in, which outlives the session's own record.

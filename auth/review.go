@@ -193,11 +193,7 @@ func (a *Auth) learnReview(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	at := int64(0)
-	if !s.Due.IsZero() {
-		at = store.Micros(s.Due)
-	}
-	a.reviewDue.Store(at)
+	a.reviewDue.Store(store.Micros(s.Due))
 	return nil
 }
 
@@ -229,7 +225,7 @@ func firstAccount(ctx context.Context, from reader) (time.Time, error) {
 	if err := from.QueryRowContext(ctx, sqlFirstAccount).Scan(&at); err != nil {
 		return time.Time{}, fmt.Errorf("read first account: %w", err)
 	}
-	return fromMicros(at), nil
+	return store.FromMicros(at), nil
 }
 
 // scanReview reads a review, with its snapshot if there is a place for its text.

@@ -91,9 +91,5 @@ func readFailing(ctx context.Context, q reader, key netip.Prefix) (*failing, err
 	if err != nil {
 		return nil, fmt.Errorf("read failed sign-ins: %w", err)
 	}
-	f := &failing{key: key, accounts: strings.Fields(accounts), updated: store.FromMicros(updated)}
-	if until != 0 {
-		f.until = store.FromMicros(until)
-	}
-	return f, nil
+	return &failing{key: key, accounts: strings.Fields(accounts), until: store.FromMicros(until), updated: store.FromMicros(updated)}, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/doorward/doorward/store"
 )
 
 // Snapshot is who holds what at one moment. It lists the accounts that a review is about: of staff, with privileges over
@@ -147,7 +149,7 @@ func (a *Auth) factorCounts(ctx context.Context) (map[string]factorCount, error)
 		if err := rows.Scan(&id, &last, &totp, &passkeys); err != nil {
 			return nil, fmt.Errorf("count factors: %w", err)
 		}
-		counts[id] = factorCount{totp > 0, passkeys, fromMicros(last)}
+		counts[id] = factorCount{totp > 0, passkeys, store.FromMicros(last)}
 	}
 	return counts, rows.Err()
 }

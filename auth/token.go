@@ -185,7 +185,7 @@ func scanToken(row interface{ Scan(dest ...any) error }) (TokenInfo, error) {
 		return i, err
 	}
 	i.Privileges, i.Hosts, i.Networks = splitPrivileges(privileges), strings.Fields(hosts), splitNetworks(networks)
-	i.Created, i.Expires, i.LastUsed = store.FromMicros(created), store.FromMicros(expires), fromMicros(used)
+	i.Created, i.Expires, i.LastUsed = store.FromMicros(created), store.FromMicros(expires), store.FromMicros(used)
 	return i, nil
 }
 

@@ -35,10 +35,7 @@ func (a *Auth) KnownAddresses(ctx context.Context, principalID string) ([]KnownA
 			return nil, fmt.Errorf("list known addresses: %w", a.storeError(err))
 		}
 		k.Prefix, _ = netip.ParsePrefix(prefix) // written by us
-		k.Created, k.Seen = store.FromMicros(created), store.FromMicros(seen)
-		if until > 0 {
-			k.TrustedUntil = store.FromMicros(until)
-		}
+		k.Created, k.Seen, k.TrustedUntil = store.FromMicros(created), store.FromMicros(seen), store.FromMicros(until)
 		list = append(list, k)
 	}
 	if err := rows.Err(); err != nil {
