@@ -28,7 +28,6 @@ type grant struct {
 	returnTo string
 	provider string // another system that vouches, and its session's id there
 	sid      string
-	created  time.Time // of the pending sign-in; zero at the beginning
 
 	pending string // id of the pending sign-in that this is a step of; empty at the beginning
 	// factor says that a second factor is given: only while that is the step that is lacking.

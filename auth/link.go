@@ -42,7 +42,6 @@ type link struct {
 	kind        LinkKind
 	principalID string
 	data        string // of the kind: the id of the pending sign-in
-	created     time.Time
 }
 
 // newLink makes a link and returns the code for it; empty when the person has had enough of them for now.
@@ -69,15 +68,13 @@ func readLink(ctx context.Context, q reader, kind LinkKind, code string, now tim
 		return nil, ErrNoLink
 	}
 	l := link{kind: kind}
-	var created int64
-	err := q.QueryRowContext(ctx, sqlLink, key, string(kind), store.Micros(now)).Scan(&l.principalID, &l.data, &created)
+	err := q.QueryRowContext(ctx, sqlLink, key, string(kind), store.Micros(now)).Scan(&l.principalID, &l.data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNoLink
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read link: %w", err)
 	}
-	l.created = store.FromMicros(created)
 	return &l, nil
 }
 

@@ -84,7 +84,7 @@ func (r *pendingRow) grant(who *account) *grant {
 	who.phc = r.phc // advance compares it with the store's
 	return &grant{who: who, level: r.level, methods: strings.Fields(r.methods), want: r.want, remember: r.remember,
 		released: r.released != 0, previous: r.previous, device: r.device, returnTo: r.returnTo,
-		provider: r.provider, sid: r.sid, pending: r.id, created: store.FromMicros(r.created)}
+		provider: r.provider, sid: r.sid, pending: r.id}
 }
 
 // wait stores what the sign-in has come to and what it lacks.

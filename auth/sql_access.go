@@ -113,7 +113,7 @@ ORDER BY e.seen_at, e.subject LIMIT $2`
 
 	sqlInsertLink = `INSERT INTO mailed_link (hash, kind, principal_id, data, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
 
-	sqlLink = `SELECT principal_id, data, created_at FROM mailed_link WHERE hash = $1 AND kind = $2 AND expires_at > $3`
+	sqlLink = `SELECT principal_id, data FROM mailed_link WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 
 	sqlUseLink = `UPDATE mailed_link SET expires_at = $1 WHERE hash = $2`
 
