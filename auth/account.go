@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/journal"
@@ -331,16 +332,27 @@ func anotherOwner(ctx context.Context, tx *sql.Tx, id string) error {
 
 // endAll ends the account's sessions in the store and returns which.
 func endAll(ctx context.Context, tx *sql.Tx, id, why string, at int64) ([]string, error) {
+	return endOthers(ctx, tx, id, "", why, at)
+}
+
+// endOthers ends the account's sessions but one, and returns which.
+func endOthers(ctx context.Context, tx *sql.Tx, id, keep, why string, at int64) ([]string, error) {
 	ids, err := readStrings(ctx, tx, sqlLiveOf, id)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
-	for _, session := range ids {
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
-			return nil, fmt.Errorf("end session: %w", err)
+	ids = slices.DeleteFunc(ids, func(session string) bool { return session == keep })
+	return ids, endSignIns(ctx, tx, ids, why, at)
+}
+
+// endSignIns ends these sessions in the store.
+func endSignIns(ctx context.Context, tx *sql.Tx, ids []string, why string, at int64) error {
+	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, id); err != nil {
+			return fmt.Errorf("end session: %w", err)
 		}
 	}
-	return ids, nil
+	return nil
 }
 
 // readPrincipal is readAccountByLogin without the password.

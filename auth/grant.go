@@ -266,22 +266,12 @@ func (a *Auth) admit(ctx context.Context, s *Session, generation uint64) {
 
 // endBefore ends the session that the browser had, and the account's oldest ones if there are too many.
 func endBefore(ctx context.Context, tx *sql.Tx, s *Session, previous string, at int64) (ended []string, err error) {
-	end := func(id, why string) error {
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, id); err != nil {
-			return fmt.Errorf("end session: %w", err)
-		}
-		ended = append(ended, id)
-		return nil
-	}
 	if previous != "" {
-		ids, err := readStrings(ctx, tx, sqlSignInOfToken, previous, s.Host, string(s.Realm))
-		if err != nil {
+		if ended, err = readStrings(ctx, tx, sqlSignInOfToken, previous, s.Host, string(s.Realm)); err != nil {
 			return nil, fmt.Errorf("look up previous session: %w", err)
 		}
-		for _, id := range ids {
-			if err := end(id, "signed-in-again"); err != nil {
-				return nil, err
-			}
+		if err := endSignIns(ctx, tx, ended, "signed-in-again", at); err != nil {
+			return nil, err
 		}
 	}
 	// Not those of the last minutes: other gateways have to learn of their end.
@@ -294,12 +284,7 @@ func endBefore(ctx context.Context, tx *sql.Tx, s *Session, previous string, at 
 	if err != nil {
 		return nil, fmt.Errorf("count sessions: %w", err)
 	}
-	for _, id := range ids {
-		if err := end(id, "too-many"); err != nil {
-			return nil, err
-		}
-	}
-	return ended, nil
+	return append(ended, ids...), endSignIns(ctx, tx, ids, "too-many", at)
 }
 
 // arrive remembers the network and the browser, and tells the person when they are new (D-09).

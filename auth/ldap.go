@@ -213,12 +213,7 @@ func (a *Auth) endGone(ctx context.Context, provider, subject, why string, now t
 		if ended, err = readStrings(ctx, tx, sqlSessionsOfSubject, provider, subject, at); err != nil {
 			return err
 		}
-		for _, session := range ended {
-			if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
-				return err
-			}
-		}
-		return nil
+		return endSignIns(ctx, tx, ended, why, at)
 	})
 	if err != nil {
 		return fmt.Errorf("end what %s does not vouch for any more: %w", provider, err)

@@ -284,22 +284,3 @@ func (a *Auth) isIdentityOf(ctx context.Context, v *vouched, principalID string)
 	}
 	return nil
 }
-
-// endOthers ends the account's sessions but one.
-func endOthers(ctx context.Context, tx *sql.Tx, id, keep, why string, at int64) ([]string, error) {
-	ids, err := readStrings(ctx, tx, sqlLiveOf, id)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	var ended []string
-	for _, session := range ids {
-		if session == keep {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
-			return nil, fmt.Errorf("end session: %w", err)
-		}
-		ended = append(ended, session)
-	}
-	return ended, nil
-}
