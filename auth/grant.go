@@ -35,7 +35,7 @@ type grant struct {
 	// prove is what remains to be proved inside the transaction, and what next has reached by it; false means wrong.
 	prove func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error)
 	// apply changes the account in the same transaction, before the next step is chosen.
-	apply func(ctx context.Context, tx *sql.Tx, who *account) error
+	apply func(ctx context.Context, tx *sql.Tx, t *turnover, who *account) error
 }
 
 func (a *Auth) passwordGrant(at Attempt, who *account, newHash string) *grant {
@@ -171,7 +171,7 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		}
 	}
 	if g.apply != nil {
-		if err := g.apply(ctx, tx, who); err != nil {
+		if err := g.apply(ctx, tx, t, who); err != nil {
 			return err
 		}
 	}

@@ -187,7 +187,7 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 		return Outcome{}, err
 	}
 	return a.step(ctx, at, token, now, func(g *grant) {
-		g.apply = func(ctx context.Context, tx *sql.Tx, who *account) error {
+		g.apply = func(ctx context.Context, tx *sql.Tx, _ *turnover, who *account) error {
 			before := snapshotOf(who.Principal)
 			if err := putOwnPassword(ctx, tx, who.ID, phc, now); err != nil {
 				return err

@@ -77,8 +77,7 @@ func (a *Auth) ResetByLink(ctx context.Context, at Attempt, code, text string, n
 	g := a.passwordGrant(at, who, "")
 	g.methods, g.released = []string{methodReset}, true
 	var ended []string
-	t := &turnover{a: a, at: at, now: now, hostName: a.nameForMail(ctx, at.Address)}
-	g.apply = func(ctx context.Context, tx *sql.Tx, who *account) (err error) {
+	g.apply = func(ctx context.Context, tx *sql.Tx, t *turnover, who *account) (err error) {
 		ended, err = a.applyReset(ctx, tx, t, who, code, phc)
 		return err
 	}
