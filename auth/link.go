@@ -105,11 +105,20 @@ func (a *Auth) withLink(ctx context.Context, kind LinkKind, code string, now tim
 
 // peek runs a read on behalf of somebody who has proved nothing, a few at a time.
 func (a *Auth) peek(ctx context.Context, read func() error) error {
+	leave, err := a.mayRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return read()
+}
+
+// mayRead waits for one of the places for such reads; leave gives it back.
+func (a *Auth) mayRead(ctx context.Context) (leave func(), err error) {
 	select {
 	case a.reads <- struct{}{}:
-		defer func() { <-a.reads }()
+		return func() { <-a.reads }, nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait to read: %w", ctx.Err())
+		return nil, fmt.Errorf("wait to read: %w", ctx.Err())
 	}
-	return read()
 }
