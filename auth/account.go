@@ -263,11 +263,8 @@ func (a *Auth) RequireNewPassword(ctx context.Context, by Actor, name string) er
 }
 
 // Principal returns an account by its name or e-mail address. The errors are ErrNotFound and ErrUnavailable.
-func (a *Auth) Principal(ctx context.Context, name string) (p Principal, err error) {
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		p, err = readPrincipal(ctx, tx, name)
-		return err
-	})
+func (a *Auth) Principal(ctx context.Context, name string) (Principal, error) {
+	p, err := readPrincipal(ctx, a.db, name)
 	if err != nil {
 		return Principal{}, a.storeError(err)
 	}

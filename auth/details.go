@@ -32,26 +32,20 @@ func (a *Auth) Details(ctx context.Context, name string, now time.Time) (Details
 }
 
 func (a *Auth) readDetails(ctx context.Context, name string, now time.Time) (d Details, err error) {
-	var last int64
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		who, err := readAccountByLogin(ctx, tx, name)
-		if err != nil {
-			return err
-		}
-		d.Principal = who.Principal
-		if who.phc != "" {
-			d.PasswordAt = who.passwordAt
-		}
-		if d.Factors, err = readFactors(ctx, tx, d.Principal.ID); err != nil {
-			return err
-		}
-		if err := tx.QueryRowContext(ctx, sqlLastSignIn, d.Principal.ID).Scan(&last); err != nil {
-			return fmt.Errorf("read last sign-in: %w", err)
-		}
-		return nil
-	})
+	who, err := readAccountByLogin(ctx, a.db, name)
 	if err != nil {
 		return d, err
+	}
+	d.Principal = who.Principal
+	if who.phc != "" {
+		d.PasswordAt = who.passwordAt
+	}
+	if d.Factors, err = readFactors(ctx, a.db, d.Principal.ID); err != nil {
+		return d, err
+	}
+	var last int64
+	if err := a.db.QueryRowContext(ctx, sqlLastSignIn, d.Principal.ID).Scan(&last); err != nil {
+		return d, fmt.Errorf("read last sign-in: %w", err)
 	}
 	d.LastSignIn = store.FromMicros(last)
 	d.Privileges, d.Unknown = a.PrivilegesOf(d.Principal.Roles), a.UnknownRoles(d.Principal.Roles)

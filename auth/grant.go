@@ -142,8 +142,12 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 	}
 	g.who = who
 	if g.pending != "" {
-		// Another request may have ended it since it was read.
-		if _, err := readPending(ctx, tx, sqlLivePendingByID, g.pending, store.Micros(t.now)); err != nil {
+		// Another request may have ended it, or the session that it goes on from, since it was read.
+		r, err := readPending(ctx, tx, sqlLivePendingByID, g.pending, store.Micros(t.now))
+		if err != nil {
+			return err
+		}
+		if err := r.sessionLives(ctx, tx); err != nil {
 			return err
 		}
 	}

@@ -154,9 +154,9 @@ func countPendingFailure(ctx context.Context, tx *sql.Tx, id string) error {
 // ErrNoPending and ErrUnavailable.
 func (a *Auth) PendingSignIn(ctx context.Context, at Attempt, token string, now time.Time) (*Pending, error) {
 	var p *Pending
-	err := a.withPending(ctx, at, token, now, func(tx *sql.Tx, r *pendingRow, who *account) (err error) {
+	err := a.withPending(ctx, at, token, now, func(r *pendingRow, who *account) error {
 		g := r.grant(who)
-		reached, err := a.judge(ctx, tx, g, at, now, a.cfg.Load())
+		reached, err := a.judge(ctx, a.db, g, at, now, a.cfg.Load())
 		if err != nil {
 			return err
 		}
@@ -173,41 +173,38 @@ func (a *Auth) PendingSignIn(ctx context.Context, at Attempt, token string, now 
 	return p, nil
 }
 
-// withPending runs f in a transaction on the pending sign-in that the browser's cookie names, and its account. Cookies that
-// are none cost one bounded read.
+// withPending runs f on the pending sign-in that the browser's cookie names, and its account. Cookies that are none cost one
+// bounded read. Nothing is decided by what f sees: whoever takes a step reads all of it again in the step's transaction.
 func (a *Auth) withPending(ctx context.Context, at Attempt, token string, now time.Time,
-	f func(tx *sql.Tx, r *pendingRow, who *account) error) error {
+	f func(r *pendingRow, who *account) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	if err := a.peek(ctx, func() error { _, err := a.pendingOf(ctx, a.db, at, token, now); return err }); err != nil {
-		return err
-	}
-	return a.db.Write(ctx, func(tx *sql.Tx) error {
-		r, err := a.pendingOf(ctx, tx, at, token, now)
+	return a.peek(ctx, func() error {
+		r, err := a.pendingOf(ctx, a.db, at, token, now)
 		if err != nil {
 			return err
 		}
-		who, err := readAccountByID(ctx, tx, r.principalID)
+		who, err := readAccountByID(ctx, a.db, r.principalID)
 		if err != nil {
 			return err
 		}
 		if who == nil || who.Disabled || who.phc != r.phc {
 			return ErrNoPending
 		}
-		if err := r.sessionLives(ctx, tx); err != nil {
+		if err := r.sessionLives(ctx, a.db); err != nil {
 			return err
 		}
-		return f(tx, r, who)
+		return f(r, who)
 	})
 }
 
 // sessionLives tells whether the session that a step-up goes on from has not ended; ErrNoPending if it has. Otherwise who
 // ends a stolen session would leave the thief a way to go on from it.
-func (r *pendingRow) sessionLives(ctx context.Context, tx *sql.Tx) error {
+func (r *pendingRow) sessionLives(ctx context.Context, from reader) error {
 	if r.want == 0 {
 		return nil
 	}
-	ids, err := readStrings(ctx, tx, sqlSignInOfToken, r.previous, r.host, string(r.realm))
+	ids, err := readStrings(ctx, from, sqlSignInOfToken, r.previous, r.host, string(r.realm))
 	if err != nil {
 		return fmt.Errorf("look up session of a step-up: %w", err)
 	}

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/netip"
 	"time"
@@ -51,17 +50,17 @@ func (p progress) next() Step {
 	return stepNone
 }
 
-// judge reads in the transaction what the next step depends on.
-func (a *Auth) judge(ctx context.Context, tx *sql.Tx, g *grant, at Attempt, now time.Time, cfg *settings) (progress, error) {
+// judge reads what the next step depends on; where a step is taken, in its transaction.
+func (a *Auth) judge(ctx context.Context, from reader, g *grant, at Attempt, now time.Time, cfg *settings) (progress, error) {
 	roles := g.who.Roles
 	p := progress{level: g.level, required: max(cfg.factor(roles), g.want)}
 	var totp, passkeys int
-	if err := tx.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
+	if err := from.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
 		return p, fmt.Errorf("count factors: %w", err)
 	}
 	p.hasTOTP, p.hasPasskey = totp > 0, passkeys > 0
 	if required, _ := cfg.trust(roles, at.Address); required && !g.released {
-		trusted, err := isTrusted(ctx, tx, g.who.ID, at.Address, now)
+		trusted, err := isTrusted(ctx, from, g.who.ID, at.Address, now)
 		if err != nil {
 			return p, err
 		}
@@ -72,9 +71,9 @@ func (a *Auth) judge(ctx context.Context, tx *sql.Tx, g *grant, at Attempt, now 
 }
 
 // isTrusted tells whether the person's sign-ins from the address need no release.
-func isTrusted(ctx context.Context, tx *sql.Tx, principalID string, address netip.Addr, now time.Time) (bool, error) {
+func isTrusted(ctx context.Context, from reader, principalID string, address netip.Addr, now time.Time) (bool, error) {
 	var n int
-	err := tx.QueryRowContext(ctx, sqlIsTrusted, principalID, addressKey(address).String(), store.Micros(now)).Scan(&n)
+	err := from.QueryRowContext(ctx, sqlIsTrusted, principalID, addressKey(address).String(), store.Micros(now)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("look up trusted address: %w", err)
 	}

@@ -108,10 +108,7 @@ func (a *Auth) ForgetAddress(ctx context.Context, by Actor, principalID string, 
 func (a *Auth) accountByID(ctx context.Context, id string) (who *account, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		who, err = readAccountByID(ctx, tx, id)
-		return err
-	})
+	who, err = readAccountByID(ctx, a.db, id)
 	if err == nil && (who == nil || who.Disabled) {
 		err = ErrWrong
 	}
