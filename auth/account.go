@@ -430,7 +430,8 @@ func (a *Auth) storeError(err error) error {
 	var input *InputError
 	var unfit *PasswordError
 	var no *DeniedError
-	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy, ErrUnavailable} {
+	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy, ErrUnavailable,
+		ErrWrong, ErrLastFactor, ErrTooManyCodes, ErrTooManyPasskeys, ErrNoPasskeys} {
 		if errors.Is(err, own) {
 			return err
 		}
