@@ -183,9 +183,12 @@ func (a *Auth) ReviewStatus(ctx context.Context, now time.Time) (ReviewStatus, e
 	if last != nil {
 		s.Last = last.Signed
 	}
-	s.Overdue = !s.Due.IsZero() && now.After(s.Due)
+	s.Overdue = ReviewOverdue(s.Due, now)
 	return s, nil
 }
+
+// ReviewOverdue tells whether a review that is due then is late; one that is due at no time, the zero one, never is.
+func ReviewOverdue(due, now time.Time) bool { return !due.IsZero() && now.After(due) }
 
 // learnReview keeps for Stats when the next review is due.
 func (a *Auth) learnReview(ctx context.Context, now time.Time) error {

@@ -197,7 +197,7 @@ func (m *collector) collectSignIns(counter sendCounter, gauge sendGauge) {
 	counter(m.registrationLimits, accounts.RegistrationsLimited)
 	counter(m.texts, accounts.Texts, "taken")
 	counter(m.texts, accounts.TextsLost, "lost")
-	gauge(m.reviewOverdue, oneIf(!accounts.ReviewDue.IsZero() && time.Now().After(accounts.ReviewDue)))
+	gauge(m.reviewOverdue, oneIf(auth.ReviewOverdue(accounts.ReviewDue, time.Now())))
 	for _, outcome := range []struct {
 		name  string
 		count uint64
