@@ -173,7 +173,7 @@ func insertInvitation(ctx context.Context, tx *sql.Tx, i Invitation, hash string
 
 // mailInvitation puts the link into the outbox, if there is a mail server.
 func (a *Auth) mailInvitation(ctx context.Context, tx *sql.Tx, i Invitation, host, code string, now time.Time) (bool, error) {
-	if !a.OffersReset() {
+	if !a.mails() {
 		return false, nil
 	}
 	to := Principal{Name: i.Email, DisplayName: i.DisplayName, Email: i.Email, Language: i.Language}

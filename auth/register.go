@@ -69,7 +69,7 @@ type Registration struct {
 
 // OffersRegistration tells whether people may register: it is on and there is a mail server.
 func (a *Auth) OffersRegistration() bool {
-	return a.cfg.Load().Registration.Enabled && a.OffersReset()
+	return a.cfg.Load().Registration.Enabled && a.mails()
 }
 
 // RegistrationPhone tells whether the form asks for a phone number: PhoneRequired, PhoneOptional or PhoneOff.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/event"
@@ -42,7 +41,7 @@ const (
 var ErrNotOffered = errors.New("not offered here")
 
 // OffersReset tells whether a password can be reset by mail: whether a mail server is configured.
-func (a *Auth) OffersReset() bool { return a.mail != nil && a.mail.Enabled() }
+func (a *Auth) OffersReset() bool { return a.mails() }
 
 // RequestReset asks for the link by which a person chooses a new password; at.Login is the name or e-mail address that was
 // typed, and at.Host the host that the link will lead to. Whether there is such an account is not even looked at before
@@ -226,7 +225,7 @@ func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now ti
 	}
 	sent, err := a.send(ctx, tx, letter{kind: "reset", to: p, host: r.Host, path: "/.doorward/link/reset?c=" + code,
 		facts: a.askedFrom(p, r, now), until: now.Add(LinkReset.life()),
-		pairs: []string{"minutes", strconv.Itoa(int(LinkReset.life() / time.Minute))}}, now)
+		pairs: []string{"minutes", minutes(LinkReset.life())}}, now)
 	if !sent {
 		refused = resetLimit
 	}

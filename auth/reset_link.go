@@ -95,7 +95,7 @@ func (a *Auth) ResetByLink(ctx context.Context, at Attempt, code, text string, n
 	if len(ended) > 0 {
 		a.sessions.end(ended...)
 	}
-	if a.OffersReset() {
+	if a.mails() {
 		a.mail.Wake()
 	}
 	a.append(event.Event{Time: now, Class: event.Authentication, Action: "password-reset", Outcome: event.Success, Source: at.Address.Unmap(),
