@@ -93,17 +93,14 @@ func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
 const originLocal = "local"
 
 func insertPrincipal(ctx context.Context, tx *sql.Tx, p Principal) error {
-	var taken, takenEmail int
-	emailKey := sql.NullString{String: fold(p.Email), Valid: p.Email != ""}
-	if err := tx.QueryRowContext(ctx, sqlTaken, fold(p.Name)).Scan(&taken); err != nil {
-		return fmt.Errorf("look for the name: %w", err)
+	name, other, err := taken(ctx, tx, p)
+	if err != nil {
+		return err
 	}
-	if err := tx.QueryRowContext(ctx, sqlTakenEmail, emailKey).Scan(&takenEmail); err != nil {
-		return fmt.Errorf("look for the e-mail address: %w", err)
-	}
-	if taken+takenEmail > 0 {
+	if name || other {
 		return ErrExists
 	}
+	emailKey := sql.NullString{String: fold(p.Email), Valid: p.Email != ""}
 	at := store.Micros(p.Created)
 	if _, err := tx.ExecContext(ctx, sqlInsertPrincipal, p.ID, p.Name, fold(p.Name), p.Email, emailKey,
 		p.DisplayName, at, at, p.Phone, sql.NullString{String: p.Phone, Valid: p.Phone != ""}, p.Language, p.Origin, truth(p.MustChange)); err != nil {

@@ -34,11 +34,13 @@ type FactorSummary struct {
 }
 
 // Best is the highest level that a sign-in with these factors can reach. Recovery codes only stand in for one.
-func (f FactorSummary) Best() Level {
+func (f FactorSummary) Best() Level { return bestLevel(f.TOTP, len(f.Passkeys)) }
+
+func bestLevel(totp bool, passkeys int) Level {
 	switch {
-	case len(f.Passkeys) > 0:
+	case passkeys > 0:
 		return PasskeyLevel
-	case f.TOTP:
+	case totp:
 		return FactorLevel
 	}
 	return PasswordLevel

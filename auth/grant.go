@@ -53,15 +53,6 @@ const (
 	methodToken    = "token" // an API token
 )
 
-func (g *grant) usedPassword() bool {
-	for _, m := range g.methods {
-		if m == methodPassword {
-			return true
-		}
-	}
-	return false
-}
-
 // tokenKey is the store's key of a token or cookie of ours; empty for what cannot be one.
 func tokenKey(token string) string {
 	hash, ok := hashToken(token)

@@ -77,23 +77,16 @@ func (a *Auth) familiar(ctx context.Context, at Attempt, principalID string) (st
 
 // limited returns how long an attempt has to wait because of earlier failures; 0 if it need not.
 func (a *Auth) limited(ctx context.Context, k limitKeys, rate RateConfig, now time.Time) (time.Duration, error) {
-	checks := []struct {
-		key   string
-		limit int
-	}{{k.address, rate.PerAddress}, {k.account, rate.PerAccount}, {k.total, rate.Total}}
+	checks := []quota{{k.address, rate.PerAddress, rate.Window}, {k.account, rate.PerAccount, rate.Window}, {k.total, rate.Total, rate.Window}}
 	if k.own != "" {
-		checks = checks[:0]
-		checks = append(checks, struct {
-			key   string
-			limit int
-		}{k.own, rate.PerAccount})
+		checks = []quota{{k.own, rate.PerAccount, rate.Window}}
 	}
 	var longest time.Duration
 	for _, c := range checks {
 		if c.limit == 0 {
 			continue
 		}
-		left, err := overLimit(ctx, a.db, c.key, c.limit, rate.Window, now)
+		left, err := overLimit(ctx, a.db, c.key, c.limit, c.window, now)
 		if err != nil {
 			return 0, err
 		}

@@ -236,12 +236,12 @@ func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now ti
 // person may get.
 func mayMailReset(ctx context.Context, tx *sql.Tx, p Principal, r resetRequest, now time.Time) (bool, error) {
 	var quotas []quota
-	var familiar int
-	err := tx.QueryRowContext(ctx, sqlFamiliarTo, p.ID, addressKey(parseStored(r.Address)).String(), r.Device).Scan(&familiar)
+	var networks, devices int
+	err := tx.QueryRowContext(ctx, sqlFamiliarBy, p.ID, addressKey(parseStored(r.Address)).String(), r.Device).Scan(&networks, &devices)
 	if err != nil {
 		return false, fmt.Errorf("look up known address: %w", err)
 	}
-	if familiar == 0 {
+	if networks+devices == 0 {
 		quotas = append(quotas, quota{"reset mails", resetMails, time.Hour})
 	}
 	if hasPasswordElsewhere(p) {

@@ -90,8 +90,7 @@ func (a *Auth) takeSnapshot(ctx context.Context, cfg *settings) (*Snapshot, erro
 			continue
 		}
 		s.Accounts = append(s.Accounts, SnapshotAccount{Name: p.Name, Roles: nonNil(known), Privileges: nonNil(cfg.privileges(p.Roles)),
-			Unknown: slices.DeleteFunc(slices.Clone(p.Roles), func(r Role) bool { return cfg.roles[r] != nil }),
-			Origin:  p.Origin, Disabled: p.Disabled, TOTP: n.totp, Passkeys: n.passkeys, Created: p.Created, LastSignIn: n.last, Tokens: held})
+			Unknown: cfg.unknown(p.Roles), Origin: p.Origin, Disabled: p.Disabled, TOTP: n.totp, Passkeys: n.passkeys, Created: p.Created, LastSignIn: n.last, Tokens: held})
 	}
 	for _, name := range cfg.order {
 		s.Roles = append(s.Roles, SnapshotRole{Name: name, Privileges: cfg.privileges([]Role{name}), Staff: cfg.roles[name].staff,
@@ -207,13 +206,7 @@ func (s *Snapshot) findings(cfg *settings, now time.Time) []Finding {
 
 // judgeFactor asks for second factors of those who administer, and of everybody whose roles demand one.
 func (p SnapshotAccount) judgeFactor(cfg *settings, add func(control, account, format string, args ...any)) {
-	best := PasswordLevel
-	switch {
-	case p.Passkeys > 0:
-		best = PasskeyLevel
-	case p.TOTP:
-		best = FactorLevel
-	}
+	best := bestLevel(p.TOTP, p.Passkeys)
 	if demanded := cfg.factor(p.Roles); best < demanded {
 		add("F-41", p.Name, "has not set up the factor that its roles demand (%s): whoever knows the password can", factorName(demanded))
 	} else if best == PasswordLevel && slices.ContainsFunc(p.Privileges, func(v Privilege) bool { return v != UseSites }) {

@@ -69,9 +69,6 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 
 	sqlDeleteDevicesOf = `DELETE FROM known_device WHERE principal_id = $1`
 
-	sqlFamiliarTo = `SELECT (SELECT COUNT(*) FROM known_address a WHERE a.principal_id = p.id AND a.prefix = $2)
-+ (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = p.id AND d.hash = $3) FROM principal p WHERE p.id = $1`
-
 	sqlFamiliarBy = `SELECT (SELECT COUNT(*) FROM known_address WHERE principal_id = $1 AND prefix = $2),
 (SELECT COUNT(*) FROM known_device WHERE principal_id = $1 AND hash = $3)`
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/store"
@@ -66,7 +67,7 @@ func (a *Auth) judge(ctx context.Context, from reader, g *grant, at Attempt, now
 		}
 		p.held = !trusted
 	}
-	p.mustChange = g.usedPassword() && (g.who.MustChange || cfg.passwordExpired(g.who, now))
+	p.mustChange = slices.Contains(g.methods, methodPassword) && (g.who.MustChange || cfg.passwordExpired(g.who, now))
 	return p, nil
 }
 
