@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -88,6 +89,7 @@ type Auth struct {
 
 	mail              *mail.Outbox
 	texts             *language.Catalogue
+	letters           *template.Template
 	names             func(context.Context, netip.Addr) string
 	namesNow          func(netip.Addr) string
 	countries         func(netip.Addr) string
@@ -122,9 +124,13 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	letters, err := template.ParseFS(letterFile, "letter.html")
+	if err != nil {
+		return nil, fmt.Errorf("read the letter: %w", err)
+	}
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
-		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
+		mail: deps.Mail, texts: deps.Texts, letters: letters, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
 		consolePort: deps.ConsolePort,
 		hasher:      newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		tokens: newTokenCache(maxHeldTokens),
