@@ -181,7 +181,7 @@ func (s *Snapshot) findings(cfg *settings, now time.Time) []Finding {
 	owners, admins := 0, 0
 	for _, p := range s.Accounts {
 		if len(p.Unknown) > 0 {
-			add("F-42", p.Name, "has roles that the configuration has no more and that give no right: %s", joinRoles(p.Unknown, ", "))
+			add("F-42", p.Name, "has roles that the configuration has no more and that give no right: %s", join(p.Unknown, ", "))
 		}
 		if p.Disabled {
 			continue
