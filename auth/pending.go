@@ -174,7 +174,7 @@ func (a *Auth) PendingSignIn(ctx context.Context, at Attempt, token string, now 
 }
 
 // withPending runs f on the pending sign-in that the browser's cookie names, and its account. Cookies that are none cost one
-// bounded read. Nothing is decided by what f sees: whoever takes a step reads all of it again in the step's transaction.
+// bounded read. What f sees may have changed when a step is taken: the step's transaction reads it again.
 func (a *Auth) withPending(ctx context.Context, at Attempt, token string, now time.Time,
 	f func(r *pendingRow, who *account) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
