@@ -13,7 +13,7 @@ func (h *Handler) reviewReport(r *http.Request, _ auth.Actor) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := AccessReport{At: report.At, Last: report.Last, Due: report.Due, Overdue: !report.Due.IsZero() && now.After(report.Due),
+	out := AccessReport{At: report.At, Last: report.Last, Due: report.Due, Overdue: auth.ReviewOverdue(report.Due, now),
 		Roles: report.Snapshot.Roles, Accounts: report.Snapshot.Accounts, Others: report.Snapshot.Others, Findings: []Finding{}, Changes: []string{}}
 	for _, f := range report.Findings {
 		out.Findings = append(out.Findings, Finding{Control: f.Control, Account: f.Account, Problem: f.Problem})

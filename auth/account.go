@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/journal"
@@ -92,17 +93,14 @@ func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
 const originLocal = "local"
 
 func insertPrincipal(ctx context.Context, tx *sql.Tx, p Principal) error {
-	var taken, takenEmail int
-	emailKey := sql.NullString{String: fold(p.Email), Valid: p.Email != ""}
-	if err := tx.QueryRowContext(ctx, sqlTaken, fold(p.Name)).Scan(&taken); err != nil {
-		return fmt.Errorf("look for the name: %w", err)
+	name, other, err := taken(ctx, tx, p)
+	if err != nil {
+		return err
 	}
-	if err := tx.QueryRowContext(ctx, sqlTakenEmail, emailKey).Scan(&takenEmail); err != nil {
-		return fmt.Errorf("look for the e-mail address: %w", err)
-	}
-	if taken+takenEmail > 0 {
+	if name || other {
 		return ErrExists
 	}
+	emailKey := sql.NullString{String: fold(p.Email), Valid: p.Email != ""}
 	at := store.Micros(p.Created)
 	if _, err := tx.ExecContext(ctx, sqlInsertPrincipal, p.ID, p.Name, fold(p.Name), p.Email, emailKey,
 		p.DisplayName, at, at, p.Phone, sql.NullString{String: p.Phone, Valid: p.Phone != ""}, p.Language, p.Origin, truth(p.MustChange)); err != nil {
@@ -262,11 +260,8 @@ func (a *Auth) RequireNewPassword(ctx context.Context, by Actor, name string) er
 }
 
 // Principal returns an account by its name or e-mail address. The errors are ErrNotFound and ErrUnavailable.
-func (a *Auth) Principal(ctx context.Context, name string) (p Principal, err error) {
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		p, err = readPrincipal(ctx, tx, name)
-		return err
-	})
+func (a *Auth) Principal(ctx context.Context, name string) (Principal, error) {
+	p, err := readPrincipal(ctx, a.db, name)
 	if err != nil {
 		return Principal{}, a.storeError(err)
 	}
@@ -331,56 +326,58 @@ func anotherOwner(ctx context.Context, tx *sql.Tx, id string) error {
 
 // endAll ends the account's sessions in the store and returns which.
 func endAll(ctx context.Context, tx *sql.Tx, id, why string, at int64) ([]string, error) {
+	return endOthers(ctx, tx, id, "", why, at)
+}
+
+// endOthers ends the account's sessions but one, and returns which.
+func endOthers(ctx context.Context, tx *sql.Tx, id, keep, why string, at int64) ([]string, error) {
 	ids, err := readStrings(ctx, tx, sqlLiveOf, id)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
-	for _, session := range ids {
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
-			return nil, fmt.Errorf("end session: %w", err)
-		}
-	}
-	return ids, nil
+	ids = slices.DeleteFunc(ids, func(session string) bool { return session == keep })
+	return ids, endSignIns(ctx, tx, ids, why, at)
 }
 
-// readPrincipal finds an account by its name, or by its e-mail address.
-func readPrincipal(ctx context.Context, tx *sql.Tx, name string) (Principal, error) {
-	key, email, ok := loginKey(name)
+// endSignIns ends these sessions in the store.
+func endSignIns(ctx context.Context, tx *sql.Tx, ids []string, why string, at int64) error {
+	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, id); err != nil {
+			return fmt.Errorf("end session: %w", err)
+		}
+	}
+	return nil
+}
+
+// readPrincipal is readAccountByLogin without the password.
+func readPrincipal(ctx context.Context, from reader, login string) (Principal, error) {
+	who, err := readAccountByLogin(ctx, from, login)
+	if err != nil {
+		return Principal{}, err
+	}
+	return who.Principal, nil
+}
+
+// readAccountByLogin finds an account by its name, or by its e-mail address, with its roles; ErrNotFound when there is none.
+func readAccountByLogin(ctx context.Context, from reader, login string) (*account, error) {
+	key, email, ok := loginKey(login)
 	if !ok {
-		return Principal{}, ErrNotFound
+		return nil, ErrNotFound
 	}
 	query := sqlAccountByName
 	if email {
 		query = sqlAccountByEmail
 	}
-	var found account
-	dest, finish := accountColumns(&found)
-	err := tx.QueryRowContext(ctx, query, key).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Principal{}, ErrNotFound
+	who, err := readAccount(ctx, from, query, key)
+	if err == nil && who == nil {
+		err = ErrNotFound
 	}
-	if err != nil {
-		return Principal{}, fmt.Errorf("read account: %w", err)
-	}
-	finish()
-	found.Roles, err = readRoles(ctx, tx, found.ID)
-	return found.Principal, err
+	return who, err
 }
 
 // readAccountByID reads an account with its roles; nil when there is none.
-func readAccountByID(ctx context.Context, tx *sql.Tx, id string) (*account, error) {
-	var found account
-	dest, finish := accountColumns(&found)
-	err := tx.QueryRowContext(ctx, sqlAccountByID, id).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read account: %w", err)
-	}
-	finish()
-	found.Roles, err = readRoles(ctx, tx, id)
-	return &found, err
+func readAccountByID(ctx context.Context, from reader, id string) (*account, error) {
+	return readAccount(ctx, from, sqlAccountByID, id)
 }
 
 // snapshot is an account as the journal shows it: never the password, not even its hash.
@@ -430,7 +427,8 @@ func (a *Auth) storeError(err error) error {
 	var input *InputError
 	var unfit *PasswordError
 	var no *DeniedError
-	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy, ErrUnavailable} {
+	for _, own := range []error{ErrNotFound, ErrExists, ErrLastOwner, ErrBusy, ErrUnavailable,
+		ErrWrong, ErrLastFactor, ErrTooManyCodes, ErrTooManyPasskeys, ErrNoPasskeys} {
 		if errors.Is(err, own) {
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"html/template"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -88,6 +89,7 @@ type Auth struct {
 
 	mail              *mail.Outbox
 	texts             *language.Catalogue
+	letters           *template.Template
 	names             func(context.Context, netip.Addr) string
 	namesNow          func(netip.Addr) string
 	countries         func(netip.Addr) string
@@ -122,9 +124,13 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	letters, err := template.ParseFS(letterFile, "letter.html")
+	if err != nil {
+		return nil, fmt.Errorf("read the letter: %w", err)
+	}
 	a := &Auth{
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
-		mail: deps.Mail, texts: deps.Texts, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
+		mail: deps.Mail, texts: deps.Texts, letters: letters, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
 		consolePort: deps.ConsolePort,
 		hasher:      newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		tokens: newTokenCache(maxHeldTokens),
@@ -215,7 +221,7 @@ func (a *Auth) Stats() Stats {
 	for _, d := range cfg.directories {
 		s.DirectoriesBusy += d.Refused()
 	}
-	s.ReviewDue = fromMicros(a.reviewDue.Load())
+	s.ReviewDue = store.FromMicros(a.reviewDue.Load())
 	s.TokensWrong = a.counted.tokensWrong.Load()
 	s.Tokens, s.TokensDisplaced = a.tokens.size()
 	s.Addresses, s.AddressesDisplaced = a.waits.size()
@@ -239,17 +245,7 @@ func (a *Auth) findAccount(ctx context.Context, key string, email bool) (*accoun
 	if email {
 		query = sqlAccountByEmail
 	}
-	var found account
-	dest, finish := accountColumns(&found)
-	err := a.db.QueryRowContext(ctx, query, key).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look up account: %w", err)
-	}
-	finish()
-	return &found, nil
+	return scanAccount(a.db.QueryRowContext(ctx, query, key))
 }
 
 // principalColumns returns where sqlPrincipalColumns are to be scanned, and what completes p afterwards.
@@ -272,9 +268,34 @@ func accountColumns(who *account) (dest []any, finish func()) {
 	}
 }
 
-// readRoles reads a principal's roles within a transaction.
-func readRoles(ctx context.Context, tx *sql.Tx, id string) ([]Role, error) {
-	names, err := readStrings(ctx, tx, sqlRoles, id)
+// scanAccount reads an account without its roles; nil when there is none.
+func scanAccount(row *sql.Row) (*account, error) {
+	var found account
+	dest, finish := accountColumns(&found)
+	err := row.Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read account: %w", err)
+	}
+	finish()
+	return &found, nil
+}
+
+// readAccount reads the account that a statement finds by the key, with its roles; nil when there is none.
+func readAccount(ctx context.Context, from reader, query, key string) (*account, error) {
+	found, err := scanAccount(from.QueryRowContext(ctx, query, key))
+	if err != nil || found == nil {
+		return nil, err
+	}
+	found.Roles, err = readRoles(ctx, from, found.ID)
+	return found, err
+}
+
+// readRoles reads a principal's roles, sorted.
+func readRoles(ctx context.Context, from reader, id string) ([]Role, error) {
+	names, err := readStrings(ctx, from, sqlRoles, id)
 	if err != nil {
 		return nil, fmt.Errorf("read roles: %w", err)
 	}
@@ -288,31 +309,12 @@ func readRoles(ctx context.Context, tx *sql.Tx, id string) ([]Role, error) {
 
 // addRoles completes an account that findAccount has read.
 func (a *Auth) addRoles(ctx context.Context, who *account) (err error) {
-	who.Roles, err = readRolesOf(ctx, a.db, who.ID)
+	who.Roles, err = readRoles(ctx, a.db, who.ID)
 	return err
 }
 
-// readRolesOf reads a principal's roles, sorted.
-func readRolesOf(ctx context.Context, from reader, id string) ([]Role, error) {
-	rows, err := from.QueryContext(ctx, sqlRoles, id)
-	if err != nil {
-		return nil, fmt.Errorf("read roles: %w", err)
-	}
-	defer rows.Close()
-	var roles []Role
-	for rows.Next() {
-		var role Role
-		if err := rows.Scan(&role); err != nil {
-			return nil, fmt.Errorf("read roles: %w", err)
-		}
-		roles = append(roles, role)
-	}
-	sortRoles(roles)
-	return roles, rows.Err()
-}
-
-func readStrings(ctx context.Context, tx *sql.Tx, query string, args ...any) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, query, args...)
+func readStrings(ctx context.Context, from reader, query string, args ...any) ([]string, error) {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -204,6 +204,24 @@ func TestNotMeEndsOtherLinks(t *testing.T) {
 	f.wantStep(out, err, "", "the person chooses a new password")
 }
 
+// Who has their password elsewhere chooses none here, and is sent to no link that would say that it is none.
+func TestNotMeElsewhere(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	server := f.withMail()
+	s, _, err := f.vouch(zoe())
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := codeIn(t, f.nextMail(server, "zoe@example.org"), "/.doorward/link/not-me")
+	reset, err := f.NotMe(t.Context(), attempt("", "", "192.0.2.1"), code, f.now)
+	if err != nil || reset != "" || !ended(s) {
+		t.Errorf("not me: link %q, %v, ended %t; want none, and the session ended", reset, err, ended(s))
+	}
+	if n := row[int](f, `SELECT COUNT(*) FROM mailed_link WHERE kind = 'reset'`); n != 0 {
+		t.Errorf("%d links for a new password, want none", n)
+	}
+}
+
 // A demoted administrator must not come back by an invitation that they made before.
 func TestInvitationFallsWithItsMaker(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))

@@ -58,11 +58,12 @@ func (a *Auth) ConfirmByPassword(ctx context.Context, at Attempt, s *Session, co
 	right := false
 	err = a.db.Write(ctx, func(tx *sql.Tx) (err error) {
 		right, _, err = a.checkCode(ctx, tx, s.Principal.ID, code, now)
-		if errors.Is(err, ErrTooManyCodes) {
-			return nil
-		}
 		return err
 	})
+	if errors.Is(err, ErrTooManyCodes) { // not looked at, so not wrong
+		a.recordSignIn(at, verdict{account: &account{Principal: s.Principal}, reason: "too-many-wrong-codes"}, Outcome{}, err, now)
+		return "", err
+	}
 	if err != nil {
 		return "", a.stepError(err, now)
 	}

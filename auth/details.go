@@ -32,44 +32,28 @@ func (a *Auth) Details(ctx context.Context, name string, now time.Time) (Details
 }
 
 func (a *Auth) readDetails(ctx context.Context, name string, now time.Time) (d Details, err error) {
-	var last int64
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		if d.Principal, err = readPrincipal(ctx, tx, name); err != nil {
-			return err
-		}
-		who, err := readAccountByID(ctx, tx, d.Principal.ID)
-		if err != nil {
-			return err
-		}
-		if who != nil && who.phc != "" {
-			d.PasswordAt = who.passwordAt
-		}
-		if d.Factors, err = readFactors(ctx, tx, d.Principal.ID); err != nil {
-			return err
-		}
-		if err := tx.QueryRowContext(ctx, sqlLastSignIn, d.Principal.ID).Scan(&last); err != nil {
-			return fmt.Errorf("read last sign-in: %w", err)
-		}
-		return nil
-	})
+	who, err := readAccountByLogin(ctx, a.db, name)
 	if err != nil {
 		return d, err
 	}
-	d.LastSignIn = fromMicros(last)
+	d.Principal = who.Principal
+	if who.phc != "" {
+		d.PasswordAt = who.passwordAt
+	}
+	if d.Factors, err = readFactors(ctx, a.db, d.Principal.ID); err != nil {
+		return d, err
+	}
+	var last int64
+	if err := a.db.QueryRowContext(ctx, sqlLastSignIn, d.Principal.ID).Scan(&last); err != nil {
+		return d, fmt.Errorf("read last sign-in: %w", err)
+	}
+	d.LastSignIn = store.FromMicros(last)
 	d.Privileges, d.Unknown = a.PrivilegesOf(d.Principal.Roles), a.UnknownRoles(d.Principal.Roles)
 	if d.Sessions, err = a.ListSessions(ctx, d.Principal.Name); err != nil {
 		return d, err
 	}
 	d.Tokens, err = a.Tokens(ctx, d.Principal.Name)
 	return d, err
-}
-
-// fromMicros is a time of the store, of which 0 means never.
-func fromMicros(at int64) time.Time {
-	if at == 0 {
-		return time.Time{}
-	}
-	return store.FromMicros(at)
 }
 
 // noteLastSignIn keeps when the person last signed in, which outlives the session's own record.

@@ -70,7 +70,7 @@ func (a *Auth) enrolStep(ctx context.Context, at Attempt, token string, now time
 			if err != nil {
 				return false, err
 			}
-			if lacks != StepEnrol {
+			if lacks.next() != StepEnrol {
 				return false, ErrNoPending
 			}
 			tried = true

@@ -34,11 +34,13 @@ type FactorSummary struct {
 }
 
 // Best is the highest level that a sign-in with these factors can reach. Recovery codes only stand in for one.
-func (f FactorSummary) Best() Level {
+func (f FactorSummary) Best() Level { return bestLevel(f.TOTP, len(f.Passkeys)) }
+
+func bestLevel(totp bool, passkeys int) Level {
 	switch {
-	case len(f.Passkeys) > 0:
+	case passkeys > 0:
 		return PasskeyLevel
-	case f.TOTP:
+	case totp:
 		return FactorLevel
 	}
 	return PasswordLevel
@@ -55,7 +57,7 @@ type reader interface {
 func (a *Auth) Factors(ctx context.Context, principalID string) (FactorSummary, error) {
 	f, err := readFactors(ctx, a.db, principalID)
 	if err != nil {
-		return FactorSummary{}, fmt.Errorf("read factors: %w", a.factorError(err))
+		return FactorSummary{}, fmt.Errorf("read factors: %w", a.storeError(err))
 	}
 	return f, nil
 }
@@ -126,7 +128,7 @@ func (a *Auth) dropFactor(ctx context.Context, by Actor, principalID string, lea
 		return a.note(ctx, tx, by, "factor.remove", owner.Name, what, nil)
 	})
 	if err != nil {
-		return a.factorError(err)
+		return a.storeError(err)
 	}
 	a.recordFactor("factor-remove", by, owner.Name, what.Kind, nil)
 	return nil
@@ -254,14 +256,4 @@ func factorReason(err error) string {
 		return "store-away"
 	}
 	return "not-stored"
-}
-
-// factorError is storeError that also lets this file's errors through.
-func (a *Auth) factorError(err error) error {
-	for _, own := range []error{ErrWrong, ErrLastFactor, ErrTooManyCodes, ErrTooManyPasskeys, ErrNoPasskeys} {
-		if errors.Is(err, own) {
-			return err
-		}
-	}
-	return a.storeError(err)
 }

@@ -28,7 +28,6 @@ type grant struct {
 	returnTo string
 	provider string // another system that vouches, and its session's id there
 	sid      string
-	created  time.Time // of the pending sign-in; zero at the beginning
 
 	pending string // id of the pending sign-in that this is a step of; empty at the beginning
 	// factor says that a second factor is given: only while that is the step that is lacking.
@@ -36,7 +35,7 @@ type grant struct {
 	// prove is what remains to be proved inside the transaction, and what next has reached by it; false means wrong.
 	prove func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error)
 	// apply changes the account in the same transaction, before the next step is chosen.
-	apply func(ctx context.Context, tx *sql.Tx, who *account) error
+	apply func(ctx context.Context, tx *sql.Tx, t *turnover, who *account) error
 }
 
 func (a *Auth) passwordGrant(at Attempt, who *account, newHash string) *grant {
@@ -53,15 +52,6 @@ const (
 	methodReset    = "reset" // the link of a password reset
 	methodToken    = "token" // an API token
 )
-
-func (g *grant) usedPassword() bool {
-	for _, m := range g.methods {
-		if m == methodPassword {
-			return true
-		}
-	}
-	return false
-}
 
 // tokenKey is the store's key of a token or cookie of ours; empty for what cannot be one.
 func tokenKey(token string) string {
@@ -143,8 +133,12 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 	}
 	g.who = who
 	if g.pending != "" {
-		// Another request may have ended it since it was read.
-		if _, err := readPending(ctx, tx, sqlLivePendingByID, g.pending, store.Micros(t.now)); err != nil {
+		// Another request may have ended it, or the session that it goes on from, since it was read.
+		r, err := readPending(ctx, tx, sqlLivePendingByID, g.pending, store.Micros(t.now))
+		if err != nil {
+			return err
+		}
+		if err := r.sessionLives(ctx, tx); err != nil {
 			return err
 		}
 	}
@@ -153,11 +147,11 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 	}
 	if g.factor {
 		// A factor that nothing asks for is not looked at: a recovery code would be used up for nothing.
-		step, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
+		reached, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
 		if err != nil {
 			return err
 		}
-		if step != StepFactor {
+		if reached.next() != StepFactor {
 			g.prove = nil
 		}
 	}
@@ -172,7 +166,7 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		}
 	}
 	if g.apply != nil {
-		if err := g.apply(ctx, tx, who); err != nil {
+		if err := g.apply(ctx, tx, t, who); err != nil {
 			return err
 		}
 	}
@@ -182,16 +176,17 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		}
 		who.phc = g.newHash
 	}
-	step, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
+	reached, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
 	if err != nil {
 		return err
 	}
 	t.out.ReturnTo = g.returnTo
+	step := reached.next()
 	if step == StepEnrol && g.unproved {
 		return ErrNotConfirmed
 	}
 	if step != stepNone {
-		return t.wait(ctx, tx, &g, step)
+		return t.wait(ctx, tx, &g, reached)
 	}
 	return t.begin(ctx, tx, &g)
 }
@@ -266,22 +261,12 @@ func (a *Auth) admit(ctx context.Context, s *Session, generation uint64) {
 
 // endBefore ends the session that the browser had, and the account's oldest ones if there are too many.
 func endBefore(ctx context.Context, tx *sql.Tx, s *Session, previous string, at int64) (ended []string, err error) {
-	end := func(id, why string) error {
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, id); err != nil {
-			return fmt.Errorf("end session: %w", err)
-		}
-		ended = append(ended, id)
-		return nil
-	}
 	if previous != "" {
-		ids, err := readStrings(ctx, tx, sqlSignInOfToken, previous, s.Host, string(s.Realm))
-		if err != nil {
+		if ended, err = readStrings(ctx, tx, sqlSignInOfToken, previous, s.Host, string(s.Realm)); err != nil {
 			return nil, fmt.Errorf("look up previous session: %w", err)
 		}
-		for _, id := range ids {
-			if err := end(id, "signed-in-again"); err != nil {
-				return nil, err
-			}
+		if err := endSignIns(ctx, tx, ended, "signed-in-again", at); err != nil {
+			return nil, err
 		}
 	}
 	// Not those of the last minutes: other gateways have to learn of their end.
@@ -294,12 +279,7 @@ func endBefore(ctx context.Context, tx *sql.Tx, s *Session, previous string, at 
 	if err != nil {
 		return nil, fmt.Errorf("count sessions: %w", err)
 	}
-	for _, id := range ids {
-		if err := end(id, "too-many"); err != nil {
-			return nil, err
-		}
-	}
-	return ended, nil
+	return append(ended, ids...), endSignIns(ctx, tx, ids, "too-many", at)
 }
 
 // arrive remembers the network and the browser, and tells the person when they are new (D-09).

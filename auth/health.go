@@ -76,6 +76,13 @@ func (a *Auth) storeLost(err error, now time.Time) {
 // powerful tells whether the session's person has privileges over Doorward itself.
 func (a *Auth) powerful(s *Session) bool { return len(a.cfg.Load().powers(s.Principal.Roles)) > 0 }
 
+// closed tells whether the session opens nothing for now: the store is away, and its person has privileges over Doorward itself
+// or the store has been away for too long.
+func (a *Auth) closed(s *Session, at stamp) bool {
+	since := a.health.since.Load()
+	return since != nil && (a.powerful(s) || at.since(*since) >= withoutStore)
+}
+
 // unavailable makes the error that a caller sees of a store error. A request that its client gave up says
 // nothing about the store, and nobody reads its answer.
 func unavailable(cause error) error {

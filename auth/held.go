@@ -52,8 +52,8 @@ func (t *turnover) holdByMail(ctx context.Context, tx *sql.Tx, g *grant, pending
 // ErrNoLink and ErrUnavailable.
 func (a *Auth) HeldSignIn(ctx context.Context, at Attempt, code, pendingToken string, now time.Time) (Held, error) {
 	var h Held
-	err := a.withLink(ctx, LinkRelease, code, now, func(tx *sql.Tx, _ *link) error {
-		r, who, err := a.heldBy(ctx, tx, code, now)
+	err := a.withLink(ctx, LinkRelease, code, now, func(tx *sql.Tx, l *link) error {
+		r, who, err := heldBy(ctx, tx, l, now)
 		if err != nil {
 			return err
 		}
@@ -68,11 +68,8 @@ func (a *Auth) HeldSignIn(ctx context.Context, at Attempt, code, pendingToken st
 	return h, nil
 }
 
-func (a *Auth) heldBy(ctx context.Context, tx *sql.Tx, code string, now time.Time) (*pendingRow, *account, error) {
-	l, err := readLink(ctx, tx, LinkRelease, code, now)
-	if err != nil {
-		return nil, nil, err
-	}
+// heldBy reads the held sign-in of a link, and its account.
+func heldBy(ctx context.Context, tx *sql.Tx, l *link, now time.Time) (*pendingRow, *account, error) {
 	r, err := readPending(ctx, tx, sqlLivePendingByID, l.data, store.Micros(now))
 	if err != nil {
 		return nil, nil, err
@@ -93,15 +90,15 @@ func (a *Auth) sameBrowser(ctx context.Context, tx *sql.Tx, r *pendingRow, at At
 // ReleaseSignIn releases the held sign-in of the link's code in the browser that began it, trusts the address for the
 // roles' period, and goes on with the sign-in. The errors are ErrNoLink, ErrOtherBrowser, ErrWrong, ErrNetwork and ErrUnavailable.
 func (a *Auth) ReleaseSignIn(ctx context.Context, at Attempt, code, pendingToken string, now time.Time) (Outcome, error) {
-	err := a.withLink(ctx, LinkRelease, code, now, func(tx *sql.Tx, _ *link) error {
-		r, who, err := a.heldBy(ctx, tx, code, now)
+	err := a.withLink(ctx, LinkRelease, code, now, func(tx *sql.Tx, l *link) error {
+		r, who, err := heldBy(ctx, tx, l, now)
 		if err != nil {
 			return err
 		}
 		if !a.sameBrowser(ctx, tx, r, at, pendingToken, now) {
 			return ErrOtherBrowser
 		}
-		if _, err := tx.ExecContext(ctx, sqlReleasePending, store.Micros(now), r.id); err != nil {
+		if _, err := tx.ExecContext(ctx, sqlReleasePending, store.Micros(now), store.Micros(now.Add(pendingFor)), r.id); err != nil {
 			return fmt.Errorf("release sign-in: %w", err)
 		}
 		_, period := a.cfg.Load().trust(who.Roles, at.Address)
@@ -117,12 +114,12 @@ func (a *Auth) ReleaseSignIn(ctx context.Context, at Attempt, code, pendingToken
 }
 
 // RefuseSignIn ends the held sign-in of the link's code: it was somebody else who knows the password. It makes the
-// password useless and returns the code of a link by which the person chooses a new one. The errors are ErrNoLink and
-// ErrUnavailable.
+// password useless and returns the code of a link by which the person chooses a new one, empty where the password is another
+// system's. The errors are ErrNoLink and ErrUnavailable.
 func (a *Auth) RefuseSignIn(ctx context.Context, at Attempt, code string, now time.Time) (reset string, err error) {
 	var d disowned
-	err = a.withLink(ctx, LinkRelease, code, now, func(tx *sql.Tx, _ *link) error {
-		r, who, err := a.heldBy(ctx, tx, code, now)
+	err = a.withLink(ctx, LinkRelease, code, now, func(tx *sql.Tx, l *link) error {
+		r, who, err := heldBy(ctx, tx, l, now)
 		if err != nil {
 			return err
 		}

@@ -104,6 +104,27 @@ func TestHeldLinkIsOver(t *testing.T) {
 	}
 }
 
+// A released sign-in has a quarter of an hour for the steps that follow, however late the link was opened.
+func TestReleasedHasTimeAgain(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	server := f.withMail()
+	f.roles(trusting())
+	f.exec(`UPDATE principal SET must_change = 1 WHERE name_key = 'agent'`)
+	at := attempt("agent", password, "198.51.100.7")
+	out := f.begin(at)
+	f.wantStep(out, nil, auth.StepHeld, "a new address")
+	code := codeIn(t, f.nextMail(server, "agent@example.com"), "/.doorward/link/release")
+	f.now = f.now.Add(9 * time.Minute)
+	next, err := f.ReleaseSignIn(t.Context(), at, code, out.Token, f.now)
+	f.wantStep(next, err, auth.StepPassword, "released after nine minutes")
+	f.now = f.now.Add(15*time.Minute - time.Second)
+	_, err = f.PendingSignIn(t.Context(), at, out.Token, f.now)
+	wantErr(t, err, nil, "a quarter of an hour later")
+	f.now = f.now.Add(2 * time.Second)
+	_, err = f.PendingSignIn(t.Context(), at, out.Token, f.now)
+	wantErr(t, err, auth.ErrNoPending, "after that")
+}
+
 // A person is not flooded with mails by whoever knows their password.
 func TestHeldMailsAreCapped(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))

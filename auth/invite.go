@@ -164,7 +164,7 @@ func insertInvitation(ctx context.Context, tx *sql.Tx, i Invitation, hash string
 		return &InputError{"invitation", fmt.Sprintf("cannot be made while %d are open; revoke those that nobody will accept", open)}
 	}
 	_, err := tx.ExecContext(ctx, sqlInsertInvitation, i.ID, hash, i.Email, fold(i.Email), i.Name, i.DisplayName, i.Language,
-		joinRoles(i.Roles, " "), i.InvitedBy, at, store.Micros(i.Expires))
+		join(i.Roles, " "), i.InvitedBy, at, store.Micros(i.Expires))
 	if err != nil {
 		return fmt.Errorf("store invitation: %w", err)
 	}
@@ -173,7 +173,7 @@ func insertInvitation(ctx context.Context, tx *sql.Tx, i Invitation, hash string
 
 // mailInvitation puts the link into the outbox, if there is a mail server.
 func (a *Auth) mailInvitation(ctx context.Context, tx *sql.Tx, i Invitation, host, code string, now time.Time) (bool, error) {
-	if !a.OffersReset() {
+	if !a.mails() {
 		return false, nil
 	}
 	to := Principal{Name: i.Email, DisplayName: i.DisplayName, Email: i.Email, Language: i.Language}
@@ -191,15 +191,6 @@ func invitationNote(i Invitation) any {
 		Roles       []Role    `json:"roles"`
 		Expires     time.Time `json:"expires"`
 	}{i.ID, i.Email, i.Name, i.DisplayName, i.Roles, i.Expires.UTC().Truncate(time.Microsecond)}
-}
-
-// joinRoles lists the roles with the separator between them.
-func joinRoles(roles []Role, separator string) string {
-	names := make([]string, len(roles))
-	for i, r := range roles {
-		names[i] = string(r)
-	}
-	return strings.Join(names, separator)
 }
 
 // Invitations lists invitations, the newest first: the open ones, and for 90 days those that are over; 2000 at most. The

@@ -62,18 +62,12 @@ func (a *Auth) inviterMay(ctx context.Context, q reader, i Invitation) error {
 	if !validName(i.InvitedBy) {
 		return nil
 	}
-	var by account
-	dest, finish := accountColumns(&by)
-	err := q.QueryRowContext(ctx, sqlAccountByName, fold(i.InvitedBy)).Scan(dest...)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
+	by, err := readAccount(ctx, q, sqlAccountByName, fold(i.InvitedBy))
 	if err != nil {
 		return fmt.Errorf("look up who invited: %w", err)
 	}
-	finish()
-	if by.Roles, err = readRolesOf(ctx, q, by.ID); err != nil {
-		return err
+	if by == nil {
+		return nil
 	}
 	// That a factor was proved was asked when the invitation was made.
 	maker := &Administrator{Principal: by.Principal, Privileges: a.PrivilegesOf(by.Roles), Level: PasskeyLevel}

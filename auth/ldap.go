@@ -71,24 +71,43 @@ func (a *Auth) LookUpDirectories(ctx context.Context, now time.Time) error {
 	var failed []error
 	for _, d := range cfg.directories {
 		provider := "ldap:" + d.Config().Name
-		subjects, err := readSubjects(ctx, a.db, provider, now)
+		subjects, err := readStrings(ctx, a.db, sqlInUseBy, provider, lookAtOnce, store.Micros(now))
 		if err != nil {
-			return err
+			return fmt.Errorf("list people of %s: %w", provider, err)
 		}
 		odd := 0 // entries in a row
 		for _, subject := range subjects {
 			_, err := a.lookUpAgain(ctx, d, subject, cfg, now)
+			if errors.Is(err, directory.ErrUnavailable) {
+				failed = append(failed, err)
+				break
+			}
+			if err != nil { // else it is noted with the account's roles
+				failed = append(failed, a.askedAfter(ctx, provider, subject, now))
+			}
 			if err == nil || errors.Is(err, ErrWrong) {
 				odd = 0
 				continue
 			}
 			failed = append(failed, err)
-			if odd++; odd > maxOdd || errors.Is(err, directory.ErrUnavailable) {
+			if odd++; odd > maxOdd {
 				break
 			}
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// askedAfter has everybody else's turn come first: an entry that is odd for good must not stand before them in every round.
+func (a *Auth) askedAfter(ctx context.Context, provider, subject string, now time.Time) error {
+	err := a.db.Write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, sqlAskedAfter, store.Micros(now), provider, subject)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("note that %s was asked: %w", provider, err)
+	}
+	return nil
 }
 
 // lookUpAgain asks a directory after one of its people, and does here what follows. The error is ErrWrong, with a reason for
@@ -145,24 +164,6 @@ func (a *Auth) askAfter(ctx context.Context, who *account, now time.Time) (reaso
 	return "", nil
 }
 
-// readSubjects lists the people of a directory who have something here that must end when they are gone there.
-func readSubjects(ctx context.Context, from reader, provider string, now time.Time) ([]string, error) {
-	rows, err := from.QueryContext(ctx, sqlInUseBy, provider, lookAtOnce, store.Micros(now))
-	if err != nil {
-		return nil, fmt.Errorf("list people of %s: %w", provider, err)
-	}
-	defer rows.Close()
-	var list []string
-	for rows.Next() {
-		var subject string
-		if err := rows.Scan(&subject); err != nil {
-			return nil, fmt.Errorf("list people of %s: %w", provider, err)
-		}
-		list = append(list, subject)
-	}
-	return list, rows.Err()
-}
-
 // externalIdentity is one of an account's identities elsewhere.
 type externalIdentity struct{ provider, subject string }
 
@@ -212,12 +213,7 @@ func (a *Auth) endGone(ctx context.Context, provider, subject, why string, now t
 		if ended, err = readStrings(ctx, tx, sqlSessionsOfSubject, provider, subject, at); err != nil {
 			return err
 		}
-		for _, session := range ended {
-			if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
-				return err
-			}
-		}
-		return nil
+		return endSignIns(ctx, tx, ended, why, at)
 	})
 	if err != nil {
 		return fmt.Errorf("end what %s does not vouch for any more: %w", provider, err)

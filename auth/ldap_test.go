@@ -124,3 +124,41 @@ func TestGoneFromDirectory(t *testing.T) {
 		t.Errorf("a directory that refuses everything was asked %d times and gave %v, want four times and an error", asked.Load(), err)
 	}
 }
+
+// Entries that are odd for good do not keep the others from their turn: who is gone is found in the next round.
+func TestOddEntriesStandBack(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	url := startDirectory(t, func(search []byte) int {
+		if bytes.Contains(search, []byte("00000000-0000-4000-8000-00000000000a")) {
+			return 0 // and no entry
+		}
+		return 50 // insufficientAccessRights
+	})
+	cfg := directory.Config{Name: "staff", URL: url, Plain: true, BaseDN: "dc=example,dc=org", Roles: []directory.RoleConfig{{Group: "staff", Role: "agent"}}}
+	cfg.SetDefaults()
+	f.cfg.LDAP = []directory.Config{cfg}
+	f.restart()
+	person := func(n string) string {
+		if _, err := f.Settle(t.Context(), "ldap:staff", "entryuuid:00000000-0000-4000-8000-00000000000"+n, "person"+n, "", []auth.Role{auth.Agent}, f.now); err != nil {
+			t.Fatal(err)
+		}
+		token, _ := f.token("person"+n, "script", auth.UseSites)
+		return token
+	}
+	for _, n := range []string{"1", "2", "3", "4", "5"} {
+		person(n)
+	}
+	f.now = f.now.Add(time.Second)
+	gone := person("a")
+	if _, err := f.use(gone); err != nil {
+		t.Fatalf("before: %v", err)
+	}
+	for range 2 {
+		f.now = f.now.Add(5 * time.Minute)
+		if err := f.LookUpDirectories(t.Context(), f.now); err == nil {
+			t.Error("a round with odd entries gives no error")
+		}
+	}
+	_, err := f.use(gone)
+	wantErr(t, err, auth.ErrNoSession, "the token of who is gone, after two rounds")
+}

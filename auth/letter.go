@@ -43,7 +43,7 @@ type written struct {
 // to, is no reason to refuse what the person does: it is logged, and false is returned.
 func (a *Auth) send(ctx context.Context, tx *sql.Tx, l letter, now time.Time) (bool, error) {
 	w := a.write(l)
-	html, err := w.html()
+	html, err := w.html(a.letters)
 	if err != nil {
 		return false, fmt.Errorf("write mail %s: %w", l.kind, err)
 	}
@@ -93,11 +93,7 @@ func (w written) plain() string {
 	return strings.Join(append(parts, w.Footer), "\n\n") + "\n"
 }
 
-func (w written) html() (string, error) {
-	t, err := template.ParseFS(letterFile, "letter.html")
-	if err != nil {
-		return "", err
-	}
+func (w written) html(t *template.Template) (string, error) {
 	var b strings.Builder
 	if err := t.Execute(&b, w); err != nil {
 		return "", err

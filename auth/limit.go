@@ -77,23 +77,16 @@ func (a *Auth) familiar(ctx context.Context, at Attempt, principalID string) (st
 
 // limited returns how long an attempt has to wait because of earlier failures; 0 if it need not.
 func (a *Auth) limited(ctx context.Context, k limitKeys, rate RateConfig, now time.Time) (time.Duration, error) {
-	checks := []struct {
-		key   string
-		limit int
-	}{{k.address, rate.PerAddress}, {k.account, rate.PerAccount}, {k.total, rate.Total}}
+	checks := []quota{{k.address, rate.PerAddress, rate.Window}, {k.account, rate.PerAccount, rate.Window}, {k.total, rate.Total, rate.Window}}
 	if k.own != "" {
-		checks = checks[:0]
-		checks = append(checks, struct {
-			key   string
-			limit int
-		}{k.own, rate.PerAccount})
+		checks = []quota{{k.own, rate.PerAccount, rate.Window}}
 	}
 	var longest time.Duration
 	for _, c := range checks {
 		if c.limit == 0 {
 			continue
 		}
-		left, err := overLimit(ctx, a.db, c.key, c.limit, rate.Window, now)
+		left, err := overLimit(ctx, a.db, c.key, c.limit, c.window, now)
 		if err != nil {
 			return 0, err
 		}
@@ -103,7 +96,7 @@ func (a *Auth) limited(ctx context.Context, k limitKeys, rate RateConfig, now ti
 }
 
 // overLimit returns how long until the count falls below the limit; 0 if it is below.
-func overLimit(ctx context.Context, q querier, key string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
+func overLimit(ctx context.Context, q reader, key string, limit int, window time.Duration, now time.Time) (time.Duration, error) {
 	start := windowStart(now, window)
 	current, err := readCount(ctx, q, key, start)
 	if err != nil {
@@ -131,7 +124,7 @@ func windowStart(now time.Time, window time.Duration) time.Time {
 	return time.Unix(0, now.UnixNano()-now.UnixNano()%int64(window))
 }
 
-func readCount(ctx context.Context, q querier, key string, start time.Time) (n int64, err error) {
+func readCount(ctx context.Context, q reader, key string, start time.Time) (n int64, err error) {
 	err = q.QueryRowContext(ctx, sqlRate, key, store.Micros(start)).Scan(&n)
 	if errors.Is(err, sql.ErrNoRows) {
 		return 0, nil

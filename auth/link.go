@@ -42,7 +42,6 @@ type link struct {
 	kind        LinkKind
 	principalID string
 	data        string // of the kind: the id of the pending sign-in
-	created     time.Time
 }
 
 // newLink makes a link and returns the code for it; empty when the person has had enough of them for now.
@@ -63,21 +62,19 @@ func newLink(ctx context.Context, tx *sql.Tx, l link, now time.Time) (code strin
 }
 
 // readLink returns the link of the code; ErrNoLink if there is none of the kind, or it is used or over.
-func readLink(ctx context.Context, q querier, kind LinkKind, code string, now time.Time) (*link, error) {
+func readLink(ctx context.Context, q reader, kind LinkKind, code string, now time.Time) (*link, error) {
 	key := tokenKey(code)
 	if key == "" {
 		return nil, ErrNoLink
 	}
 	l := link{kind: kind}
-	var created int64
-	err := q.QueryRowContext(ctx, sqlLink, key, string(kind), store.Micros(now)).Scan(&l.principalID, &l.data, &created)
+	err := q.QueryRowContext(ctx, sqlLink, key, string(kind), store.Micros(now)).Scan(&l.principalID, &l.data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, ErrNoLink
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read link: %w", err)
 	}
-	l.created = store.FromMicros(created)
 	return &l, nil
 }
 
@@ -108,11 +105,20 @@ func (a *Auth) withLink(ctx context.Context, kind LinkKind, code string, now tim
 
 // peek runs a read on behalf of somebody who has proved nothing, a few at a time.
 func (a *Auth) peek(ctx context.Context, read func() error) error {
+	leave, err := a.mayRead(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return read()
+}
+
+// mayRead waits for one of the places for such reads; leave gives it back.
+func (a *Auth) mayRead(ctx context.Context) (leave func(), err error) {
 	select {
 	case a.reads <- struct{}{}:
-		defer func() { <-a.reads }()
+		return func() { <-a.reads }, nil
 	case <-ctx.Done():
-		return fmt.Errorf("wait to read: %w", ctx.Err())
+		return nil, fmt.Errorf("wait to read: %w", ctx.Err())
 	}
-	return read()
 }

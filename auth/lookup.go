@@ -43,10 +43,8 @@ func (a *Auth) PollSession(ctx context.Context, realm Realm, host, token string,
 	if s.Realm != realm || s.Host != host {
 		return nil, ErrNoSession
 	}
-	if since := a.health.since.Load(); since != nil {
-		if a.powerful(s) || at.since(*since) >= withoutStore {
-			return nil, ErrUnavailable
-		}
+	if a.closed(s, at) {
+		return nil, ErrUnavailable
 	}
 	if !s.alive(at, a.cfg.Load()) {
 		// It may have been used elsewhere, so the store has the last word.
@@ -63,12 +61,11 @@ func (a *Auth) lookUp(ctx context.Context, realm Realm, host string, hash [sha25
 	}
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	select {
-	case a.reads <- struct{}{}:
-		defer func() { <-a.reads }()
-	case <-ctx.Done():
-		return nil, unavailable(fmt.Errorf("wait to look up session: %w", ctx.Err()))
+	leave, err := a.mayRead(ctx)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("look up session: %w", err))
 	}
+	defer leave()
 	for range 3 {
 		generation := a.sessions.generation()
 		s, err := a.readSession(ctx, realm, host, hash, now)

@@ -150,20 +150,11 @@ func (a *Auth) formerPasswords(ctx context.Context, principalID string, most int
 	if most == 0 || principalID == "" {
 		return nil, nil
 	}
-	rows, err := a.db.QueryContext(ctx, sqlFormerPasswords, principalID, most)
+	list, err := readStrings(ctx, a.db, sqlFormerPasswords, principalID, most)
 	if err != nil {
 		return nil, fmt.Errorf("read former passwords: %w", err)
 	}
-	defer rows.Close()
-	var list []string
-	for rows.Next() {
-		var phc string
-		if err := rows.Scan(&phc); err != nil {
-			return nil, fmt.Errorf("read former passwords: %w", err)
-		}
-		list = append(list, phc)
-	}
-	return list, rows.Err()
+	return list, nil
 }
 
 // putOwnPassword stores a password that its owner has chosen.
@@ -196,7 +187,7 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 		return Outcome{}, err
 	}
 	return a.step(ctx, at, token, now, func(g *grant) {
-		g.apply = func(ctx context.Context, tx *sql.Tx, who *account) error {
+		g.apply = func(ctx context.Context, tx *sql.Tx, _ *turnover, who *account) error {
 			before := snapshotOf(who.Principal)
 			if err := putOwnPassword(ctx, tx, who.ID, phc, now); err != nil {
 				return err
@@ -292,23 +283,4 @@ func (a *Auth) isIdentityOf(ctx context.Context, v *vouched, principalID string)
 		return ErrWrong
 	}
 	return nil
-}
-
-// endOthers ends the account's sessions but one.
-func endOthers(ctx context.Context, tx *sql.Tx, id, keep, why string, at int64) ([]string, error) {
-	ids, err := readStrings(ctx, tx, sqlLiveOf, id)
-	if err != nil {
-		return nil, fmt.Errorf("list sessions: %w", err)
-	}
-	var ended []string
-	for _, session := range ids {
-		if session == keep {
-			continue
-		}
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, session); err != nil {
-			return nil, fmt.Errorf("end session: %w", err)
-		}
-		ended = append(ended, session)
-	}
-	return ended, nil
 }

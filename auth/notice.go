@@ -29,11 +29,14 @@ const (
 )
 
 // canMail tells whether the person can be reached by mail.
-func (a *Auth) canMail(p Principal) bool { return a.mail != nil && a.mail.Enabled() && p.Email != "" }
+func (a *Auth) canMail(p Principal) bool { return a.mails() && p.Email != "" }
+
+// mails tells whether a mail server is configured.
+func (a *Auth) mails() bool { return a.mail != nil && a.mail.Enabled() }
 
 // nameForMail is an address's host name for the mails that a step may cause; it waits a moment for one that is not known.
 func (a *Auth) nameForMail(ctx context.Context, address netip.Addr) string {
-	if a.mail == nil || !a.mail.Enabled() {
+	if !a.mails() {
 		return ""
 	}
 	ctx, cancel := context.WithTimeout(ctx, hostNameWait)
@@ -54,7 +57,7 @@ func (t *turnover) where(p Principal, address netip.Addr, browser string) string
 func (t *turnover) tellHeld(ctx context.Context, tx *sql.Tx, p Principal, r *pendingRow, code string) (bool, error) {
 	return t.a.send(ctx, tx, letter{kind: "held", to: p, host: r.host, realm: r.realm, path: "/.doorward/link/release?c=" + code,
 		facts: t.where(p, parseStored(r.address), r.userAgent), until: t.now.Add(LinkRelease.life()),
-		pairs: []string{"minutes", strconv.Itoa(int(LinkRelease.life() / time.Minute))}}, t.now)
+		pairs: []string{"minutes", minutes(LinkRelease.life())}}, t.now)
 }
 
 // tellSignIn mails that somebody has signed in, if the person wants to know (D-09).
@@ -97,7 +100,7 @@ func (a *Auth) noteFailure(ctx context.Context, who *account, at Attempt, now ti
 // putFailure is noteFailure in the caller's transaction. For a name that is nobody's, and for who cannot be told, it does as much
 // and leaves nothing.
 func (a *Auth) putFailure(ctx context.Context, tx *sql.Tx, who *account, at Attempt, now time.Time) error {
-	if a.cfg.Load().Notices.NoFailures || a.mail == nil || !a.mail.Enabled() {
+	if a.cfg.Load().Notices.NoFailures || !a.mails() {
 		return nil
 	}
 	told := who != nil && a.canMail(who.Principal)
@@ -127,22 +130,11 @@ func (a *Auth) putFailure(ctx context.Context, tx *sql.Tx, who *account, at Atte
 
 // tellFailures mails what noteFailure has gathered (D-09); the sweep calls it.
 func (a *Auth) tellFailures(ctx context.Context, now time.Time) error {
-	if a.mail == nil || !a.mail.Enabled() {
+	if !a.mails() {
 		return nil
 	}
-	rows, err := a.db.QueryContext(ctx, sqlDueNotices, store.Micros(now.Add(-bundleFor)), store.Micros(now.Add(-tellEvery)))
+	due, err := readStrings(ctx, a.db, sqlDueNotices, store.Micros(now.Add(-bundleFor)), store.Micros(now.Add(-tellEvery)))
 	if err != nil {
-		return err
-	}
-	var due []string
-	for rows.Next() {
-		var id string
-		if err = rows.Scan(&id); err != nil {
-			break
-		}
-		due = append(due, id)
-	}
-	if err = errors.Join(err, rows.Err(), rows.Close()); err != nil {
 		return err
 	}
 	for _, id := range due {

@@ -107,6 +107,25 @@ func TestConfirmed(t *testing.T) {
 	})
 }
 
+// While the account's codes are not looked at, a right one is not called wrong, and costs the person no wait.
+func TestConfirmWhileCodesAreClosed(t *testing.T) {
+	f := newFactors(t, storetest.SQLite(t))
+	_, s := f.signIn("agent")
+	app, recovery := f.enrolApp(f.named("agent"))
+	f.now = f.now.Add(time.Minute)
+	for range 10 {
+		f.wantCode(s.Principal.ID, app.wrong(f.now), false, "a guess")
+	}
+	at := attempt("", password, "192.0.2.1")
+	_, err := f.ConfirmByPassword(t.Context(), at, s, app.code(f.now), f.now)
+	wantErr(t, err, auth.ErrTooManyCodes, "the right code after too many wrong ones")
+	if left := f.Waiting(at.Address, f.now); left != 0 {
+		t.Errorf("the person has to wait %v", left)
+	}
+	_, err = f.ConfirmByPassword(t.Context(), at, s, recovery[0], f.now)
+	wantErr(t, err, nil, "a recovery code")
+}
+
 // A passkey confirms when it has verified the person, and never one of somebody else.
 func TestConfirmByPasskey(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {

@@ -182,7 +182,7 @@ func (a *Auth) RenamePasskey(ctx context.Context, by Actor, principalID, passkey
 		return a.note(ctx, tx, by, "factor.rename", owner.Name, before, factorNote{Kind: p.kind(), Passkey: p.id, Name: name})
 	})
 	if err != nil {
-		return fmt.Errorf("rename passkey: %w", a.factorError(err))
+		return fmt.Errorf("rename passkey: %w", a.storeError(err))
 	}
 	return nil
 }

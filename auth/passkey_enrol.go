@@ -25,7 +25,7 @@ const maxPublicKey = 1200
 func (a *Auth) BeginPasskeyEnrolment(ctx context.Context, p Principal, host string, now time.Time) (options []byte, ceremony string, err error) {
 	options, ceremony, err = a.beginEnrolment(ctx, p, host, now)
 	if err != nil {
-		return nil, "", fmt.Errorf("begin passkey enrolment: %w", a.factorError(err))
+		return nil, "", fmt.Errorf("begin passkey enrolment: %w", a.storeError(err))
 	}
 	return options, ceremony, nil
 }
@@ -75,7 +75,7 @@ func (a *Auth) FinishPasskeyEnrolment(ctx context.Context, by Actor, principalID
 	now time.Time) (info PasskeyInfo, recovery []string, err error) {
 	p, owner, recovery, err := a.finishEnrolment(ctx, by, principalID, host, ceremony, name, response, now)
 	if err != nil {
-		err = a.factorError(err)
+		err = a.storeError(err)
 		a.recordFactor("factor-add", by, owner.Name, "passkey", err)
 		return PasskeyInfo{}, nil, fmt.Errorf("finish passkey enrolment: %w", err)
 	}

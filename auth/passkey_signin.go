@@ -23,7 +23,7 @@ func (a *Auth) BeginPasskeySignIn(ctx context.Context, principalID, host string,
 	defer cancel()
 	options, ceremony, err = a.beginPasskey(ctx, principalID, host, now)
 	if err != nil {
-		return nil, "", fmt.Errorf("begin passkey sign-in: %w", a.factorError(err))
+		return nil, "", fmt.Errorf("begin passkey sign-in: %w", a.storeError(err))
 	}
 	return options, ceremony, nil
 }
@@ -91,7 +91,7 @@ func (a *Auth) finishPasskey(ctx context.Context, host, sealed string, response 
 		return "", false, err
 	}
 	if rpID, err := a.rpIDAt(ctx, host, now); err != nil {
-		return "", false, a.factorError(err)
+		return "", false, a.storeError(err)
 	} else if rpID != c.RPID {
 		return "", false, refuse("ceremony-of-another-relying-party", nil)
 	}
@@ -101,7 +101,7 @@ func (a *Auth) finishPasskey(ctx context.Context, host, sealed string, response 
 	}
 	known, err := a.findPasskey(ctx, parsed.RawID)
 	if err != nil {
-		return "", false, a.factorError(err)
+		return "", false, a.storeError(err)
 	}
 	if err := a.verifyPasskey(c, known, parsed); err != nil {
 		return "", false, err
@@ -109,7 +109,7 @@ func (a *Auth) finishPasskey(ctx context.Context, host, sealed string, response 
 	answer := parsed.Response.AuthenticatorData
 	err = a.db.Write(ctx, func(tx *sql.Tx) error { return usePasskey(ctx, tx, c, *known, answer, now) })
 	if err != nil {
-		return "", false, a.factorError(err)
+		return "", false, a.storeError(err)
 	}
 	return known.principalID, answer.Flags.HasUserVerified(), nil
 }

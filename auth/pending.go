@@ -30,7 +30,6 @@ type Pending struct {
 	Passkey   bool // the person can use a passkey
 	Required  Level
 	ReturnTo  string
-	Expires   time.Time
 	// MailedTo is where the link was sent, shortened; empty if no mail could be sent.
 	MailedTo string
 
@@ -57,12 +56,7 @@ func (r *pendingRow) columns(remember *int64) []any {
 		&r.device, &r.level, &r.want, &r.methods, remember, &r.provider, &r.sid, &r.failures, &r.link, &r.released, &r.created, &r.expires}
 }
 
-// row is what both a transaction's and the read pool's QueryRowContext give.
-type querier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
-
-func readPending(ctx context.Context, q querier, query string, args ...any) (*pendingRow, error) {
+func readPending(ctx context.Context, q reader, query string, args ...any) (*pendingRow, error) {
 	var r pendingRow
 	var remember int64
 	err := q.QueryRowContext(ctx, query, args...).Scan(r.columns(&remember)...)
@@ -77,7 +71,7 @@ func readPending(ctx context.Context, q querier, query string, args ...any) (*pe
 }
 
 // pendingOf reads the pending sign-in that the browser's cookie names, for this host and realm.
-func (a *Auth) pendingOf(ctx context.Context, q querier, at Attempt, token string, now time.Time) (*pendingRow, error) {
+func (a *Auth) pendingOf(ctx context.Context, q reader, at Attempt, token string, now time.Time) (*pendingRow, error) {
 	key := tokenKey(token)
 	if key == "" {
 		return nil, ErrNoPending
@@ -90,11 +84,11 @@ func (r *pendingRow) grant(who *account) *grant {
 	who.phc = r.phc // advance compares it with the store's
 	return &grant{who: who, level: r.level, methods: strings.Fields(r.methods), want: r.want, remember: r.remember,
 		released: r.released != 0, previous: r.previous, device: r.device, returnTo: r.returnTo,
-		provider: r.provider, sid: r.sid, pending: r.id, created: store.FromMicros(r.created)}
+		provider: r.provider, sid: r.sid, pending: r.id}
 }
 
 // wait stores what the sign-in has come to and what it lacks.
-func (t *turnover) wait(ctx context.Context, tx *sql.Tx, g *grant, step Step) error {
+func (t *turnover) wait(ctx context.Context, tx *sql.Tx, g *grant, reached progress) error {
 	r := pendingRow{id: g.pending, expires: store.Micros(t.now.Add(pendingFor))}
 	if g.pending == "" {
 		token, hash := newToken()
@@ -109,12 +103,9 @@ func (t *turnover) wait(ctx context.Context, tx *sql.Tx, g *grant, step Step) er
 	} else if _, err := tx.ExecContext(ctx, sqlUpdatePending, int(g.level), strings.Join(g.methods, " "), g.who.phc, g.pending); err != nil {
 		return fmt.Errorf("store pending sign-in: %w", err)
 	}
-	p, err := t.describe(ctx, tx, g, step)
-	if err != nil {
-		return err
-	}
-	p.id, p.Expires = r.id, store.FromMicros(r.expires)
-	if step == StepHeld {
+	p := reached.describe(g)
+	p.id = r.id
+	if p.Step == StepHeld {
 		sent, err := t.holdByMail(ctx, tx, g, r.id)
 		if err != nil {
 			return err
@@ -142,15 +133,10 @@ func (t *turnover) insertPending(ctx context.Context, tx *sql.Tx, r *pendingRow,
 }
 
 // describe is what the pages show of a pending sign-in.
-func (t *turnover) describe(ctx context.Context, q querier, g *grant, step Step) (*Pending, error) {
-	var totp, passkeys int
-	if err := q.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
-		return nil, fmt.Errorf("count factors: %w", err)
-	}
-	required := max(t.cfg.factor(g.who.Roles), g.want)
-	return &Pending{Step: step, Principal: g.who.Principal, Passkey: passkeys > 0, Required: required,
+func (p progress) describe(g *grant) *Pending {
+	return &Pending{Step: p.next(), Principal: g.who.Principal, Passkey: p.hasPasskey, Required: p.required,
 		// Where only a passkey will do, a code would be asked for in vain.
-		TOTP: totp > 0 && !(passkeys > 0 && g.level >= FactorLevel), ReturnTo: g.returnTo}, nil
+		TOTP: p.hasTOTP && !(p.hasPasskey && p.level >= FactorLevel), ReturnTo: g.returnTo}
 }
 
 // countPendingFailure notes a wrong code; too many end the pending sign-in.
@@ -168,17 +154,14 @@ func countPendingFailure(ctx context.Context, tx *sql.Tx, id string) error {
 // ErrNoPending and ErrUnavailable.
 func (a *Auth) PendingSignIn(ctx context.Context, at Attempt, token string, now time.Time) (*Pending, error) {
 	var p *Pending
-	err := a.withPending(ctx, at, token, now, func(tx *sql.Tx, r *pendingRow, who *account) (err error) {
-		t := &turnover{a: a, cfg: a.cfg.Load(), at: at, now: now}
+	err := a.withPending(ctx, at, token, now, func(r *pendingRow, who *account) error {
 		g := r.grant(who)
-		step, err := a.judge(ctx, tx, g, at, now, t.cfg)
+		reached, err := a.judge(ctx, a.db, g, at, now, a.cfg.Load())
 		if err != nil {
 			return err
 		}
-		if p, err = t.describe(ctx, tx, g, step); err != nil {
-			return err
-		}
-		p.id, p.Expires = r.id, store.FromMicros(r.expires)
+		p = reached.describe(g)
+		p.id = r.id
 		if r.link.Valid {
 			p.MailedTo = shortenEmail(who.Email)
 		}
@@ -190,41 +173,38 @@ func (a *Auth) PendingSignIn(ctx context.Context, at Attempt, token string, now 
 	return p, nil
 }
 
-// withPending runs f in a transaction on the pending sign-in that the browser's cookie names, and its account. Cookies that
-// are none cost one bounded read.
+// withPending runs f on the pending sign-in that the browser's cookie names, and its account. Cookies that are none cost one
+// bounded read. What f sees may have changed when a step is taken: the step's transaction reads it again.
 func (a *Auth) withPending(ctx context.Context, at Attempt, token string, now time.Time,
-	f func(tx *sql.Tx, r *pendingRow, who *account) error) error {
+	f func(r *pendingRow, who *account) error) error {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	if err := a.peek(ctx, func() error { _, err := a.pendingOf(ctx, a.db, at, token, now); return err }); err != nil {
-		return err
-	}
-	return a.db.Write(ctx, func(tx *sql.Tx) error {
-		r, err := a.pendingOf(ctx, tx, at, token, now)
+	return a.peek(ctx, func() error {
+		r, err := a.pendingOf(ctx, a.db, at, token, now)
 		if err != nil {
 			return err
 		}
-		who, err := readAccountByID(ctx, tx, r.principalID)
+		who, err := readAccountByID(ctx, a.db, r.principalID)
 		if err != nil {
 			return err
 		}
 		if who == nil || who.Disabled || who.phc != r.phc {
 			return ErrNoPending
 		}
-		if err := r.sessionLives(ctx, tx); err != nil {
+		if err := r.sessionLives(ctx, a.db); err != nil {
 			return err
 		}
-		return f(tx, r, who)
+		return f(r, who)
 	})
 }
 
 // sessionLives tells whether the session that a step-up goes on from has not ended; ErrNoPending if it has. Otherwise who
 // ends a stolen session would leave the thief a way to go on from it.
-func (r *pendingRow) sessionLives(ctx context.Context, tx *sql.Tx) error {
+func (r *pendingRow) sessionLives(ctx context.Context, from reader) error {
 	if r.want == 0 {
 		return nil
 	}
-	ids, err := readStrings(ctx, tx, sqlSignInOfToken, r.previous, r.host, string(r.realm))
+	ids, err := readStrings(ctx, from, sqlSignInOfToken, r.previous, r.host, string(r.realm))
 	if err != nil {
 		return fmt.Errorf("look up session of a step-up: %w", err)
 	}

@@ -138,12 +138,7 @@ func (a *Auth) ProviderSignedOut(ctx context.Context, name, token string, now ti
 		if _, err := tx.ExecContext(ctx, endPending, provider, key); err != nil {
 			return fmt.Errorf("end the provider's sign-ins that lack a step: %w", err)
 		}
-		for _, id := range ended {
-			if _, err := tx.ExecContext(ctx, sqlEndSignIn, store.Micros(now), "signed-out-elsewhere", id); err != nil {
-				return fmt.Errorf("end session: %w", err)
-			}
-		}
-		return nil
+		return endSignIns(ctx, tx, ended, "signed-out-elsewhere", store.Micros(now))
 	})
 	if err != nil {
 		return a.storeError(err)

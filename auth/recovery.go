@@ -51,7 +51,7 @@ func (a *Auth) NewRecoveryCodes(ctx context.Context, by Actor, principalID strin
 		return a.note(ctx, tx, by, "factor.add", owner.Name, nil, factorNote{Kind: "recovery-codes"})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("make recovery codes: %w", a.factorError(err))
+		return nil, fmt.Errorf("make recovery codes: %w", a.storeError(err))
 	}
 	a.recordFactor("factor-add", by, owner.Name, "recovery-codes", nil)
 	return codes, nil

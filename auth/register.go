@@ -69,7 +69,7 @@ type Registration struct {
 
 // OffersRegistration tells whether people may register: it is on and there is a mail server.
 func (a *Auth) OffersRegistration() bool {
-	return a.cfg.Load().Registration.Enabled && a.OffersReset()
+	return a.cfg.Load().Registration.Enabled && a.mails()
 }
 
 // RegistrationPhone tells whether the form asks for a phone number: PhoneRequired, PhoneOptional or PhoneOff.
@@ -224,7 +224,7 @@ type registrationRow struct {
 	coded, expires       int64
 }
 
-func (a *Auth) readRegistration(ctx context.Context, q querier, at Attempt, token string, now time.Time) (*registrationRow, error) {
+func (a *Auth) readRegistration(ctx context.Context, q reader, at Attempt, token string, now time.Time) (*registrationRow, error) {
 	key := tokenKey(token)
 	if key == "" || at.Realm != SiteRealm {
 		return nil, ErrNoRegistration

@@ -369,6 +369,21 @@ func TestHook(t *testing.T) {
 	})
 }
 
+// The time that the hook takes for one message passes for the next: no code is given that is over by then.
+func TestHookTakesTime(t *testing.T) {
+	r := newRegistering(t, storetest.SQLite(t))
+	for i := range 2 {
+		at, n := visitor(i)
+		token := r.start(at, n)
+		_, _, err := r.confirm(at, token, auth.ConfirmEmail, r.mailed(n.Email))
+		wantErr(t, err, nil, "the mailed code")
+	}
+	r.exec(`UPDATE text_message SET expires_at = $1`, store.Micros(r.now)+1)
+	if taken, err := r.SendTexts(t.Context(), r.now); taken != 1 || err != nil || r.Stats().TextsLost != 1 {
+		t.Errorf("%d taken and %d lost, %v; want one each", taken, r.Stats().TextsLost, err)
+	}
+}
+
 // Two processes do not both give the same message.
 func TestHookOnce(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/doorward/doorward/event"
@@ -42,7 +41,7 @@ const (
 var ErrNotOffered = errors.New("not offered here")
 
 // OffersReset tells whether a password can be reset by mail: whether a mail server is configured.
-func (a *Auth) OffersReset() bool { return a.mail != nil && a.mail.Enabled() }
+func (a *Auth) OffersReset() bool { return a.mails() }
 
 // RequestReset asks for the link by which a person chooses a new password; at.Login is the name or e-mail address that was
 // typed, and at.Host the host that the link will lead to. Whether there is such an account is not even looked at before
@@ -198,13 +197,14 @@ func (a *Auth) answerReset(ctx context.Context, id, sealed string, now time.Time
 // mailReset mails the link, if the person may have one. It returns the name for the event, and why nothing that resets
 // was mailed.
 func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now time.Time) (name, refused string, err error) {
-	p, err := readPrincipal(ctx, tx, r.Login)
+	who, err := readAccountByLogin(ctx, tx, r.Login)
 	if errors.Is(err, ErrNotFound) {
 		return r.Shown, resetUnknown, nil
 	}
 	if err != nil {
 		return "", "", err
 	}
+	p := who.Principal
 	switch {
 	case p.Disabled: // told nothing: nobody could do anything with it
 		return p.Name, resetDisabled, nil
@@ -219,17 +219,13 @@ func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now ti
 		_, err := a.send(ctx, tx, letter{kind: "reset_elsewhere", to: p, host: r.Host, until: now.Add(24 * time.Hour)}, now)
 		return p.Name, resetElsewhere, err
 	}
-	who, err := readAccountByID(ctx, tx, p.ID)
-	if err != nil {
-		return "", "", err
-	}
 	code, err := newLink(ctx, tx, link{kind: LinkReset, principalID: p.ID, data: a.resetMark(who.phc)}, now)
 	if err != nil || code == "" {
 		return p.Name, resetLimit, err
 	}
 	sent, err := a.send(ctx, tx, letter{kind: "reset", to: p, host: r.Host, path: "/.doorward/link/reset?c=" + code,
 		facts: a.askedFrom(p, r, now), until: now.Add(LinkReset.life()),
-		pairs: []string{"minutes", strconv.Itoa(int(LinkReset.life() / time.Minute))}}, now)
+		pairs: []string{"minutes", minutes(LinkReset.life())}}, now)
 	if !sent {
 		refused = resetLimit
 	}
@@ -240,12 +236,12 @@ func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now ti
 // person may get.
 func mayMailReset(ctx context.Context, tx *sql.Tx, p Principal, r resetRequest, now time.Time) (bool, error) {
 	var quotas []quota
-	var familiar int
-	err := tx.QueryRowContext(ctx, sqlFamiliarTo, p.ID, addressKey(parseStored(r.Address)).String(), r.Device).Scan(&familiar)
+	var networks, devices int
+	err := tx.QueryRowContext(ctx, sqlFamiliarBy, p.ID, addressKey(parseStored(r.Address)).String(), r.Device).Scan(&networks, &devices)
 	if err != nil {
 		return false, fmt.Errorf("look up known address: %w", err)
 	}
-	if familiar == 0 {
+	if networks+devices == 0 {
 		quotas = append(quotas, quota{"reset mails", resetMails, time.Hour})
 	}
 	if hasPasswordElsewhere(p) {

@@ -27,12 +27,8 @@ func (a *Auth) resetMark(phc string) string {
 	return a.secrets.mac("reset link", []byte(phc))
 }
 
-// resetBy reads the account whose password the link of the code may replace, with its roles.
-func (a *Auth) resetBy(ctx context.Context, tx *sql.Tx, code string, now time.Time) (*account, error) {
-	l, err := readLink(ctx, tx, LinkReset, code, now)
-	if err != nil {
-		return nil, err
-	}
+// resetBy reads the account whose password the link may replace, with its roles.
+func (a *Auth) resetBy(ctx context.Context, tx *sql.Tx, l *link) (*account, error) {
 	who, err := linkOwner(ctx, tx, l)
 	if err != nil {
 		return nil, err
@@ -53,8 +49,8 @@ func (a *Auth) ResetLink(ctx context.Context, code string, now time.Time) (name 
 }
 
 func (a *Auth) resetOwner(ctx context.Context, code string, now time.Time) (who *account, err error) {
-	err = a.withLink(ctx, LinkReset, code, now, func(tx *sql.Tx, _ *link) error {
-		who, err = a.resetBy(ctx, tx, code, now)
+	err = a.withLink(ctx, LinkReset, code, now, func(tx *sql.Tx, l *link) error {
+		who, err = a.resetBy(ctx, tx, l)
 		return err
 	})
 	if err != nil {
@@ -81,8 +77,7 @@ func (a *Auth) ResetByLink(ctx context.Context, at Attempt, code, text string, n
 	g := a.passwordGrant(at, who, "")
 	g.methods, g.released = []string{methodReset}, true
 	var ended []string
-	t := &turnover{a: a, at: at, now: now, hostName: a.nameForMail(ctx, at.Address)}
-	g.apply = func(ctx context.Context, tx *sql.Tx, who *account) (err error) {
+	g.apply = func(ctx context.Context, tx *sql.Tx, t *turnover, who *account) (err error) {
 		ended, err = a.applyReset(ctx, tx, t, who, code, phc)
 		return err
 	}
@@ -100,7 +95,7 @@ func (a *Auth) ResetByLink(ctx context.Context, at Attempt, code, text string, n
 	if len(ended) > 0 {
 		a.sessions.end(ended...)
 	}
-	if a.OffersReset() {
+	if a.mails() {
 		a.mail.Wake()
 	}
 	a.append(event.Event{Time: now, Class: event.Authentication, Action: "password-reset", Outcome: event.Success, Source: at.Address.Unmap(),
@@ -112,8 +107,12 @@ func (a *Auth) ResetByLink(ctx context.Context, at Attempt, code, text string, n
 // applyReset is what a reset does to the account, in the sign-in's transaction.
 func (a *Auth) applyReset(ctx context.Context, tx *sql.Tx, t *turnover, who *account, code, phc string) (ended []string, err error) {
 	now := t.now
-	if _, err := a.resetBy(ctx, tx, code, now); err != nil {
+	l, err := readLink(ctx, tx, LinkReset, code, now)
+	if err != nil {
 		return nil, err // used meanwhile
+	}
+	if _, err := a.resetBy(ctx, tx, l); err != nil {
+		return nil, err
 	}
 	before := snapshotOf(who.Principal)
 	if _, err := tx.ExecContext(ctx, sqlUseLinksOf, store.Micros(now), who.ID, string(LinkReset)); err != nil {

@@ -183,9 +183,12 @@ func (a *Auth) ReviewStatus(ctx context.Context, now time.Time) (ReviewStatus, e
 	if last != nil {
 		s.Last = last.Signed
 	}
-	s.Overdue = !s.Due.IsZero() && now.After(s.Due)
+	s.Overdue = ReviewOverdue(s.Due, now)
 	return s, nil
 }
+
+// ReviewOverdue tells whether a review that is due then is late; one that is due at no time, the zero one, never is.
+func ReviewOverdue(due, now time.Time) bool { return !due.IsZero() && now.After(due) }
 
 // learnReview keeps for Stats when the next review is due.
 func (a *Auth) learnReview(ctx context.Context, now time.Time) error {
@@ -193,11 +196,7 @@ func (a *Auth) learnReview(ctx context.Context, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	at := int64(0)
-	if !s.Due.IsZero() {
-		at = store.Micros(s.Due)
-	}
-	a.reviewDue.Store(at)
+	a.reviewDue.Store(store.Micros(s.Due))
 	return nil
 }
 
@@ -229,7 +228,7 @@ func firstAccount(ctx context.Context, from reader) (time.Time, error) {
 	if err := from.QueryRowContext(ctx, sqlFirstAccount).Scan(&at); err != nil {
 		return time.Time{}, fmt.Errorf("read first account: %w", err)
 	}
-	return fromMicros(at), nil
+	return store.FromMicros(at), nil
 }
 
 // scanReview reads a review, with its snapshot if there is a place for its text.

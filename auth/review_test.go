@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -87,6 +88,26 @@ func TestReviewReport(t *testing.T) {
 			t.Errorf("a fresh account is stale: %s", now)
 		}
 	})
+}
+
+// Expired tokens stay in the list for a month, and however many there are, they hide none that is good.
+func TestReviewHasEveryToken(t *testing.T) {
+	f := newFixture(t, storetest.SQLite(t))
+	accounts := row[int](f, `SELECT COUNT(*) FROM principal`)
+	for i := range accounts * 20 {
+		_, _, err := f.AddToken(t.Context(), actor, "admin", auth.NewToken{Name: fmt.Sprint("old", i), Privileges: []auth.Privilege{auth.UseSites}, Life: time.Minute}, f.now)
+		wantErr(t, err, nil, "add a token")
+		f.now = f.now.Add(time.Minute)
+	}
+	f.token("user", "script", auth.UseSites)
+	r, err := f.ReviewReport(t.Context(), f.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := r.Snapshot.Accounts[len(r.Snapshot.Accounts)-1]
+	if last.Name != "user" || len(last.Tokens) != 1 || last.Tokens[0].Name != "script" {
+		t.Errorf("the last account of the review is %+v, want user with the token script", last)
+	}
 }
 
 func TestReviewIsSigned(t *testing.T) {

@@ -156,10 +156,5 @@ func endEverything(ctx context.Context, tx *sql.Tx, at int64) ([]string, error) 
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
-	for _, id := range ids {
-		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, "revoked", id); err != nil {
-			return nil, fmt.Errorf("end session: %w", err)
-		}
-	}
-	return ids, nil
+	return ids, endSignIns(ctx, tx, ids, "revoked", at)
 }

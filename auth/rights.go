@@ -212,7 +212,10 @@ func (a *Auth) RoleNames() []Role { return slices.Clone(a.cfg.Load().order) }
 
 // UnknownRoles returns those of the roles that the configuration has no more. They give no right.
 func (a *Auth) UnknownRoles(roles []Role) []Role {
-	s := a.cfg.Load()
+	return a.cfg.Load().unknown(roles)
+}
+
+func (s *settings) unknown(roles []Role) []Role {
 	return slices.DeleteFunc(slices.Clone(roles), func(r Role) bool { return s.roles[r] != nil })
 }
 

@@ -293,6 +293,15 @@ func (s *settings) requiresActivity(roles []Role) bool {
 	return slices.ContainsFunc(roles, func(name Role) bool { p := s.roles[name]; return p != nil && p.requireActivity })
 }
 
+// join lists roles or privileges with the separator between them.
+func join[T ~string](list []T, separator string) string {
+	names := make([]string, len(list))
+	for i, name := range list {
+		names[i] = string(name)
+	}
+	return strings.Join(names, separator)
+}
+
 // isStaff tells whether one of the roles belongs to the application's staff.
 func (s *settings) isStaff(roles []Role) bool {
 	return slices.ContainsFunc(roles, func(name Role) bool { p := s.roles[name]; return p != nil && p.staff })

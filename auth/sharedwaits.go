@@ -81,7 +81,7 @@ func (a *Auth) succeeded(ctx context.Context, key netip.Prefix, account string, 
 }
 
 // readFailing reads what the store has of an address; nil when there is nothing.
-func readFailing(ctx context.Context, q querier, key netip.Prefix) (*failing, error) {
+func readFailing(ctx context.Context, q reader, key netip.Prefix) (*failing, error) {
 	var accounts string
 	var until, updated int64
 	err := q.QueryRowContext(ctx, sqlFailure, key.String()).Scan(&accounts, &until, &updated)
@@ -91,9 +91,5 @@ func readFailing(ctx context.Context, q querier, key netip.Prefix) (*failing, er
 	if err != nil {
 		return nil, fmt.Errorf("read failed sign-ins: %w", err)
 	}
-	f := &failing{key: key, accounts: strings.Fields(accounts), updated: store.FromMicros(updated)}
-	if until != 0 {
-		f.until = store.FromMicros(until)
-	}
-	return f, nil
+	return &failing{key: key, accounts: strings.Fields(accounts), until: store.FromMicros(until), updated: store.FromMicros(updated)}, nil
 }

@@ -108,14 +108,16 @@ func (a *Auth) runTexts(ctx context.Context) {
 // time. A message is given at least once: when this process ends before it has noted the hook's answer, it is given again, with the
 // same id. The error is the store's.
 func (a *Auth) SendTexts(ctx context.Context, now time.Time) (taken int, err error) {
+	began, at := time.Now(), now
 	for range maxTexts {
-		ok, more, err := a.sendText(ctx, now)
+		ok, more, err := a.sendText(ctx, at)
 		if ok {
 			taken++
 		}
 		if err != nil || !more || ctx.Err() != nil {
 			return taken, err
 		}
+		at = now.Add(time.Since(began)) // a slow hook may have taken seconds for each
 	}
 	return taken, nil
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/doorward/doorward/store"
 )
 
 // Snapshot is who holds what at one moment. It lists the accounts that a review is about: of staff, with privileges over
@@ -66,7 +68,8 @@ func (a *Auth) takeSnapshot(ctx context.Context, cfg *settings) (*Snapshot, erro
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := a.listTokens(ctx, sqlAPITokens, maxTokens*len(all))
+	// Without a limit: expired tokens are listed too, and must not push out one that still opens something.
+	tokens, err := a.listTokens(ctx, sqlAllAPITokens)
 	if err != nil {
 		return nil, err
 	}
@@ -87,8 +90,7 @@ func (a *Auth) takeSnapshot(ctx context.Context, cfg *settings) (*Snapshot, erro
 			continue
 		}
 		s.Accounts = append(s.Accounts, SnapshotAccount{Name: p.Name, Roles: nonNil(known), Privileges: nonNil(cfg.privileges(p.Roles)),
-			Unknown: slices.DeleteFunc(slices.Clone(p.Roles), func(r Role) bool { return cfg.roles[r] != nil }),
-			Origin:  p.Origin, Disabled: p.Disabled, TOTP: n.totp, Passkeys: n.passkeys, Created: p.Created, LastSignIn: n.last, Tokens: held})
+			Unknown: cfg.unknown(p.Roles), Origin: p.Origin, Disabled: p.Disabled, TOTP: n.totp, Passkeys: n.passkeys, Created: p.Created, LastSignIn: n.last, Tokens: held})
 	}
 	for _, name := range cfg.order {
 		s.Roles = append(s.Roles, SnapshotRole{Name: name, Privileges: cfg.privileges([]Role{name}), Staff: cfg.roles[name].staff,
@@ -146,7 +148,7 @@ func (a *Auth) factorCounts(ctx context.Context) (map[string]factorCount, error)
 		if err := rows.Scan(&id, &last, &totp, &passkeys); err != nil {
 			return nil, fmt.Errorf("count factors: %w", err)
 		}
-		counts[id] = factorCount{totp > 0, passkeys, fromMicros(last)}
+		counts[id] = factorCount{totp > 0, passkeys, store.FromMicros(last)}
 	}
 	return counts, rows.Err()
 }
@@ -179,7 +181,7 @@ func (s *Snapshot) findings(cfg *settings, now time.Time) []Finding {
 	owners, admins := 0, 0
 	for _, p := range s.Accounts {
 		if len(p.Unknown) > 0 {
-			add("F-42", p.Name, "has roles that the configuration has no more and that give no right: %s", joinRoles(p.Unknown, ", "))
+			add("F-42", p.Name, "has roles that the configuration has no more and that give no right: %s", join(p.Unknown, ", "))
 		}
 		if p.Disabled {
 			continue
@@ -204,13 +206,7 @@ func (s *Snapshot) findings(cfg *settings, now time.Time) []Finding {
 
 // judgeFactor asks for second factors of those who administer, and of everybody whose roles demand one.
 func (p SnapshotAccount) judgeFactor(cfg *settings, add func(control, account, format string, args ...any)) {
-	best := PasswordLevel
-	switch {
-	case p.Passkeys > 0:
-		best = PasskeyLevel
-	case p.TOTP:
-		best = FactorLevel
-	}
+	best := bestLevel(p.TOTP, p.Passkeys)
 	if demanded := cfg.factor(p.Roles); best < demanded {
 		add("F-41", p.Name, "has not set up the factor that its roles demand (%s): whoever knows the password can", factorName(demanded))
 	} else if best == PasswordLevel && slices.ContainsFunc(p.Privileges, func(v Privilege) bool { return v != UseSites }) {

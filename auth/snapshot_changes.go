@@ -18,7 +18,7 @@ func changes(before, after *Snapshot) []string {
 		roleAfter[r.Name] = r
 		old, known := roleBefore[r.Name]
 		if !known {
-			add("role %s: new, with %s", r.Name, orNothing(joinPrivileges(r.Privileges, ", ")))
+			add("role %s: new, with %s", r.Name, orNothing(join(r.Privileges, ", ")))
 			continue
 		}
 		changed(add, "role "+string(r.Name), "privilege", old.Privileges, r.Privileges)
@@ -39,14 +39,14 @@ func changes(before, after *Snapshot) []string {
 		old, known := accounts[p.Name]
 		delete(accounts, p.Name)
 		if !known {
-			add("%s: new in this list, with %s", p.Name, orNothing(joinRoles(p.Roles, ", ")))
+			add("%s: new in this list, with %s", p.Name, orNothing(join(p.Roles, ", ")))
 			continue
 		}
 		accountChanges(add, old, p)
 	}
 	for _, p := range before.Accounts {
 		if _, left := accounts[p.Name]; left {
-			add("%s: no longer in this list; had %s", p.Name, orNothing(joinRoles(p.Roles, ", ")))
+			add("%s: no longer in this list; had %s", p.Name, orNothing(join(p.Roles, ", ")))
 		}
 	}
 	return list
@@ -67,7 +67,7 @@ func accountChanges(add func(format string, args ...any), old, p SnapshotAccount
 	}
 	for _, t := range p.Tokens {
 		if !tokens[t.ID] {
-			add("%s: new API token %q for %s", p.Name, t.Name, joinPrivileges(t.Privileges, ", "))
+			add("%s: new API token %q for %s", p.Name, t.Name, join(t.Privileges, ", "))
 		}
 		delete(tokens, t.ID)
 	}

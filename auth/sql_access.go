@@ -23,7 +23,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 	sqlHoldPending = `UPDATE pending_sign_in SET link_hash = $1, expires_at = $2 WHERE id = $3`
 
 	// A released sign-in has as long again for the steps that follow.
-	sqlReleasePending = `UPDATE pending_sign_in SET released_at = $1 WHERE id = $2`
+	sqlReleasePending = `UPDATE pending_sign_in SET released_at = $1, expires_at = $2 WHERE id = $3`
 
 	sqlFailPending = `UPDATE pending_sign_in SET failures = failures + 1 WHERE id = $1`
 
@@ -69,9 +69,6 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 
 	sqlDeleteDevicesOf = `DELETE FROM known_device WHERE principal_id = $1`
 
-	sqlFamiliarTo = `SELECT (SELECT COUNT(*) FROM known_address a WHERE a.principal_id = p.id AND a.prefix = $2)
-+ (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = p.id AND d.hash = $3) FROM principal p WHERE p.id = $1`
-
 	sqlFamiliarBy = `SELECT (SELECT COUNT(*) FROM known_address WHERE principal_id = $1 AND prefix = $2),
 (SELECT COUNT(*) FROM known_device WHERE principal_id = $1 AND hash = $3)`
 
@@ -79,6 +76,8 @@ WHERE principal_id = $1 ORDER BY seen_at DESC, prefix`
 
 	sqlPutIdentity = `INSERT INTO external_identity (provider, subject, principal_id, created_at, seen_at) VALUES ($1, $2, $3, $4, $4)
 ON CONFLICT (provider, subject) DO UPDATE SET seen_at = excluded.seen_at`
+
+	sqlAskedAfter = `UPDATE external_identity SET seen_at = $1 WHERE provider = $2 AND subject = $3`
 
 	// What makes an account somebody's, besides a password.
 	// A password that was made useless counts too: its owner is on the way to another.
@@ -111,7 +110,7 @@ ORDER BY e.seen_at, e.subject LIMIT $2`
 
 	sqlInsertLink = `INSERT INTO mailed_link (hash, kind, principal_id, data, created_at, expires_at) VALUES ($1, $2, $3, $4, $5, $6)`
 
-	sqlLink = `SELECT principal_id, data, created_at FROM mailed_link WHERE hash = $1 AND kind = $2 AND expires_at > $3`
+	sqlLink = `SELECT principal_id, data FROM mailed_link WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 
 	sqlUseLink = `UPDATE mailed_link SET expires_at = $1 WHERE hash = $2`
 

@@ -9,7 +9,9 @@ const (
 	sqlTokenColumns = `SELECT t.id, p.name, t.name, t.privileges, t.hosts, t.networks, t.created_at, t.expires_at, t.last_used_at
 FROM api_token t JOIN principal p ON p.id = t.principal_id WHERE t.ended_at = 0`
 
-	sqlAPITokens = sqlTokenColumns + ` ORDER BY p.name_key, t.created_at, t.id LIMIT $1`
+	sqlAllAPITokens = sqlTokenColumns + ` ORDER BY p.name_key, t.created_at, t.id`
+
+	sqlAPITokens = sqlAllAPITokens + ` LIMIT $1`
 
 	sqlAPITokensOf = sqlTokenColumns + ` AND t.principal_id = $2 ORDER BY t.created_at, t.id LIMIT $1`
 

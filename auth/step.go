@@ -2,9 +2,9 @@ package auth
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/store"
@@ -27,7 +27,7 @@ const (
 type progress struct {
 	level      Level // what was proved
 	required   Level // what the roles, or the page that was asked for, demand
-	hasFactor  bool  // the person has a second factor of any kind
+	hasTOTP    bool
 	hasPasskey bool
 	held       bool // the address is not trusted, and must be
 	mustChange bool // the password was proved and must be changed
@@ -37,7 +37,7 @@ type progress struct {
 // up so that a password alone opens nothing.
 func (p progress) next() Step {
 	switch {
-	case p.hasFactor && p.level < FactorLevel:
+	case (p.hasTOTP || p.hasPasskey) && p.level < FactorLevel:
 		return StepFactor
 	case p.hasPasskey && p.level < p.required:
 		return StepFactor
@@ -51,30 +51,30 @@ func (p progress) next() Step {
 	return stepNone
 }
 
-// judge reads in the transaction what the next step depends on.
-func (a *Auth) judge(ctx context.Context, tx *sql.Tx, g *grant, at Attempt, now time.Time, cfg *settings) (Step, error) {
+// judge reads what the next step depends on; where a step is taken, in its transaction.
+func (a *Auth) judge(ctx context.Context, from reader, g *grant, at Attempt, now time.Time, cfg *settings) (progress, error) {
 	roles := g.who.Roles
 	p := progress{level: g.level, required: max(cfg.factor(roles), g.want)}
 	var totp, passkeys int
-	if err := tx.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
-		return stepNone, fmt.Errorf("count factors: %w", err)
+	if err := from.QueryRowContext(ctx, sqlCountFactors, g.who.ID).Scan(&totp, &passkeys); err != nil {
+		return p, fmt.Errorf("count factors: %w", err)
 	}
-	p.hasPasskey, p.hasFactor = passkeys > 0, totp+passkeys > 0
+	p.hasTOTP, p.hasPasskey = totp > 0, passkeys > 0
 	if required, _ := cfg.trust(roles, at.Address); required && !g.released {
-		trusted, err := isTrusted(ctx, tx, g.who.ID, at.Address, now)
+		trusted, err := isTrusted(ctx, from, g.who.ID, at.Address, now)
 		if err != nil {
-			return stepNone, err
+			return p, err
 		}
 		p.held = !trusted
 	}
-	p.mustChange = g.usedPassword() && (g.who.MustChange || cfg.passwordExpired(g.who, now))
-	return p.next(), nil
+	p.mustChange = slices.Contains(g.methods, methodPassword) && (g.who.MustChange || cfg.passwordExpired(g.who, now))
+	return p, nil
 }
 
 // isTrusted tells whether the person's sign-ins from the address need no release.
-func isTrusted(ctx context.Context, tx *sql.Tx, principalID string, address netip.Addr, now time.Time) (bool, error) {
+func isTrusted(ctx context.Context, from reader, principalID string, address netip.Addr, now time.Time) (bool, error) {
 	var n int
-	err := tx.QueryRowContext(ctx, sqlIsTrusted, principalID, addressKey(address).String(), store.Micros(now)).Scan(&n)
+	err := from.QueryRowContext(ctx, sqlIsTrusted, principalID, addressKey(address).String(), store.Micros(now)).Scan(&n)
 	if err != nil {
 		return false, fmt.Errorf("look up trusted address: %w", err)
 	}

@@ -142,7 +142,7 @@ func (a *Auth) takeStep(ctx context.Context, at Attempt, token string, now time.
 		return v, Outcome{}, err
 	}
 	var g *grant
-	err := a.withPending(ctx, at, token, now, func(_ *sql.Tx, r *pendingRow, who *account) error {
+	err := a.withPending(ctx, at, token, now, func(r *pendingRow, who *account) error {
 		g = r.grant(who)
 		return nil
 	})

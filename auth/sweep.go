@@ -73,17 +73,11 @@ func (a *Auth) Close() error {
 func (a *Auth) Sweep(ctx context.Context, now time.Time) {
 	at := a.stamp(now)
 	cfg := a.cfg.Load()
-	since := a.health.since.Load()
-	a.sessions.forgetWhere(func(s *Session) bool {
-		gone := since != nil && (a.powerful(s) || at.since(*since) >= withoutStore)
-		return gone || !s.alive(at, cfg)
-	})
-	a.tokens.forgetWhere(func(h *heldToken) bool {
-		return !now.Before(h.session.Expires) || since != nil && (a.powerful(h.session) || at.since(*since) >= withoutStore)
-	}, false)
+	a.sessions.forgetWhere(func(s *Session) bool { return a.closed(s, at) || !s.alive(at, cfg) })
+	a.tokens.forgetWhere(func(h *heldToken) bool { return a.closed(h.session, at) || !now.Before(h.session.Expires) }, false)
 	a.waits.sweep(now)
 	a.hasher.giveBack()
-	if since != nil || due(&a.sweeper.pinged, now, pingEvery) {
+	if a.health.since.Load() != nil || due(&a.sweeper.pinged, now, pingEvery) {
 		if !a.checkStore(now) {
 			return
 		}
@@ -134,20 +128,8 @@ func (a *Auth) learnEndings(ctx context.Context, now time.Time) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	rows, err := a.db.QueryContext(ctx, sqlEndedSince, store.Micros(from.Add(-overlap)))
+	ids, err := readStrings(ctx, a.db, sqlEndedSince, store.Micros(from.Add(-overlap)))
 	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	var ids []string
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		ids = append(ids, id)
-	}
-	if err := rows.Err(); err != nil {
 		return err
 	}
 	if err := a.learnTokens(ctx, from); err != nil {

@@ -88,7 +88,7 @@ func (s *settings) checkToken(p Principal, n NewToken, now time.Time) (TokenInfo
 	case p.Disabled:
 		return TokenInfo{}, &InputError{"account", "is disabled"}
 	case len(n.Privileges) == 0:
-		return TokenInfo{}, &InputError{"privileges", "must name at least one: " + joinPrivileges(s.privileges(p.Roles), ", ")}
+		return TokenInfo{}, &InputError{"privileges", "must name at least one: " + join(s.privileges(p.Roles), ", ")}
 	case n.Life < time.Minute || n.Life > MaxTokenLife:
 		return TokenInfo{}, &InputError{"expiry", "must be between a minute and 366 days from now"}
 	case len(n.Hosts) > maxTokenParts || len(n.Networks) > maxTokenParts:
@@ -104,7 +104,7 @@ func (s *settings) checkToken(p Principal, n NewToken, now time.Time) (TokenInfo
 	}
 	for _, privilege := range n.Privileges {
 		if !slices.Contains(info.Privileges, privilege) {
-			return TokenInfo{}, &InputError{"privileges", fmt.Sprintf("must be the account's own, which %q is not: it has %s", privilege, joinPrivileges(have, ", "))}
+			return TokenInfo{}, &InputError{"privileges", fmt.Sprintf("must be the account's own, which %q is not: it has %s", privilege, join(have, ", "))}
 		}
 	}
 	for _, host := range n.Hosts {
@@ -136,7 +136,7 @@ func insertToken(ctx context.Context, tx *sql.Tx, principalID string, info *Toke
 	if info.ID, err = store.NewID(); err != nil {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, sqlInsertAPIToken, info.ID, principalID, info.Name, hexHash(hash), joinPrivileges(info.Privileges, " "),
+	if _, err := tx.ExecContext(ctx, sqlInsertAPIToken, info.ID, principalID, info.Name, hexHash(hash), join(info.Privileges, " "),
 		strings.Join(info.Hosts, " "), joinNetworks(info.Networks), store.Micros(info.Created), store.Micros(info.Expires)); err != nil {
 		return fmt.Errorf("insert token: %w", err)
 	}
@@ -185,7 +185,7 @@ func scanToken(row interface{ Scan(dest ...any) error }) (TokenInfo, error) {
 		return i, err
 	}
 	i.Privileges, i.Hosts, i.Networks = splitPrivileges(privileges), strings.Fields(hosts), splitNetworks(networks)
-	i.Created, i.Expires, i.LastUsed = store.FromMicros(created), store.FromMicros(expires), fromMicros(used)
+	i.Created, i.Expires, i.LastUsed = store.FromMicros(created), store.FromMicros(expires), store.FromMicros(used)
 	return i, nil
 }
 
@@ -260,14 +260,6 @@ func tokensBeyond(ctx context.Context, tx *sql.Tx, principalID string, have []Pr
 		}
 	}
 	return lost, rows.Err()
-}
-
-func joinPrivileges(list []Privilege, separator string) string {
-	names := make([]string, len(list))
-	for i, p := range list {
-		names[i] = string(p)
-	}
-	return strings.Join(names, separator)
 }
 
 func splitPrivileges(text string) []Privilege {

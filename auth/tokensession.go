@@ -82,7 +82,7 @@ func (a *Auth) tokenSession(ctx context.Context, realm Realm, host, token string
 		}
 	}
 	s := held.session
-	if since := a.health.since.Load(); since != nil && (a.powerful(s) || a.stamp(now).since(*since) >= withoutStore) {
+	if a.closed(s, a.stamp(now)) {
 		return nil, ErrUnavailable
 	}
 	switch {
@@ -116,12 +116,11 @@ func (a *Auth) lookUpToken(ctx context.Context, key heldKey, client netip.Addr, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, readLimit)
 	defer cancel()
-	select {
-	case a.reads <- struct{}{}:
-		defer func() { <-a.reads }()
-	case <-ctx.Done():
-		return nil, unavailable(fmt.Errorf("wait to look up token: %w", ctx.Err()))
+	leave, err := a.mayRead(ctx)
+	if err != nil {
+		return nil, unavailable(fmt.Errorf("look up token: %w", err))
 	}
+	defer leave()
 	for range 3 {
 		generation := a.tokens.generation()
 		row, err := a.readToken(ctx, key)

@@ -72,7 +72,7 @@ func (a *Auth) BeginTOTP(ctx context.Context, p Principal) (TOTPEnrolment, error
 		return err
 	})
 	if err != nil {
-		return TOTPEnrolment{}, fmt.Errorf("begin authenticator app: %w", a.factorError(err))
+		return TOTPEnrolment{}, fmt.Errorf("begin authenticator app: %w", a.storeError(err))
 	}
 	return e, nil
 }
@@ -98,7 +98,7 @@ func (a *Auth) ConfirmTOTP(ctx context.Context, by Actor, principalID, code stri
 		return err
 	})
 	if err != nil {
-		err = a.factorError(err)
+		err = a.storeError(err)
 		a.recordFactor("factor-add", by, owner.Name, "totp", err)
 		return nil, fmt.Errorf("confirm authenticator app: %w", err)
 	}

@@ -35,10 +35,7 @@ func (a *Auth) KnownAddresses(ctx context.Context, principalID string) ([]KnownA
 			return nil, fmt.Errorf("list known addresses: %w", a.storeError(err))
 		}
 		k.Prefix, _ = netip.ParsePrefix(prefix) // written by us
-		k.Created, k.Seen = store.FromMicros(created), store.FromMicros(seen)
-		if until > 0 {
-			k.TrustedUntil = store.FromMicros(until)
-		}
+		k.Created, k.Seen, k.TrustedUntil = store.FromMicros(created), store.FromMicros(seen), store.FromMicros(until)
 		list = append(list, k)
 	}
 	if err := rows.Err(); err != nil {
@@ -111,10 +108,7 @@ func (a *Auth) ForgetAddress(ctx context.Context, by Actor, principalID string, 
 func (a *Auth) accountByID(ctx context.Context, id string) (who *account, err error) {
 	ctx, cancel := context.WithTimeout(ctx, storeLimit)
 	defer cancel()
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		who, err = readAccountByID(ctx, tx, id)
-		return err
-	})
+	who, err = readAccountByID(ctx, a.db, id)
 	if err == nil && (who == nil || who.Disabled) {
 		err = ErrWrong
 	}

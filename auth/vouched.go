@@ -104,16 +104,13 @@ func (a *Auth) ownerOf(ctx context.Context, tx *sql.Tx, v vouched, now time.Time
 		if look.key == "" || look.query == sqlAccountByName && !strings.HasPrefix(v.provider, "ldap:") {
 			continue
 		}
-		var found account
-		dest, finish := accountColumns(&found)
-		err := tx.QueryRowContext(ctx, look.query, look.key).Scan(dest...)
-		if errors.Is(err, sql.ErrNoRows) {
+		found, err := scanAccount(tx.QueryRowContext(ctx, look.query, look.key))
+		if err != nil {
+			return "", err
+		}
+		if found == nil {
 			continue
 		}
-		if err != nil {
-			return "", fmt.Errorf("look up account: %w", err)
-		}
-		finish()
 		var claims int
 		if err := tx.QueryRowContext(ctx, sqlClaims, found.ID).Scan(&claims); err != nil {
 			return "", fmt.Errorf("look up whose the account is: %w", err)

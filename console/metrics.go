@@ -211,7 +211,7 @@ func (m *collector) collectSignIns(counter sendCounter, gauge sendGauge) {
 	counter(m.providersBusy, accounts.ProvidersBusy)
 	counter(m.directoriesBusy, accounts.DirectoriesBusy)
 	counter(m.answersForgotten, accounts.AnswersForgotten)
-	gauge(m.reviewOverdue, oneIf(!accounts.ReviewDue.IsZero() && time.Now().After(accounts.ReviewDue)))
+	gauge(m.reviewOverdue, oneIf(auth.ReviewOverdue(accounts.ReviewDue, time.Now())))
 	for _, outcome := range []struct {
 		name  string
 		count uint64

@@ -70,7 +70,7 @@ func (c *Console) showOverview(x *exchange, r *http.Request) error {
 		page.Ready = page.Ready && check.OK
 	}
 	page.Numbers, page.Refused = c.numbers()
-	if due := c.deps.Auth.Stats().ReviewDue; !due.IsZero() && x.started.After(due) {
+	if due := c.deps.Auth.Stats().ReviewDue; auth.ReviewOverdue(due, x.started) {
 		page.ReviewDue = due
 	}
 	page.SeesEvents = c.deps.Auth.May(x.session.Principal, auth.SeeEvents)

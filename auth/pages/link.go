@@ -65,7 +65,7 @@ func (p *Pages) release(x *exchange) error {
 			return refusalOf(err, "")
 		}
 		p.dropPending(x)
-		redirect(x, resetPath+"?c="+reset)
+		toReset(x, reset)
 		return nil
 	}
 	return &refusal{status: http.StatusBadRequest, code: "form-incomplete", key: "page.error.form_incomplete"}
@@ -91,6 +91,15 @@ func (p *Pages) notMe(x *exchange) error {
 	if err != nil {
 		return refusalOf(err, "")
 	}
-	redirect(x, resetPath+"?c="+reset)
+	toReset(x, reset)
 	return nil
+}
+
+// toReset goes on to a new password. Without a code it is another system that has the password, and the person signs in there.
+func toReset(x *exchange, code string) {
+	if code == "" {
+		redirect(x, signInPath)
+		return
+	}
+	redirect(x, resetPath+"?c="+code)
 }

@@ -1,6 +1,7 @@
 package pages_test
 
 import (
+	"database/sql"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -144,6 +145,24 @@ func TestNotMeLink(t *testing.T) {
 	}
 	b.wantSession("", 0, "not me")
 	wantStatus(t, owner.get(target), http.StatusNotFound, "the link again")
+}
+
+// Whose password another system has is sent to sign in there: there is none to choose here.
+func TestNotMeLinkElsewhere(t *testing.T) {
+	server := mailtest.Start(t, mailtest.Options{})
+	s := newSiteWith(t, auth.Config{}, server)
+	b := s.browser("198.51.100.7")
+	b.signIn("agent", "/")
+	err := s.db.Write(t.Context(), func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(t.Context(), `UPDATE principal SET origin = 'oidc:staff'`)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := s.linkFor(server, "agent@example.com")
+	b.wantSentTo(b.post("/.doorward/link/not-me", "c", codeOf(t, target)), "/.doorward/sign-in", "not me")
+	b.wantSession("", 0, "not me")
 }
 
 func TestLogTarget(t *testing.T) {
