@@ -67,7 +67,7 @@ func (a *Auth) UseOnce(ctx context.Context, what []byte, expires, now time.Time)
 var (
 	FactorReason  = factorReason
 	TOTPCode      = totpCode
-	TOTPInput     = totpInput
+	TOTPInput     = digitsInput
 	RecoveryInput = recoveryInput
 	OriginAt      = originAt
 )

@@ -6,5 +6,8 @@ func ParsePhone(cfg RegistrationConfig, text string) (string, error) {
 	return n.e164, err
 }
 
-// TypedCode is a code as it is compared.
-var TypedCode = typedCode
+// TypedCode is a code as it is compared; empty when it is none.
+func TypedCode(text string) string {
+	code, _ := digitsInput(text)
+	return code
+}

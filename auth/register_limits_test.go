@@ -419,7 +419,7 @@ func TestHookOnce(t *testing.T) {
 
 // No code that a stranger could type makes anything but a wrong code.
 func FuzzRegistrationCode(f *testing.F) {
-	for _, seed := range []string{"123456", "", "000000", "12 34 56", "１２３４５６", "-1", "1e5", "\x00", strings.Repeat("9", 100)} {
+	for _, seed := range []string{"123456", "", "000000", "12 34 56", "１２３４５６", "-1", "1e5", "\x00", "-\v0", strings.Repeat("9", 100)} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"strings"
 	"time"
 
 	"github.com/doorward/doorward/store"
@@ -44,14 +43,6 @@ func (a *Auth) codeMAC(r *registrationRow, step RegistrationStep, code string) s
 
 func (r *registrationRow) codeIsGood(now time.Time) bool {
 	return r.mac != "" && r.tries < codeTries && store.Micros(now) < r.macExpires
-}
-
-// typedCode is a code without what people put between its digits.
-func typedCode(text string) string {
-	if len(text) > maxPhone {
-		return ""
-	}
-	return strings.NewReplacer(" ", "", "-", "", "\u00a0", "", "\t", "").Replace(strings.TrimSpace(text))
 }
 
 // putCode makes the step's next code the one to be typed in, and returns it. Of an address or a number that is another
@@ -195,5 +186,6 @@ func (a *Auth) withRegistration(ctx context.Context, at Attempt, token string, n
 
 // rightCode compares in constant time.
 func (a *Auth) rightCode(r *registrationRow, text string) bool {
-	return hmac.Equal([]byte(r.mac), []byte(a.codeMAC(r, r.step(), typedCode(text))))
+	code, ok := digitsInput(text)
+	return ok && hmac.Equal([]byte(r.mac), []byte(a.codeMAC(r, r.step(), code)))
 }

@@ -169,7 +169,7 @@ func (a *Auth) checkTOTP(ctx context.Context, tx *sql.Tx, principalID, code stri
 	}
 	step, ok := matchTOTP(secret, code, last, now)
 	if !ok {
-		if _, wellFormed := totpInput(code); !wellFormed {
+		if _, wellFormed := digitsInput(code); !wellFormed {
 			return false, nil // no guess: it could not have been right
 		}
 		wrong = append(wrong, store.Micros(now))
@@ -207,7 +207,7 @@ func (a *Auth) readTOTP(ctx context.Context, tx *sql.Tx, principalID string, con
 // matchTOTP returns the time step whose code this is: one of three around now, and later than the last one
 // used, so that no code serves twice (RFC 6238 5.2).
 func matchTOTP(secret []byte, code string, last int64, now time.Time) (step int64, ok bool) {
-	input, wellFormed := totpInput(code)
+	input, wellFormed := digitsInput(code)
 	if !wellFormed {
 		return 0, false
 	}
@@ -227,8 +227,9 @@ func totpCode(secret []byte, step int64) (string, error) {
 		hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 }
 
-// totpInput reads a code as people type it, with spaces or a dash in the middle.
-func totpInput(code string) (string, bool) {
+// digitsInput reads a code of six digits, of an app or sent to somebody, as people type it, with spaces or a dash in the
+// middle.
+func digitsInput(code string) (string, bool) {
 	code, ok := codeInput(code)
 	if !ok || len(code) != totpDigits || strings.Trim(code, "0123456789") != "" {
 		return "", false
