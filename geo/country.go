@@ -41,7 +41,7 @@ func (c Country) String() string {
 // ParseCountry returns the country that text is the ISO 3166-1 alpha-2 code of, in capitals or not. Its error says
 // what may have been meant.
 func ParseCountry(text string) (Country, error) {
-	upper := strings.ToUpper(text)
+	upper := upperASCII(text)
 	if c := countryAt(codeIndex(upper)); c.Known() {
 		return c, nil
 	}
@@ -58,6 +58,17 @@ func ParseCountry(text string) (Country, error) {
 		return Unknown, fmt.Errorf("%q is the code of a country that no longer exists; list those that followed it", text)
 	}
 	return Unknown, fmt.Errorf("%q is not the two-letter code of a country (ISO 3166-1 alpha-2, such as DE)", text)
+}
+
+// upperASCII is text with capitals for a to z. Unicode has other letters whose capitals are among A to Z, such as the
+// long s; they are in no country's code.
+func upperASCII(text string) string {
+	return strings.Map(func(r rune) rune {
+		if 'a' <= r && r <= 'z' {
+			return r - 'a' + 'A'
+		}
+		return r
+	}, text)
 }
 
 // likelyCode is the code that a person meant by the word, or "". The library of languages knows three-letter and

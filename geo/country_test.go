@@ -85,7 +85,7 @@ func TestCountryAsText(t *testing.T) {
 }
 
 func FuzzParseCountry(f *testing.F) {
-	for _, seed := range []string{"DE", "uk", "EU", "Germany", "276", "", "\xff\xfe", "ſs"} {
+	for _, seed := range []string{"DE", "uk", "EU", "Germany", "276", "", "\xff\xfe", "ſs", "ſſ", "ı"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
