@@ -104,6 +104,9 @@ func (p *post) content() (text string) {
 		}
 		text += s + "\n"
 	}
+	if err := rows.Err(); err != nil {
+		p.t.Fatal(err)
+	}
 	return text
 }
 

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -198,7 +199,7 @@ func (b *badInputs) dump() map[string][]string {
 			}
 			all[table] = append(all[table], line)
 		}
-		if err := rows.Close(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			b.t.Fatal(err)
 		}
 		slices.Sort(all[table])
