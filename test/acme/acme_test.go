@@ -3,18 +3,11 @@
 package acme_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -108,11 +101,12 @@ func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) author
 
 	listen, management := real.FreePort(t), real.FreePort(t)
 	a := authority{directory: fmt.Sprintf("https://127.0.0.1:%d/dir", listen), management: fmt.Sprintf("https://127.0.0.1:%d", management)}
-	var keyFile string
-	a.rootFile, keyFile = writeServerCertificate(t, dir)
+	// What pebble itself is reached by.
+	certificate, key := real.Certificate(t)
+	a.rootFile = real.Write(t, dir, "pebble.crt", certificate, 0o644)
 	text, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": fmt.Sprintf("127.0.0.1:%d", listen), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", management),
-		"certificate": a.rootFile, "privateKey": keyFile, "httpPort": httpPort, "tlsPort": httpsPort,
+		"certificate": a.rootFile, "privateKey": real.Write(t, dir, "pebble.key", key, 0o600), "httpPort": httpPort, "tlsPort": httpsPort,
 		"retryAfter": map[string]int{"authz": 1, "order": 1}, "keyAlgorithm": "ecdsa",
 		"profiles": map[string]any{"default": map[string]any{"description": "for this test", "validityPeriod": 7776000}},
 	}})
@@ -125,29 +119,6 @@ func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) author
 	pebble.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
 	real.Start(t, "pebble", pebble).AwaitListening(fmt.Sprintf("127.0.0.1:%d", listen), 20*time.Second)
 	return a
-}
-
-// writeServerCertificate makes what pebble itself is reached by; it is its own root.
-func writeServerCertificate(t *testing.T, dir string) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pebble's own"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile = real.Write(t, dir, "pebble.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
-	keyFile = real.Write(t, dir, "pebble.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})), 0o600)
-	return certFile, keyFile
 }
 
 // roots is the root of this pebble's certificates; it makes a new one at each start.
