@@ -24,10 +24,11 @@ const host = "help.doorward.test"
 
 // TestObtain obtains a certificate by each challenge, through the gateway's own listeners.
 func TestObtain(t *testing.T) {
+	programs := buildPebble(t)
 	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
 		t.Run(challenge, func(t *testing.T) {
 			httpPort, httpsPort := real.FreePort(t), real.FreePort(t)
-			ca := startPebble(t, challenge, httpPort, httpsPort)
+			ca := startPebble(t, programs, challenge, httpPort, httpsPort)
 			up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the application") }))
 			defer up.Close()
 			dir := real.Folder(t)
@@ -77,9 +78,8 @@ type authority struct {
 	directory, management, rootFile string
 }
 
-// startPebble runs the authority and its DNS. It looks for the challenge at the gateway's port, and for the
-// other kind where nobody listens.
-func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) authority {
+// buildPebble makes the programs of the authority and of its DNS, and returns their folder.
+func buildPebble(t *testing.T) string {
 	t.Helper()
 	dir := real.Folder(t)
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/",
@@ -88,6 +88,14 @@ func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) author
 	if out, err := build.CombinedOutput(); err != nil {
 		real.Missing(t, "build pebble: %v\n%s", err, out)
 	}
+	return dir
+}
+
+// startPebble runs the authority and its DNS. It looks for the challenge at the gateway's port, and for the
+// other kind where nobody listens.
+func startPebble(t *testing.T, programs, challenge string, httpPort, httpsPort int) authority {
+	t.Helper()
+	dir := real.Folder(t)
 	if challenge == "http-01" {
 		httpsPort = real.FreePort(t)
 	} else {
@@ -95,7 +103,7 @@ func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) author
 	}
 	dns := fmt.Sprintf("127.0.0.1:%d", real.FreePort(t))
 	names := fmt.Sprintf("127.0.0.1:%d", real.FreePort(t))
-	real.Start(t, "challtestsrv", exec.CommandContext(t.Context(), filepath.Join(dir, "pebble-challtestsrv"), "-dnsserver", dns,
+	real.Start(t, "challtestsrv", exec.CommandContext(t.Context(), filepath.Join(programs, "pebble-challtestsrv"), "-dnsserver", dns,
 		"-management", names, "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")).
 		AwaitListening(names, 20*time.Second)
 
@@ -113,7 +121,7 @@ func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) author
 	if err != nil {
 		t.Fatal(err)
 	}
-	pebble := exec.CommandContext(t.Context(), filepath.Join(dir, "pebble"), "-strict", "-dnsserver", dns,
+	pebble := exec.CommandContext(t.Context(), filepath.Join(programs, "pebble"), "-strict", "-dnsserver", dns,
 		"-config", real.Write(t, dir, "pebble.json", string(text), 0o644))
 	// It still refuses one nonce in twenty, as real authorities do; only its waits are left out.
 	pebble.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
