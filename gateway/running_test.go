@@ -219,17 +219,22 @@ func (r *running) get(path string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// signIn makes a user's account and a session at localhost; it returns the session cookie and the session's id.
+// signIn makes a user's account and a session at localhost; it returns the session cookie and the session's id. signInAs does it for
+// another role, and signInAt at another time.
 func (r *running) signIn(name string) (*http.Cookie, string) { return r.signInAs(name, auth.User) }
 
 func (r *running) signInAs(name string, role auth.Role) (*http.Cookie, string) {
+	return r.signInAt(name, role, time.Now())
+}
+
+func (r *running) signInAt(name string, role auth.Role, now time.Time) (*http.Cookie, string) {
 	r.t.Helper()
 	const password = "seventeen letters"
 	_, err := r.auth.AddPrincipal(r.t.Context(), auth.Actor{Name: "test", Origin: "local"},
 		auth.NewPrincipal{Name: name, Roles: []auth.Role{role}, Password: password})
 	must(r.t, err)
 	out, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
-		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, time.Now())
+		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, now)
 	must(r.t, err)
 	return &http.Cookie{Name: gateway.CookieName, Value: out.Token}, out.Session.ID
 }
