@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/store"
 )
 
@@ -114,7 +115,7 @@ func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gat
 	must(t, err)
 	var authConfig auth.Config
 	authConfig.SetDefaults()
-	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts(t), HostNameNow: hostNameOf})
+	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: languagetest.Shipped(t), HostNameNow: hostNameOf})
 	must(t, err)
 	cfg.DataDir, cfg.Sites = r.dir, sites
 	if cfg.Listen.HTTPS == nil && cfg.Listen.HTTP == nil && cfg.Listen.Plain == nil {
@@ -123,7 +124,7 @@ func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gat
 	cfg.SetDefaults()
 	r.cfg = cfg
 	r.deps = deps
-	r.deps.Auth, r.deps.Events, r.deps.Log, r.deps.Texts = r.auth, events, log, texts(t)
+	r.deps.Auth, r.deps.Events, r.deps.Log, r.deps.Texts = r.auth, events, log, languagetest.Shipped(t)
 	r.Gateway, err = gateway.New(cfg, r.deps)
 	must(t, err)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))

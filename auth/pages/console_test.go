@@ -10,6 +10,7 @@ import (
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/language/languagetest"
 )
 
 // The console's cookies have names of their own: cookies ignore ports, and both realms may be at one host.
@@ -17,7 +18,7 @@ func TestConsoleCookies(t *testing.T) {
 	s := newSite(t, auth.Config{Roles: []auth.RoleConfig{{Name: "user", Sessions: auth.RoleSessionsConfig{Remember: time.Hour}}}})
 	app, _ := s.enrolApp("agent")
 	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"},
-		pages.Deps{Auth: s.auth, Texts: texts(t), Log: slog.New(slog.DiscardHandler)})
+		pages.Deps{Auth: s.auth, Texts: languagetest.Shipped(t), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
