@@ -21,6 +21,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
@@ -77,7 +78,7 @@ func newRig(t *testing.T) *rig {
 	var cfg auth.Config
 	cfg.PasswordHash.MemoryKiB = 64 // a cheap hash: these tests are not about passwords
 	cfg.SetDefaults()
-	if r.auth, err = auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: l, Log: log, Texts: texts(t), HostName: placeName, Country: placeCountry}); err != nil {
+	if r.auth, err = auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: l, Log: log, Texts: languagetest.Shipped(t), HostName: placeName, Country: placeCountry}); err != nil {
 		t.Fatal(err)
 	}
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})

@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store"
 )
@@ -67,10 +68,20 @@ func (f *fixture) restart() {
 	f.Auth = f.another()
 }
 
+// reload takes a new configuration, as a running Doorward does.
+func (f *fixture) reload(cfg auth.Config) {
+	f.t.Helper()
+	swap, err := f.Prepare(cfg)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	swap()
+}
+
 // another is a second process on the same store.
 func (f *fixture) another() *auth.Auth {
 	f.t.Helper()
-	a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Events: f.events, Log: slog.New(slog.DiscardHandler), Texts: texts(f.t), Mail: f.outbox, Port: ":8443"})
+	a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Events: f.events, Log: slog.New(slog.DiscardHandler), Texts: languagetest.Shipped(f.t), Mail: f.outbox, Port: ":8443"})
 	if err != nil {
 		f.t.Fatal(err)
 	}

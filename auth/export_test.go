@@ -15,11 +15,8 @@ var (
 	LoginKey = loginKey
 )
 
-// ValidName and ValidEmail judge a new account.
-var (
-	ValidName  = validName
-	ValidEmail = validEmail
-)
+// ValidName judges a new account.
+var ValidName = validName
 
 // NameForEvent is what an event says of an unknown name.
 func NameForEvent(login string) string { return nameForEvent(login, 15) }

@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"database/sql"
 	"encoding/base32"
 	"errors"
 	"fmt"
@@ -55,14 +54,6 @@ func (f *fixture) factors(id string) auth.FactorSummary {
 		f.t.Fatal(err)
 	}
 	return s
-}
-
-// statement is a transaction of one statement, behind the package's back.
-func statement(t testing.TB, query string, args ...any) func(tx *sql.Tx) error {
-	return func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(t.Context(), query, args...)
-		return err
-	}
 }
 
 // app is an authenticator app.
@@ -226,9 +217,7 @@ func TestTOTPSteps(t *testing.T) {
 		// A row that was moved to another account opens nothing there.
 		other := f.named("user")
 		f.enrolApp(other)
-		if err := f.db.Write(t.Context(), statement(t, `UPDATE totp SET sealed = (SELECT x.sealed FROM totp x WHERE x.principal_id = $1) WHERE principal_id = $2`, p.ID, other.ID)); err != nil {
-			t.Fatal(err)
-		}
+		f.exec(`UPDATE totp SET sealed = (SELECT x.sealed FROM totp x WHERE x.principal_id = $1) WHERE principal_id = $2`, p.ID, other.ID)
 		f.now = f.now.Add(time.Minute)
 		f.wantCode(other.ID, device.code(f.now), false, "another account's secret")
 	})

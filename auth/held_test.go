@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
@@ -202,10 +204,7 @@ func TestRefusedSignIn(t *testing.T) {
 		home := f.begin(attempt("agent", password, "10.0.0.1"))
 		f.nextMail(server, "agent@example.com") // the notice of that sign-in
 		f.enrolApp(p)
-		attacker := attempt("agent", password, "198.51.100.66")
-		out := f.begin(attacker)
-		f.wantStep(out, nil, auth.StepFactor, "the attacker")
-		_ = out
+		f.wantStep(f.begin(attempt("agent", password, "198.51.100.66")), nil, auth.StepFactor, "the attacker")
 		// The attacker has a second way: a person without a factor.
 		victim := f.begin(attempt("user", password, "10.0.0.1"))
 		f.nextMail(server, "user@example.com")
@@ -213,9 +212,24 @@ func TestRefusedSignIn(t *testing.T) {
 		held := f.begin(attempt("user", password, "198.51.100.66"))
 		f.wantStep(held, nil, auth.StepHeld, "the attacker as the user")
 		code := codeIn(t, f.nextMail(server, "user@example.com"), "/.doorward/link/release")
+		refused := f.named("user")
+		f.enrolApp(refused)
+		if _, err := f.TrustAddress(t.Context(), actor, "user", netip.MustParseAddr("203.0.113.5"), f.now); err != nil {
+			t.Fatal(err)
+		}
+		before := f.factors(refused.ID)
+		if known, err := f.KnownAddresses(t.Context(), refused.ID); err != nil || len(known) == 0 || !before.TOTP {
+			t.Fatalf("before: addresses %+v, %v, factors %+v; want trust and an app to lose", known, err, before)
+		}
 		reset, err := f.RefuseSignIn(t.Context(), attempt("", "", "192.0.2.50"), code, f.now)
 		if err != nil || reset == "" {
 			t.Fatalf("refuse: %q, %v", reset, err)
+		}
+		if known, err := f.KnownAddresses(t.Context(), refused.ID); err != nil || len(known) != 0 {
+			t.Errorf("addresses that are still trusted: %+v, %v", known, err)
+		}
+		if diff := cmp.Diff(before, f.factors(refused.ID)); diff != "" {
+			t.Errorf("the factors did not stay (-before +after):\n%s", diff)
 		}
 		f.wantSession(victim.Token, auth.ErrNoSession, "the person's own session, which the attacker could have")
 		f.wantSession(home.Token, nil, "another person")

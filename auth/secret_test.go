@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
 )
@@ -85,7 +86,7 @@ func TestKeyFile(t *testing.T) {
 		}
 		fails := func(when, want string) {
 			t.Helper()
-			a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Log: slog.New(slog.DiscardHandler), Texts: texts(t)})
+			a, err := auth.New(f.cfg, auth.Deps{DB: f.db, Journal: f.journal, Log: slog.New(slog.DiscardHandler), Texts: languagetest.Shipped(t)})
 			if err == nil || a != nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %v; want an error with %q", when, err, want)
 			}

@@ -327,7 +327,7 @@ func TestNewTokenStays(t *testing.T) {
 // TestWrongTokensWait: who tries tokens waits like who tries passwords, and stops nobody who has one in use.
 func TestWrongTokensWait(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))
-	token, info := f.token("agent", "t", auth.UseSites)
+	token, _ := f.token("agent", "t", auth.UseSites)
 	if _, err := f.use(token); err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,6 @@ func TestWrongTokensWait(t *testing.T) {
 	if _, err := f.use(token); err != nil {
 		t.Errorf("after the wait: %v", err)
 	}
-	_ = info
 }
 
 // TestTokensInMemory reaches the cap: tokens displace each other and go on working.

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/language/languagetest"
 )
 
 func TestHealthzSaysAlive(t *testing.T) {
@@ -289,7 +290,7 @@ func TestAPortInUseIsNamedAndNothingStaysOpen(t *testing.T) {
 	freeAddress := free.Addr().String()
 	free.Close()
 	r := start(t, nil) // for its parts; the console below must not start
-	_, err = console.New(console.Config{Listen: []string{freeAddress, taken.Addr().String()}}, console.Deps{Log: slog.New(slog.DiscardHandler), Texts: texts(t),
+	_, err = console.New(console.Config{Listen: []string{freeAddress, taken.Addr().String()}}, console.Deps{Log: slog.New(slog.DiscardHandler), Texts: languagetest.Shipped(t),
 		Events: r.events, Sites: func() []gateway.SiteStatus { return nil }, Traffic: func() gateway.Stats { return gateway.Stats{} }})
 	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), taken.Addr().String()) {
 		t.Errorf("got %v, want an error that names %s", err, taken.Addr())

@@ -24,6 +24,7 @@ import (
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/store"
 )
 
@@ -66,7 +67,7 @@ func start(t *testing.T, change func(*console.Config)) *running {
 	authConfig := auth.Config{PasswordHash: auth.HashConfig{MemoryKiB: 8 << 10, Time: 1}, Roles: []auth.RoleConfig{
 		{Name: "watcher", Privileges: []auth.Privilege{auth.UseConsole}}, {Name: "lead", Privileges: []auth.Privilege{auth.SeeAccounts}}}}
 	authConfig.SetDefaults()
-	accounts, err := auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: r.events, Log: log, Texts: texts(t)})
+	accounts, err := auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: r.events, Log: log, Texts: languagetest.Shipped(t)})
 	must(t, err)
 	r.auth = accounts
 	for _, role := range []auth.Role{auth.Owner, auth.Admin, auth.Agent, auth.User, "watcher", "lead"} {
@@ -86,7 +87,7 @@ func start(t *testing.T, change func(*console.Config)) *running {
 	}
 	config.SetDefaults()
 	r.console, err = console.New(config, console.Deps{
-		Auth: accounts, Events: r.events, Log: log, TLS: &tls.Config{Certificates: lender.TLS.Certificates}, Texts: texts(t), Version: "v1.2.3-test",
+		Auth: accounts, Events: r.events, Log: log, TLS: &tls.Config{Certificates: lender.TLS.Certificates}, Texts: languagetest.Shipped(t), Version: "v1.2.3-test",
 		Started: time.Now().Add(-90 * time.Minute),
 		Store: func(ctx context.Context) error {
 			if broken := r.storeErr.Load(); broken != nil {

@@ -189,22 +189,22 @@ func TestTwoAtOnceAndOneFolderOnce(t *testing.T) {
 
 func TestPortInUseIsNamedWithItsFlag(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
-	for _, network := range []string{"tcp4", "tcp6"} {
-		host := map[string]string{"tcp4": "127.0.0.1", "tcp6": "::1"}[network]
-		taken, err := net.Listen(network, net.JoinHostPort(host, "0"))
-		if err != nil {
-			t.Logf("no %s here: %v", host, err)
-			continue
-		}
-		defer taken.Close()
-		port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
-		for flag, o := range map[string]demo.Options{
-			"--listen":  {Listen: "127.0.0.1:" + port, Console: "127.0.0.1:0"},
-			"--console": {Listen: "127.0.0.1:0", Console: "localhost:" + port},
-		} {
-			err := demo.Run(t.Context(), o, func(demo.Info) error { return nil })
-			refused(t, err, false, "port "+port+" is in use", flag)
-		}
+	for network, host := range map[string]string{"tcp4": "127.0.0.1", "tcp6": "::1"} {
+		t.Run(network, func(t *testing.T) {
+			taken, err := net.Listen(network, net.JoinHostPort(host, "0"))
+			if err != nil {
+				t.Skipf("no %s here: %v", host, err)
+			}
+			defer taken.Close()
+			port := strconv.Itoa(taken.Addr().(*net.TCPAddr).Port)
+			for flag, o := range map[string]demo.Options{
+				"--listen":  {Listen: "127.0.0.1:" + port, Console: "127.0.0.1:0"},
+				"--console": {Listen: "127.0.0.1:0", Console: "localhost:" + port},
+			} {
+				err := demo.Run(t.Context(), o, func(demo.Info) error { return nil })
+				refused(t, err, false, "port "+port+" is in use", flag)
+			}
+		})
 	}
 	if left, _ := os.ReadDir(os.Getenv("TMPDIR")); len(left) > 0 {
 		t.Errorf("a failed start left %v", left)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -91,7 +90,7 @@ func TestActivity(t *testing.T) {
 	} {
 		name := fmt.Sprintf("person%d", i)
 		began := time.Now().Add(-time.Minute)
-		cookie := r.signInAt(name, c.role, began)
+		cookie, _ := r.signInAt(name, c.role, began)
 		words := strings.Fields(c.request)
 		req, err := http.NewRequest(words[0], r.url("https", words[1]), nil)
 		must(t, err)
@@ -109,19 +108,6 @@ func TestActivity(t *testing.T) {
 			t.Errorf("%s by %s: noted as activity: %v, want %v", c.request, c.role, got, c.want)
 		}
 	}
-}
-
-// signInAt is signInAs at another time.
-func (r *running) signInAt(name string, role auth.Role, now time.Time) *http.Cookie {
-	r.t.Helper()
-	const password = "seventeen letters"
-	_, err := r.auth.AddPrincipal(r.t.Context(), auth.Actor{Name: "test", Origin: "local"},
-		auth.NewPrincipal{Name: name, Roles: []auth.Role{role}, Password: password})
-	must(r.t, err)
-	out, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
-		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, now)
-	must(r.t, err)
-	return &http.Cookie{Name: gateway.CookieName, Value: out.Token}
 }
 
 // TestOwnCookiesOfPages: what our pages keep in the browser reaches them, each name once, and nothing else does.

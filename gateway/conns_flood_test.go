@@ -33,7 +33,7 @@ func TestFlood(t *testing.T) {
 	}
 	needFiles(t, floodCap+2000)
 	up := application(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "served") })
-	limits := gateway.LimitsConfig{Connections: floodCap, HeaderTimeout: time.Minute, RequestsPerSecond: 1e6, Burst: 1e6}
+	limits := gateway.LimitsConfig{Connections: floodCap, HeaderTimeout: time.Hour, RequestsPerSecond: 1e6, Burst: 1e6}
 	r := start(t, gateway.Config{Limits: limits}, publicSite(t, up.URL))
 	cookie, _ := r.signIn("ada")
 	people := newRegulars(r, cookie, 40)
@@ -61,7 +61,7 @@ func TestFlood(t *testing.T) {
 	served, failures := people.stop()
 	if failures > 0 || served < 40*5 {
 		t.Errorf("signed-in people: %d answers and %d failures, want at least %d and none; first failure: %v",
-			served, failures, 40*5, people.failure.Load())
+			served, failures, 40*5, people.first())
 	}
 	if st := r.Stats(); st.Panics != 0 {
 		t.Errorf("%d panics", st.Panics)
@@ -132,6 +132,14 @@ func (p *regulars) work(t *testing.T) {
 	}
 }
 
+// first is the first failure, if there was one.
+func (p *regulars) first() string {
+	if text := p.failure.Load(); text != nil {
+		return *text
+	}
+	return "none"
+}
+
 func (p *regulars) stop() (served, failures int64) {
 	close(p.over)
 	p.wg.Wait()
@@ -191,7 +199,8 @@ func TestFloodClient(t *testing.T) {
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < attempts; i = int(next.Add(1)) - 1 {
 				from := &net.TCPAddr{IP: net.ParseIP(addresses[i%len(addresses)])}
-				conn, err := (&net.Dialer{LocalAddr: from, Timeout: 10 * time.Second}).Dial("tcp", words[0])
+				// Attackers are patient: on a busy machine some are only let in by the system's later attempts, and all are counted.
+				conn, err := (&net.Dialer{LocalAddr: from, Timeout: time.Minute}).Dial("tcp", words[0])
 				if err != nil {
 					continue // refused: that is what the cap is for
 				}

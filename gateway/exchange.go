@@ -25,8 +25,8 @@ type exchange struct {
 	conn        *connState   // the connection it came on; nil in handler tests
 	peer        netip.Addr   // the address of the connection's other end
 	client      netip.Addr   // the client's address, after trusted proxies
-	certificate *certVerdict // of the connection's client certificate; nil without one
 	from        place        // the same with its country, where the site's rules ask for it
+	certificate *certVerdict // of the connection's client certificate; nil without one
 	secure      bool         // the client's side speaks TLS, here or at a trusted proxy
 	site        *site
 	host        string   // canonical, without port

@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/store"
 )
 
@@ -114,7 +115,7 @@ func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gat
 	must(t, err)
 	var authConfig auth.Config
 	authConfig.SetDefaults()
-	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts(t), HostNameNow: hostNameOf})
+	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: languagetest.Shipped(t), HostNameNow: hostNameOf})
 	must(t, err)
 	cfg.DataDir, cfg.Sites = r.dir, sites
 	if cfg.Listen.HTTPS == nil && cfg.Listen.HTTP == nil && cfg.Listen.Plain == nil {
@@ -123,7 +124,7 @@ func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gat
 	cfg.SetDefaults()
 	r.cfg = cfg
 	r.deps = deps
-	r.deps.Auth, r.deps.Events, r.deps.Log, r.deps.Texts = r.auth, events, log, texts(t)
+	r.deps.Auth, r.deps.Events, r.deps.Log, r.deps.Texts = r.auth, events, log, languagetest.Shipped(t)
 	r.Gateway, err = gateway.New(cfg, r.deps)
 	must(t, err)
 	recording, stopRecording := context.WithCancel(context.WithoutCancel(ctx))
@@ -219,17 +220,22 @@ func (r *running) get(path string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// signIn makes a user's account and a session at localhost; it returns the session cookie and the session's id.
+// signIn makes a user's account and a session at localhost; it returns the session cookie and the session's id. signInAs does it for
+// another role, and signInAt at another time.
 func (r *running) signIn(name string) (*http.Cookie, string) { return r.signInAs(name, auth.User) }
 
 func (r *running) signInAs(name string, role auth.Role) (*http.Cookie, string) {
+	return r.signInAt(name, role, time.Now())
+}
+
+func (r *running) signInAt(name string, role auth.Role, now time.Time) (*http.Cookie, string) {
 	r.t.Helper()
 	const password = "seventeen letters"
 	_, err := r.auth.AddPrincipal(r.t.Context(), auth.Actor{Name: "test", Origin: "local"},
 		auth.NewPrincipal{Name: name, Roles: []auth.Role{role}, Password: password})
 	must(r.t, err)
 	out, err := r.auth.SignIn(r.t.Context(), auth.Attempt{Login: name, Password: password,
-		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, time.Now())
+		Address: netip.MustParseAddr("127.0.0.1"), Realm: auth.SiteRealm, Host: "localhost", Site: "localhost"}, now)
 	must(r.t, err)
 	return &http.Cookie{Name: gateway.CookieName, Value: out.Token}, out.Session.ID
 }

@@ -29,15 +29,13 @@ func TestKilledWhileSending(t *testing.T) {
 			p := newPost(t, storetest.Open(t, store.Config{Path: file}))
 			p.server.Answer(step, mailtest.Hang)
 			p.add("maria@example.org")
-			child := exec.Command(os.Args[0], "-test.run=^TestKilledWhileSending$", "-test.count=1")
+			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledWhileSending$", "-test.count=1")
 			child.Env = append(os.Environ(), "DOORWARD_TEST_MAIL_STORE="+file, "DOORWARD_TEST_MAIL_CA="+p.server.CAFile,
 				"DOORWARD_TEST_MAIL_PORT="+strconv.Itoa(p.server.Port()))
 			if err := child.Start(); err != nil {
 				t.Fatal(err)
 			}
-			for end := time.Now().Add(20 * time.Second); p.server.Commands(step) == 0 && time.Now().Before(end); {
-				time.Sleep(5 * time.Millisecond)
-			}
+			p.server.Await(t, step)
 			if err := child.Process.Kill(); err != nil {
 				t.Fatal(err)
 			}

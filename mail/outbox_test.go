@@ -104,6 +104,9 @@ func (p *post) content() (text string) {
 		}
 		text += s + "\n"
 	}
+	if err := rows.Err(); err != nil {
+		p.t.Fatal(err)
+	}
 	return text
 }
 
@@ -349,9 +352,7 @@ func TestEndOfAClaim(t *testing.T) {
 	p.add("maria@example.org")
 	done := make(chan error, 1)
 	go func() { _, err := p.Deliver(t.Context(), p.now); done <- err }()
-	for p.server.Commands(mailtest.Content) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	p.server.Await(t, mailtest.Content)
 	other := p.another()
 	if n, err := other.Deliver(t.Context(), p.now); n != 0 || err != nil {
 		t.Errorf("during the claim another process tried %d messages (%v), want 0", n, err)
@@ -432,9 +433,7 @@ func TestRunEndsInTime(t *testing.T) {
 	p.server.Answer(mailtest.Sender, mailtest.Hang)
 	p.add("maria@example.org")
 	stop := run(t, p.Outbox)
-	for p.server.Commands(mailtest.Sender) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	p.server.Await(t, mailtest.Sender)
 	begin := time.Now()
 	stop()
 	if took := time.Since(begin); took > 15*time.Second {
@@ -457,9 +456,7 @@ func TestSeveralAtOnce(t *testing.T) {
 	p.server.Answer(mailtest.Recipient, mailtest.Hang)
 	p.add("slow@example.org")
 	p.Wake()
-	for p.server.Commands(mailtest.Recipient) == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	p.server.Await(t, mailtest.Recipient)
 	p.add("quick@example.org")
 	p.Wake()
 	p.server.Next(t, "quick@example.org")

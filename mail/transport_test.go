@@ -232,13 +232,12 @@ func TestSendEndsWithItsContext(t *testing.T) {
 	server := mailtest.Start(t, mailtest.Options{})
 	server.Answer(mailtest.Sender, mailtest.Hang)
 	ctx, cancel := context.WithCancel(t.Context())
-	go func() {
-		for server.Commands(mailtest.Sender) == 0 {
-			time.Sleep(time.Millisecond)
-		}
-		cancel()
-	}()
-	if err := mail.Send(ctx, server.Config(), nowMessage()); !errors.Is(err, context.Canceled) {
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- mail.Send(ctx, server.Config(), nowMessage()) }()
+	server.Await(t, mailtest.Sender)
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context canceled", err)
 	}
 }

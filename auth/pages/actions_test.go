@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/doorward/doorward/language/languagetest"
 )
 
 // TestEveryActionHasAText: recent activity shows events of authentication, whose actions package auth writes. Its source is read for
@@ -20,7 +22,7 @@ func TestEveryActionHasAText(t *testing.T) {
 			keys = append(keys, "page.action."+strings.ReplaceAll(action, "-", "_"))
 		}
 	}
-	catalogue := texts(t)
+	catalogue := languagetest.Shipped(t)
 	for _, name := range catalogue.Names() {
 		known := catalogue.Keys(name)
 		for _, key := range keys {

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,6 +33,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/store/storetest"
 )
@@ -91,11 +93,11 @@ func newBadInputs(t *testing.T) *badInputs {
 	cfg.SetDefaults()
 	log := slog.New(slog.DiscardHandler)
 	outbox := mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
-	a, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Log: log, Texts: texts(t), Mail: outbox})
+	a, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Log: log, Texts: languagetest.Shipped(t), Mail: outbox})
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie}, pages.Deps{Auth: a, Texts: texts(t), Log: log})
+	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie}, pages.Deps{Auth: a, Texts: languagetest.Shipped(t), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +200,7 @@ func (b *badInputs) dump() map[string][]string {
 			}
 			all[table] = append(all[table], line)
 		}
-		if err := rows.Close(); err != nil {
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 			b.t.Fatal(err)
 		}
 		slices.Sort(all[table])

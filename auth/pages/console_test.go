@@ -13,6 +13,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/mail/mailtest"
 )
 
@@ -21,7 +22,7 @@ func TestConsoleCookies(t *testing.T) {
 	s := newSite(t, auth.Config{Roles: []auth.RoleConfig{{Name: "user", Sessions: auth.RoleSessionsConfig{Remember: time.Hour}}}})
 	app, _ := s.enrolApp("agent")
 	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"},
-		pages.Deps{Auth: s.auth, Texts: texts(t), Log: slog.New(slog.DiscardHandler)})
+		pages.Deps{Auth: s.auth, Texts: languagetest.Shipped(t), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +76,7 @@ func TestConsoleOffersNoOtherWays(t *testing.T) {
 	cfg := registering("")
 	cfg.OIDC = []oidc.Config{{Name: "staff", Title: "Staff", Issuer: "http://127.0.0.1:9", ClientID: "doorward", ClientSecretFile: secret}}
 	s := newSiteWith(t, cfg, mailtest.Start(t, mailtest.Options{}))
-	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"}, pages.Deps{Auth: s.auth, Texts: texts(t)})
+	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"}, pages.Deps{Auth: s.auth, Texts: languagetest.Shipped(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

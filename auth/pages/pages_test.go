@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/mail/mailtest"
 	"github.com/doorward/doorward/store"
@@ -61,7 +62,7 @@ func newSiteWith(t testing.TB, cfg auth.Config, server *mailtest.Server) *site {
 	if server != nil {
 		s.mail = mail.New(server.Config(), mail.Deps{DB: db, Log: log})
 	}
-	a, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Log: log, Events: s.events, Mail: s.mail, Texts: texts(t)})
+	a, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Log: log, Events: s.events, Mail: s.mail, Texts: languagetest.Shipped(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func newSiteWith(t testing.TB, cfg auth.Config, server *mailtest.Server) *site {
 		auth.NewPrincipal{Name: "agent", Email: "agent@example.com", Roles: []auth.Role{auth.Agent}, Password: password}); err != nil {
 		t.Fatal(err)
 	}
-	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie, Title: "Desk <1>"}, pages.Deps{Auth: a, Texts: texts(t), Events: s.events, Log: log})
+	p, err := pages.New(pages.Config{Realm: auth.SiteRealm, CookieName: cookie, Title: "Desk <1>"}, pages.Deps{Auth: a, Texts: languagetest.Shipped(t), Events: s.events, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -542,7 +543,7 @@ func TestNewRefuses(t *testing.T) {
 		"cookie without prefix": {Realm: auth.SiteRealm, CookieName: "doorward"},
 		"no realm":              {CookieName: cookie},
 	} {
-		if _, err := pages.New(cfg, pages.Deps{Texts: texts(t), Log: slog.New(slog.DiscardHandler)}); err == nil {
+		if _, err := pages.New(cfg, pages.Deps{Texts: languagetest.Shipped(t), Log: slog.New(slog.DiscardHandler)}); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/mail/mailtest"
 )
 
@@ -148,7 +149,7 @@ func TestPersonPagesAreNotThere(t *testing.T) {
 		wantStatus(t, b.get(page), http.StatusNotFound, page)
 		wantStatus(t, b.post(page, "username", "agent"), http.StatusNotFound, "form to "+page)
 	}
-	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"}, pages.Deps{Auth: s.auth, Texts: texts(t)})
+	console, err := pages.New(pages.Config{Realm: auth.ConsoleRealm, CookieName: "__Host-doorward-console"}, pages.Deps{Auth: s.auth, Texts: languagetest.Shipped(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"text/template/parse"
 
 	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/language/languagetest"
 )
 
 // TestTemplatesHoldNoWords: every word that a person reads stands in the catalogue, so that a language is one file.
@@ -90,7 +91,7 @@ func TestEveryTextIsUsed(t *testing.T) {
 			source.Write(text)
 		}
 	}
-	catalogue := texts(t)
+	catalogue := languagetest.Shipped(t)
 	keys := catalogue.Keys(language.English)
 	used := regexp.MustCompile(`"(page\.[a-z_.]+)"`).FindAllStringSubmatch(source.String(), -1)
 	var names, prefixes []string

@@ -111,6 +111,11 @@ func (s *Server) add(m Message) {
 	defer s.mu.Unlock()
 	s.messages = append(s.messages, m)
 	s.taken = append(s.taken, false)
+	s.wake()
+}
+
+// wake tells Next and Await to look again; mu is held.
+func (s *Server) wake() {
 	close(s.changed)
 	s.changed = make(chan struct{})
 }
@@ -136,6 +141,25 @@ func (s *Server) Next(t testing.TB, to string) Message {
 		case <-changed:
 		case <-limit:
 			t.Fatalf("no mail to %s arrived; %d to others did", to, len(s.Messages()))
+		}
+	}
+}
+
+// Await waits until a step was reached. t fails if that takes longer than 20 seconds; it is called by the test's goroutine.
+func (s *Server) Await(t testing.TB, step string) {
+	t.Helper()
+	limit := time.After(20 * time.Second)
+	for {
+		s.mu.Lock()
+		reached, changed := s.commands[step] > 0, s.changed
+		s.mu.Unlock()
+		if reached {
+			return
+		}
+		select {
+		case <-changed:
+		case <-limit:
+			t.Fatalf("the step %s was not reached", step)
 		}
 	}
 }

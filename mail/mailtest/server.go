@@ -60,7 +60,7 @@ type Server struct {
 	commands map[string]int
 	sessions int
 	signIns  []string
-	changed  chan struct{} // closed and replaced when a message arrives
+	changed  chan struct{} // closed and replaced when a step is reached or a message arrives
 }
 
 // Start starts a server that ends with t.
@@ -187,6 +187,7 @@ func (x *session) act(step string) error {
 	s := x.server
 	s.mu.Lock()
 	s.commands[step]++
+	s.wake()
 	code := 250
 	if queue := s.answers[step]; len(queue) > 0 {
 		code, s.answers[step] = queue[0], queue[1:]

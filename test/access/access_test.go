@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -95,13 +94,7 @@ func openDesk(t *testing.T) *desk {
 	d.run("doorward mail test")
 	d.mail.Next(t, "helpdesk@example.com")
 
-	d.Process = real.Start(t, "doorward", exec.Command(real.Program(t), "serve", "--config", file))
-	real.Eventually(t, 30*time.Second, "doorward to be ready", func() bool {
-		if d.Ended() {
-			t.Fatal("doorward ended before it was ready")
-		}
-		return strings.Contains(d.Log(), "msg=ready")
-	})
+	d.Process = real.Serve(t, file)
 	d.keepPasswords(d.run("doorward user add emergency"), "emergency", "anna", "ben", "carla")
 	d.shows(d.run("doorward review report"))
 	d.browser = real.Browser(t)
@@ -186,7 +179,7 @@ func (d *desk) ask(t *testing.T, address, path string, header ...string) *http.R
 // owner: the emergency owner has a passkey of their own, and gets in anywhere but to the application's administration.
 func (d *desk) owner(t *testing.T) {
 	p := d.at(t, hotel, "/")
-	p.withDevice()
+	p.AddAuthenticator()
 	p.signIn("emergency", d.passwords["emergency"])
 	p.choosePassword("a sealed envelope in the safe")
 	p.makePasskey()
@@ -197,7 +190,7 @@ func (d *desk) owner(t *testing.T) {
 // admin: a passkey, and the office.
 func (d *desk) admin(t *testing.T) {
 	p := d.at(t, office, "/admin/")
-	p.withDevice()
+	p.AddAuthenticator()
 	p.signIn("anna", d.passwords["anna"])
 	p.choosePassword("seven green lamps in the hall")
 	p.makePasskey()
@@ -240,7 +233,7 @@ func (d *desk) agent(t *testing.T) {
 	travels.signIn("ben", password)
 	travels.wantAt("/.doorward/sign-in/factor")
 	travels.wantText("Show that it is you")
-	travels.Fill("#code", code(t, secret, 0))
+	travels.Fill("#code", real.Code(t, secret, 0))
 	travels.Click("button[type=submit]")
 	travels.wantAt("/.doorward/sign-in/held")
 	travels.wantText("You sign in from a network that is new for your account.")
@@ -258,7 +251,7 @@ func (d *desk) agent(t *testing.T) {
 	// Mail is down.
 	stranded := d.at(t, station, "/agent/")
 	stranded.signIn("ben", password)
-	stranded.Fill("#code", code(t, secret, 1))
+	stranded.Fill("#code", real.Code(t, secret, 1))
 	stranded.Click("button[type=submit]")
 	stranded.wantAt("/.doorward/sign-in/held")
 	d.run("doorward user trust ben")

@@ -1,11 +1,6 @@
 package access_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base32"
-	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -93,20 +88,6 @@ func (p *person) choosePassword(password string) {
 	p.Click("button[type=submit]")
 }
 
-// withDevice gives the tab a passkey device: built in, with a fingerprint reader that always agrees.
-func (p *person) withDevice() {
-	p.t.Helper()
-	if err := (proto.WebAuthnEnable{}).Call(p.Page); err != nil {
-		p.t.Fatalf("enable virtual authenticators: %v", err)
-	}
-	_, err := proto.WebAuthnAddVirtualAuthenticator{Options: &proto.WebAuthnVirtualAuthenticatorOptions{
-		Protocol: proto.WebAuthnAuthenticatorProtocolCtap2, Transport: proto.WebAuthnAuthenticatorTransportInternal,
-		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true}}.Call(p.Page)
-	if err != nil {
-		p.t.Fatalf("add a virtual authenticator: %v", err)
-	}
-}
-
 // makePasskey sets the passkey up that the sign-in demands, and keeps the recovery codes.
 func (p *person) makePasskey() {
 	p.t.Helper()
@@ -131,24 +112,11 @@ func (p *person) makeApp() (secret string) {
 	p.wantText("Set up an authenticator app")
 	p.Click("button[name=do]")
 	secret = p.Eval(`() => document.querySelector('#secret').innerText`)
-	p.Fill("#code", code(p.t, secret, -1))
+	p.Fill("#code", real.Code(p.t, secret, -1))
 	p.Click("button[value=confirm]")
 	p.wantText("I have kept them")
 	p.Click("#kept")
 	return secret
-}
-
-// code is what an authenticator app shows now or some steps later (RFC 6238).
-func code(t testing.TB, secret string, steps int64) string {
-	t.Helper()
-	key, err := base32.StdEncoding.DecodeString(secret)
-	if err != nil {
-		t.Fatalf("secret %q: %v", secret, err)
-	}
-	mac := hmac.New(sha1.New, key)
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(time.Now().Unix()/30+steps)))
-	sum := mac.Sum(nil)
-	return fmt.Sprintf("%06d", binary.BigEndian.Uint32(sum[sum[len(sum)-1]&15:])&0x7fffffff%1_000_000)
 }
 
 func (p *person) wantAt(path string) {

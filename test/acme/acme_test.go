@@ -3,18 +3,11 @@
 package acme_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -31,10 +24,11 @@ const host = "help.doorward.test"
 
 // TestObtain obtains a certificate by each challenge, through the gateway's own listeners.
 func TestObtain(t *testing.T) {
+	programs := buildPebble(t)
 	for _, challenge := range []string{"http-01", "tls-alpn-01"} {
 		t.Run(challenge, func(t *testing.T) {
 			httpPort, httpsPort := real.FreePort(t), real.FreePort(t)
-			ca := startPebble(t, challenge, httpPort, httpsPort)
+			ca := startPebble(t, programs, challenge, httpPort, httpsPort)
 			up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the application") }))
 			defer up.Close()
 			dir := real.Folder(t)
@@ -84,9 +78,8 @@ type authority struct {
 	directory, management, rootFile string
 }
 
-// startPebble runs the authority and its DNS. It looks for the challenge at the gateway's port, and for the
-// other kind where nobody listens.
-func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) authority {
+// buildPebble makes the programs of the authority and of its DNS, and returns their folder.
+func buildPebble(t *testing.T) string {
 	t.Helper()
 	dir := real.Folder(t)
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/",
@@ -95,6 +88,14 @@ func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) author
 	if out, err := build.CombinedOutput(); err != nil {
 		real.Missing(t, "build pebble: %v\n%s", err, out)
 	}
+	return dir
+}
+
+// startPebble runs the authority and its DNS. It looks for the challenge at the gateway's port, and for the
+// other kind where nobody listens.
+func startPebble(t *testing.T, programs, challenge string, httpPort, httpsPort int) authority {
+	t.Helper()
+	dir := real.Folder(t)
 	if challenge == "http-01" {
 		httpsPort = real.FreePort(t)
 	} else {
@@ -102,52 +103,30 @@ func startPebble(t *testing.T, challenge string, httpPort, httpsPort int) author
 	}
 	dns := fmt.Sprintf("127.0.0.1:%d", real.FreePort(t))
 	names := fmt.Sprintf("127.0.0.1:%d", real.FreePort(t))
-	real.Start(t, "challtestsrv", exec.CommandContext(t.Context(), filepath.Join(dir, "pebble-challtestsrv"), "-dnsserver", dns,
+	real.Start(t, "challtestsrv", exec.CommandContext(t.Context(), filepath.Join(programs, "pebble-challtestsrv"), "-dnsserver", dns,
 		"-management", names, "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")).
 		AwaitListening(names, 20*time.Second)
 
 	listen, management := real.FreePort(t), real.FreePort(t)
 	a := authority{directory: fmt.Sprintf("https://127.0.0.1:%d/dir", listen), management: fmt.Sprintf("https://127.0.0.1:%d", management)}
-	var keyFile string
-	a.rootFile, keyFile = writeServerCertificate(t, dir)
+	// What pebble itself is reached by.
+	certificate, key := real.Certificate(t)
+	a.rootFile = real.Write(t, dir, "pebble.crt", certificate, 0o644)
 	text, err := json.Marshal(map[string]any{"pebble": map[string]any{
 		"listenAddress": fmt.Sprintf("127.0.0.1:%d", listen), "managementListenAddress": fmt.Sprintf("127.0.0.1:%d", management),
-		"certificate": a.rootFile, "privateKey": keyFile, "httpPort": httpPort, "tlsPort": httpsPort,
+		"certificate": a.rootFile, "privateKey": real.Write(t, dir, "pebble.key", key, 0o600), "httpPort": httpPort, "tlsPort": httpsPort,
 		"retryAfter": map[string]int{"authz": 1, "order": 1}, "keyAlgorithm": "ecdsa",
 		"profiles": map[string]any{"default": map[string]any{"description": "for this test", "validityPeriod": 7776000}},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	pebble := exec.CommandContext(t.Context(), filepath.Join(dir, "pebble"), "-strict", "-dnsserver", dns,
+	pebble := exec.CommandContext(t.Context(), filepath.Join(programs, "pebble"), "-strict", "-dnsserver", dns,
 		"-config", real.Write(t, dir, "pebble.json", string(text), 0o644))
 	// It still refuses one nonce in twenty, as real authorities do; only its waits are left out.
 	pebble.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
 	real.Start(t, "pebble", pebble).AwaitListening(fmt.Sprintf("127.0.0.1:%d", listen), 20*time.Second)
 	return a
-}
-
-// writeServerCertificate makes what pebble itself is reached by; it is its own root.
-func writeServerCertificate(t *testing.T, dir string) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "pebble's own"},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile = real.Write(t, dir, "pebble.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
-	keyFile = real.Write(t, dir, "pebble.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})), 0o600)
-	return certFile, keyFile
 }
 
 // roots is the root of this pebble's certificates; it makes a new one at each start.

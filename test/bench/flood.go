@@ -48,7 +48,9 @@ func (b *bench) floodSignIns(ctx context.Context, during time.Duration) (floodRe
 				if n %= floodAddresses * floodNames; n%floodNames != 0 {
 					name = fmt.Sprintf("%s-%d", floodUser, n%floodNames)
 				}
-				status, err := b.wrongSignIn(ctx, fmt.Sprintf("127.0.1.%d", n%floodAddresses+10), name)
+				client := b.client(fmt.Sprintf("127.0.1.%d", n%floodAddresses+10))
+				status, _, err := b.wrongSignIn(ctx, client, name)
+				client.CloseIdleConnections()
 				if err != nil {
 					continue // the end of the flood, or a refused connection
 				}
@@ -85,20 +87,20 @@ func (b *bench) floodSignIns(ctx context.Context, during time.Duration) (floodRe
 	return result, nil
 }
 
-func (b *bench) wrongSignIn(ctx context.Context, from, name string) (int, error) {
-	client := b.client(from)
-	defer client.CloseIdleConnections()
+// wrongSignIn sends one wrong password and returns the answer's status and how long it took.
+func (b *bench) wrongSignIn(ctx context.Context, client *http.Client, name string) (status int, took time.Duration, err error) {
 	form := url.Values{"username": {name}, "password": {"a wrong password, again and again"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
-		fmt.Sprintf("https://localhost:%d/.doorward/sign-in", b.ports["doorward-https"]), strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.signInPage(), strings.NewReader(form.Encode()))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	began := time.Now()
 	resp, err := client.Do(req)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	defer resp.Body.Close()
-	return resp.StatusCode, nil
+	took = time.Since(began)
+	resp.Body.Close()
+	return resp.StatusCode, took, nil
 }

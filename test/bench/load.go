@@ -74,5 +74,5 @@ func median(samples []sample) time.Duration {
 		values[i] = s.perRequest()
 	}
 	slices.Sort(values)
-	return values[len(values)/2]
+	return middle(values)
 }

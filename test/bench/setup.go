@@ -226,11 +226,16 @@ func (b *bench) targets(scheme string) []target {
 	}
 }
 
+// signInPage is the address of the form.
+func (b *bench) signInPage() string {
+	return fmt.Sprintf("https://localhost:%d/.doorward/sign-in", b.ports["doorward-https"])
+}
+
 // signIn signs in from a loopback address and returns the session cookie as a Cookie header's value.
 func (b *bench) signIn(from, name, password string) (string, error) {
 	client := b.client(from)
 	defer client.CloseIdleConnections()
-	resp, err := client.PostForm(fmt.Sprintf("https://localhost:%d/.doorward/sign-in", b.ports["doorward-https"]),
+	resp, err := client.PostForm(b.signInPage(),
 		url.Values{"username": {name}, "password": {password}, "return_to": {"/"}})
 	if err != nil {
 		return "", err

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -57,28 +55,16 @@ func (b *bench) signInTimes(ctx context.Context) (timesResult, error) {
 func (b *bench) timeWrongSignIn(ctx context.Context, from, name string) (time.Duration, error) {
 	client := b.client(from)
 	defer client.CloseIdleConnections()
-	page := fmt.Sprintf("https://localhost:%d/.doorward/sign-in", b.ports["doorward-https"])
-	resp, err := client.Head(page)
+	resp, err := client.Head(b.signInPage())
 	if err != nil {
 		return 0, err
 	}
 	resp.Body.Close()
-	form := url.Values{"username": {name}, "password": {"a wrong password, again and again"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, page, strings.NewReader(form.Encode()))
-	if err != nil {
-		return 0, err
+	status, took, err := b.wrongSignIn(ctx, client, name)
+	if err == nil && status != http.StatusUnauthorized {
+		err = &statusError{status}
 	}
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	began := time.Now()
-	if resp, err = client.Do(req); err != nil {
-		return 0, err
-	}
-	took := time.Since(began)
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusUnauthorized {
-		return 0, &statusError{resp.StatusCode}
-	}
-	return took, nil
+	return took, err
 }
 
 // difference is how far the medians lie apart, as a share of the unknown names' one.

@@ -67,14 +67,14 @@ func TestDoorwardWithSlapd(t *testing.T) {
 	}
 
 	// Whoever leaves a group, leaves its role; whoever leaves the directory, leaves.
-	token := real.AddToken(t, d.data, "zoe")
+	token, robot := real.AddToken(t, d.data, "zoe"), d.surfer()
 	program := func() int {
 		req, err := http.NewRequest(http.MethodGet, d.url+"/who", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
-		res, _ := d.surfer().read(zoe.Do(req))
+		res, _ := robot.read(robot.Do(req))
 		return res.StatusCode
 	}
 	if got := program(); got != http.StatusOK {

@@ -1,15 +1,8 @@
 package identity_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -53,9 +46,9 @@ func startSlapd(t testing.TB, withTLS bool) *slapd {
 	s.socket = filepath.Join(s.dir, "ldapi")
 	tls := ""
 	if withTLS {
-		certificate, key := writeCertificate(t, s.dir)
-		s.ca = certificate
-		tls = fmt.Sprintf("TLSCertificateFile %s\nTLSCertificateKeyFile %s\n", certificate, key)
+		certificate, key := real.Certificate(t)
+		s.ca = real.Write(t, s.dir, "slapd.crt", certificate, 0o644)
+		tls = fmt.Sprintf("TLSCertificateFile %s\nTLSCertificateKeyFile %s\n", s.ca, real.Write(t, s.dir, "slapd.key", key, 0o600))
 	}
 	s.conf = real.Write(t, s.dir, "slapd.conf", fmt.Sprintf(`include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
@@ -138,28 +131,6 @@ func tree(t testing.TB) string {
 		unit("people") + unit("groups") + unit("services") + service("doorward", servicePassword) + service("decoy", rand.Text()) +
 		person("zoe", "Zoe Miller", zoePassword) + person("bob", "Bob", "another long password") + person("eve", "Eve", "yet another password") +
 		group("helpdesk", "zoe", "bob") + group("admins", "bob") + group("staff", "zoe", "bob", "eve")
-}
-
-// writeCertificate makes the server's certificate for 127.0.0.1; it is its own authority.
-func writeCertificate(t testing.TB, dir string) (certFile, keyFile string) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "slapd's own"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certFile = real.Write(t, dir, "slapd.crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
-	keyFile = real.Write(t, dir, "slapd.key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})), 0o600)
-	return certFile, keyFile
 }
 
 // directory makes the client, by ldaps unless change says otherwise.

@@ -39,14 +39,21 @@ log: {level: debug}
 sites:
 %s`, d.Data, port, FreePort(t), sites), 0o644)
 	d.Run("", "check", "--config", d.Config)
-	d.Process = Start(t, "doorward", exec.Command(Program(t), "serve", "--config", d.Config))
+	d.Process = Serve(t, d.Config)
+	return d
+}
+
+// Serve runs `doorward serve` with the configuration file until the end of the test, and returns when it is ready.
+func Serve(t testing.TB, config string) *Process {
+	t.Helper()
+	p := Start(t, "doorward", exec.Command(Program(t), "serve", "--config", config))
 	Eventually(t, 30*time.Second, "doorward to be ready", func() bool {
-		if d.Ended() {
+		if p.Ended() {
 			t.Fatal("doorward ended before it was ready")
 		}
-		return strings.Contains(d.Log(), "msg=ready")
+		return strings.Contains(p.Log(), "msg=ready")
 	})
-	return d
+	return p
 }
 
 // Run runs a doorward command with stdin and returns what it writes to standard output. It fails the test when the

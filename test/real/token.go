@@ -11,8 +11,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
-	"github.com/doorward/doorward/language"
-	"github.com/doorward/doorward/rules"
+	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/store"
 )
 
@@ -27,13 +26,12 @@ func AddToken(t testing.TB, data, account string) (token string) {
 	}
 	events, eventsErr := event.Open(ctx, event.Config{Dir: t.TempDir(), RetentionDays: 1, Queue: 256}, db, log)
 	j, journalErr := journal.Open(ctx, db, filepath.Join(data, "journal.key"))
-	texts, textsErr := language.Load(rules.Texts())
-	if err := errors.Join(eventsErr, journalErr, textsErr); err != nil {
+	if err := errors.Join(eventsErr, journalErr); err != nil {
 		t.Fatal(err)
 	}
 	var cfg auth.Config
 	cfg.SetDefaults()
-	accounts, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: texts})
+	accounts, err := auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: languagetest.Shipped(t)})
 	if err == nil {
 		_, token, err = accounts.AddToken(ctx, auth.Actor{Name: "test", Origin: "local"}, account,
 			auth.NewToken{Name: "test", Privileges: []auth.Privilege{auth.UseSites}}, time.Now())

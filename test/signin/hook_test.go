@@ -76,10 +76,15 @@ func TestHookInTheDocs(t *testing.T) {
 		mu.Lock()
 		answer = c.gateway
 		mu.Unlock()
-		if got := post(c.token, c.id); got != c.want || len(sent) != c.sent {
+		got := post(c.token, c.id)
+		mu.Lock()
+		if got != c.want || len(sent) != c.sent {
 			t.Errorf("message %s with the gateway answering %d: %d and %d sent, want %d and %d", c.id, c.gateway, got, len(sent), c.want, c.sent)
 		}
+		mu.Unlock()
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	const want = "POST /2010-04-01/Accounts/AC1/Messages.json AC1:secret +491701234567 +4930123 123456 ist Ihr Code für a.example"
 	if len(sent) == 0 || sent[0] != want {
 		t.Errorf("the gateway was given\n%s\nwant\n%s", strings.Join(sent, "\n"), want)

@@ -3,10 +3,6 @@
 package signin_test
 
 import (
-	"crypto/hmac"
-	"crypto/sha1"
-	"encoding/base32"
-	"encoding/binary"
 	"fmt"
 	"net"
 	"net/http"
@@ -70,21 +66,6 @@ func (o *office) visitor(t *testing.T, path string) *real.Page {
 	return real.Open(t, profile, o.URL+path)
 }
 
-// withAuthenticator gives the tab a passkey device: built in, with a fingerprint reader that always agrees.
-func withAuthenticator(t *testing.T, page *real.Page) proto.WebAuthnAuthenticatorID {
-	t.Helper()
-	if err := (proto.WebAuthnEnable{}).Call(page); err != nil {
-		t.Fatalf("enable virtual authenticators: %v", err)
-	}
-	added, err := proto.WebAuthnAddVirtualAuthenticator{Options: &proto.WebAuthnVirtualAuthenticatorOptions{
-		Protocol: proto.WebAuthnAuthenticatorProtocolCtap2, Transport: proto.WebAuthnAuthenticatorTransportInternal,
-		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true}}.Call(page)
-	if err != nil {
-		t.Fatalf("add a virtual authenticator: %v", err)
-	}
-	return added.AuthenticatorID
-}
-
 func signIn(page *real.Page, name, password string) {
 	page.Fill("#username", name)
 	page.Fill("#password", password)
@@ -105,26 +86,12 @@ func wantWho(t *testing.T, page *real.Page, want string) {
 	}
 }
 
-// code is what an authenticator app shows now or some steps later (RFC 6238).
-func code(t *testing.T, secret string, steps int64) string {
-	t.Helper()
-	key, err := base32.StdEncoding.DecodeString(secret)
-	if err != nil {
-		t.Fatalf("secret %q: %v", secret, err)
-	}
-	mac := hmac.New(sha1.New, key)
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(time.Now().Unix()/30+steps)))
-	sum := mac.Sum(nil)
-	number := binary.BigEndian.Uint32(sum[sum[len(sum)-1]&15:]) & 0x7fffffff
-	return fmt.Sprintf("%06d", number%1_000_000)
-}
-
 // TestPasskey: an administrator, whose role wants a passkey, makes one at the first sign-in, and needs no password after that.
 func TestPasskey(t *testing.T) {
 	o := startOffice(t)
 	password := o.AddUser("anna", "admin")
 	page := o.visitor(t, "/report?q=1")
-	device := withAuthenticator(t, page)
+	device := page.AddAuthenticator()
 	signIn(page, "anna", password)
 	wantAt(t, page, o.URL+"/.doorward/sign-in/enrol", "after the password")
 	page.Fill("#name", "my laptop")
@@ -176,7 +143,7 @@ func TestApp(t *testing.T) {
 	if box := page.Eval(`() => document.querySelector('.qr svg').getBoundingClientRect().width > 100`); box != "true" {
 		t.Error("there is no QR code to be seen")
 	}
-	page.Fill("#code", code(t, secret, -1))
+	page.Fill("#code", real.Code(t, secret, -1))
 	page.Click("button[value=confirm]")
 	recovery := page.Eval(`() => document.querySelector('.codes li').innerText`)
 	page.Click("#kept")
@@ -186,7 +153,7 @@ func TestApp(t *testing.T) {
 	next := o.visitor(t, "/next")
 	signIn(next, "ben", password)
 	wantAt(t, next, o.URL+"/.doorward/sign-in/factor", "after the password")
-	next.Fill("#code", code(t, secret, 0))
+	next.Fill("#code", real.Code(t, secret, 0))
 	next.Click("button[type=submit]")
 	wantAt(t, next, o.URL+"/next", "after the code")
 	wantWho(t, next, "ben")
@@ -205,7 +172,7 @@ func TestApp(t *testing.T) {
 	}
 
 	// What needs a passkey has the person make one, and goes on.
-	withAuthenticator(t, next)
+	next.AddAuthenticator()
 	next.Go(o.URL + "/safe/box")
 	wantAt(t, next, o.URL+"/.doorward/step-up?return_to=%2Fsafe%2Fbox&factor=passkey", "a page that needs a passkey")
 	next.Click("button[type=submit]")
