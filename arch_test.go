@@ -48,6 +48,10 @@ var allowedImports = map[string][]string{
 	// What the gateway's own tool may know: its configuration, and nothing of how it works.
 	"gateway/doctor": {"gateway"},
 
+	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
+	"audit":       {"audit/facts", "rules"},
+	"audit/facts": {"rules"},
+
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},

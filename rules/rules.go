@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps passwords texts
+//go:embed apps controls passwords profiles texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -29,3 +29,10 @@ func folder(name string) fs.FS {
 
 // Texts is the folder of the texts that people read, one file a language. Package language reads it.
 func Texts() fs.FS { return folder("texts") }
+
+// Controls is what the guides ask for: one question about a host a row, in files by topic. Package audit reads them;
+// docs/controls-format.md describes them.
+func Controls() fs.FS { return folder("controls") }
+
+// Profiles is which controls belong to which guide, and how a guide reads those that can be read in several ways.
+func Profiles() fs.FS { return folder("profiles") }

@@ -1,0 +1,8 @@
+package facts
+
+// collectors lists every fact that can be read, by name.
+func collectors() []collector {
+	return []collector{
+		read("system", collectSystem),
+	}
+}

@@ -1,0 +1,253 @@
+package facts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Bounds of what is read off a host, whoever wrote it.
+const (
+	maxFile   = 16 << 20 // bytes of one file
+	maxOutput = 16 << 20 // bytes that one program prints
+	maxNames  = 100_000  // entries of one folder
+)
+
+// ErrNoExec says that a program would have to be run from a root that is not the machine's own, which only
+// HostOptions.ExecInRoot allows.
+var ErrNoExec = errors.New("programs of another root are run only with --exec-in-root")
+
+// ErrNotLive says that the fact is one of a running system, and the root is a folder.
+var ErrNotLive = errors.New("the root is a folder, not the running system")
+
+// HostOptions say how a host is read.
+type HostOptions struct {
+	// Root is the folder that holds the host's files; empty and "/" are the machine itself.
+	Root string
+	// ExecInRoot allows programs of another root to be run, confined to it by chroot. It needs root's rights.
+	ExecInRoot bool
+}
+
+// Host is the machine that is read: files under one root, which no link leads out of, and its programs. Its methods may
+// be called at the same time.
+type Host struct {
+	root  string
+	top   *os.File
+	live  bool
+	execs bool
+}
+
+// OpenHost opens the host under opts.Root. Close it after use.
+func OpenHost(opts HostOptions) (*Host, error) {
+	root := path.Clean("/" + opts.Root)
+	if opts.Root != "" && !path.IsAbs(opts.Root) {
+		return nil, fmt.Errorf("open root %q: it is not an absolute path", opts.Root)
+	}
+	top, err := os.OpenFile(root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open root: %w", err)
+	}
+	return &Host{root: root, top: top, live: root == "/", execs: root == "/" || opts.ExecInRoot}, nil
+}
+
+// Close gives back what OpenHost opened.
+func (h *Host) Close() error { return h.top.Close() }
+
+// Live says whether the root is that of the running system, so that processes, sockets and the kernel's tables belong
+// to it.
+func (h *Host) Live() bool { return h.live }
+
+// open opens name as a process that is confined to the root would: absolute links start at the root, and none leads
+// out of it (openat2 with RESOLVE_IN_ROOT).
+func (h *Host) open(name string, flags int) (*os.File, error) {
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC | unix.O_NONBLOCK), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	for {
+		fd, err := unix.Openat2(int(h.top.Fd()), path.Clean("/"+name), &how)
+		switch {
+		case err == nil:
+			return os.NewFile(uintptr(fd), name), nil
+		case errors.Is(err, unix.EINTR), errors.Is(err, unix.EAGAIN): // a rename raced with the walk
+			continue
+		}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
+	}
+}
+
+// ReadFile returns the text of a regular file, at most 16 MiB of it: a longer one is an error, and so is anything
+// that is no regular file, such as a FIFO, which would never end.
+func (h *Host) ReadFile(name string) ([]byte, error) {
+	f, err := h.open(name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	if len(text) > maxFile {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("longer than %d MiB", maxFile>>20)}
+	}
+	return text, nil
+}
+
+// Exists says whether there is a file, a folder or something else under name. Links are followed inside the root.
+func (h *Host) Exists(name string) bool {
+	_, err := h.Stat(name)
+	return err == nil
+}
+
+// Stat describes what name is, following links inside the root.
+func (h *Host) Stat(name string) (fs.FileInfo, error) {
+	f, err := h.open(name, unix.O_PATH)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Stat()
+}
+
+// ReadDir returns the entries of a folder sorted by name, at most 100,000.
+func (h *Host) ReadDir(name string) ([]fs.DirEntry, error) {
+	f, err := h.open(name, os.O_RDONLY|unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(maxNames + 1)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: err}
+	}
+	if len(entries) > maxNames {
+		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("more than %d entries", maxNames)}
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
+}
+
+// Glob returns the names that match pattern, sorted as the programs sort them that include files by pattern. Every
+// segment may have the wildcards of path.Match. A folder that cannot be read is an error; one that is not there is not.
+func (h *Host) Glob(pattern string) ([]string, error) {
+	if _, err := path.Match(pattern, ""); err != nil {
+		return nil, fmt.Errorf("pattern %q: %w", pattern, err)
+	}
+	found := []string{"/"}
+	for segment := range strings.SplitSeq(strings.Trim(path.Clean("/"+pattern), "/"), "/") {
+		var next []string
+		for _, dir := range found {
+			if !strings.ContainsAny(segment, `*?[\`) {
+				if name := path.Join(dir, segment); h.Exists(name) {
+					next = append(next, name)
+				}
+				continue
+			}
+			entries, err := h.ReadDir(dir)
+			if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			for _, e := range entries {
+				if ok, _ := path.Match(segment, e.Name()); ok && (segment[0] == '.' || e.Name()[0] != '.') {
+					next = append(next, path.Join(dir, e.Name()))
+				}
+			}
+		}
+		found = next
+	}
+	return found, nil
+}
+
+// Output is what a program printed.
+type Output struct {
+	Stdout, Stderr []byte
+	Code           int // its exit code
+}
+
+// Run runs one of the host's programs and returns what it printed, at most 16 MiB each. name is an absolute path. An
+// exit code is no error. With another root than the machine's, the program is confined to it, and run only where
+// that is allowed (ErrNoExec).
+func (h *Host) Run(ctx context.Context, name string, args ...string) (Output, error) {
+	return h.RunWith(ctx, nil, name, args...)
+}
+
+// RunWith is Run with text on the program's standard input.
+func (h *Host) RunWith(ctx context.Context, stdin []byte, name string, args ...string) (Output, error) {
+	if !h.execs {
+		return Output{}, fmt.Errorf("run %s: %w", name, ErrNoExec)
+	}
+	if !path.IsAbs(name) {
+		return Output{}, fmt.Errorf("run %s: not an absolute path", name)
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Stdin = "/", bytes.NewReader(stdin)
+	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/nonexistent"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if !h.live {
+		cmd.SysProcAttr.Chroot = h.root
+	}
+	// A program that has children must not outlive the audit with them.
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	stdout, stderr := &capped{}, &capped{}
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	err := cmd.Run()
+	out := Output{stdout.Bytes(), stderr.Bytes(), cmd.ProcessState.ExitCode()}
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return out, fmt.Errorf("run %s: %w", name, ctx.Err())
+	case stdout.over || stderr.over:
+		return out, fmt.Errorf("run %s: it prints more than %d MiB", name, maxOutput>>20)
+	case err != nil && !errors.As(err, &exit):
+		return out, fmt.Errorf("run %s: %w", name, err)
+	case exit != nil && exit.ExitCode() < 0:
+		return out, fmt.Errorf("run %s: %w", name, err)
+	}
+	return out, nil
+}
+
+// capped takes at most maxOutput bytes and forgets the rest.
+type capped struct {
+	bytes.Buffer
+	over bool
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	if room := maxOutput - c.Len(); len(p) > room {
+		c.over = true
+		_, _ = c.Buffer.Write(p[:room]) // a bytes.Buffer has no errors
+		return len(p), nil
+	}
+	return c.Buffer.Write(p)
+}
+
+// Look returns the first of names that exists as a file under the root, or "".
+func (h *Host) Look(names ...string) string {
+	for _, name := range names {
+		if info, err := h.Stat(name); err == nil && info.Mode().IsRegular() {
+			return name
+		}
+	}
+	return ""
+}
