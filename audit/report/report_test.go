@@ -3,6 +3,8 @@ package report_test
 import (
 	"encoding/json"
 	"encoding/xml"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -127,7 +129,10 @@ func TestCompare(t *testing.T) {
 
 func TestSpool(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "audit")
-	s, err := report.OpenSpool(dir)
+	if _, err := report.OpenSpool(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("got %v for a folder that is not there", err)
+	}
+	s, err := report.MakeSpool(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
