@@ -9,11 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/audit"
 	"github.com/doorward/doorward/audit/facts"
 	"github.com/doorward/doorward/audit/report"
@@ -106,8 +108,9 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 	}
 	defer h.Close()
 	begin := time.Now()
+	policy := declaredPolicy(ctx, f.config)
 	bar := newProgress(s, "reading the host")
-	found := facts.Collect(ctx, h, facts.Target{Config: cfg.Audit.Host, Now: begin}, bar.set)
+	found := facts.Collect(ctx, h, facts.Target{Config: cfg.Audit.Host, Now: begin, Policy: policy}, bar.set)
 	bar.end()
 	if ctx.Err() != nil {
 		return report.Report{}, ctx.Err()
@@ -126,6 +129,39 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 		r.System = system.Name
 	}
 	return r, nil
+}
+
+// declaredPolicy is what the configuration makes of sign-in and access, and whether the running Doorward has loaded it. It is nil
+// where the file cannot be used as a whole: then nothing of it is in force.
+func declaredPolicy(ctx context.Context, path string) *facts.Policy {
+	cfg, err := config.Load(path)
+	if err != nil {
+		return nil
+	}
+	p, err := cfg.Policy()
+	if err != nil {
+		return nil
+	}
+	p.Running, p.Where = inForce(ctx, cfg)
+	return &p
+}
+
+// inForce asks the running Doorward which file it has loaded.
+func inForce(ctx context.Context, cfg *config.Config) (running bool, where string) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	client, err := api.Dial(ctx, cfg.AdminSocket())
+	if err != nil {
+		return false, "no Doorward answers on " + cfg.AdminSocket()
+	}
+	status, err := client.Status(ctx)
+	switch {
+	case err != nil:
+		return false, "the running Doorward did not say what it has loaded: " + err.Error()
+	case status.Config != cfg.SHA256:
+		return false, "the running Doorward has loaded another file, or this one before it was changed: run systemctl reload doorward"
+	}
+	return true, "process " + strconv.Itoa(status.PID) + " has loaded this file"
 }
 
 // hostName is the name of the machine, or of the one that a folder's files belong to.
