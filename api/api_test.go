@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
@@ -82,7 +83,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
-	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloaded = append(r.reloaded, who)
