@@ -187,6 +187,7 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 		return Outcome{}, err
 	}
 	return a.step(ctx, at, token, now, func(g *grant) {
+		g.step = StepPassword // the hash took its time, and more may lack by now
 		g.apply = func(ctx context.Context, tx *sql.Tx, _ *turnover, who *account) error {
 			before := snapshotOf(who.Principal)
 			if err := putOwnPassword(ctx, tx, who.ID, phc, now); err != nil {
