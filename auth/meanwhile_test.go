@@ -56,3 +56,38 @@ func TestForcedChangeWaitsForFactor(t *testing.T) {
 		f.wantStep(out, err, "", "a new password then")
 	})
 }
+
+// Who knows the password, and has it changed while its owner takes the account back, is not left with one that works.
+func TestChangeIsRefusedWhenTakenBackMeanwhile(t *testing.T) {
+	for name, takeBack := range map[string]func(*postbox, auth.Outcome) error{
+		"not me": func(p *postbox, _ auth.Outcome) error {
+			_, err := p.NotMe(t.Context(), attempt("", "", "192.0.2.1"), codeIn(t, p.next("agent@example.com"), "/.doorward/link/not-me"), p.now)
+			return err
+		},
+		"another password": func(p *postbox, _ auth.Outcome) error {
+			return p.ResetPassword(t.Context(), actor, "agent", "an administrator's choice", false)
+		},
+		"session ended": func(p *postbox, out auth.Outcome) error {
+			return p.RevokeSession(t.Context(), actor, out.Session.ID)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			storetest.Each(t, func(t *testing.T, db *store.DB) {
+				var m *meanwhile
+				p := newPostbox(t, db, func(cfg *auth.Config) {
+					m = newMeanwhile(t, cfg)
+					cfg.Notices.SignIn = "every"
+				})
+				thief := p.begin(attempt("agent", password, "203.0.113.9"))
+				m.do = func() {
+					if err := takeBack(p, thief); err != nil {
+						t.Error(err)
+					}
+				}
+				err := p.ChangePassword(t.Context(), attempt("", "", "203.0.113.9"), thief.Session, password, newPassword, p.now)
+				wantErr(t, err, auth.ErrWrong, "the thief's change")
+				wantErr(t, p.try("agent", newPassword, "203.0.113.9"), auth.ErrWrong, "the thief's password")
+			})
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -201,7 +202,7 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 }
 
 // ChangePassword replaces the password of the session's own account, after the current one is proved again, and ends its
-// other sessions (ASVS 6.2.3, 7.4.3). A wrong current password counts like a wrong sign-in. Who has no password here, because
+// other sessions (ASVS 6.2.3, 7.4.3). What ends the session or the current password meanwhile keeps the new one out. A wrong current password counts like a wrong sign-in. Who has no password here, because
 // another system checks it, gets none: it would be a way around that system. The errors are ErrWrong, *WaitError, *InputError,
 // *PasswordError, ErrBusy and ErrUnavailable.
 func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, current, text string, now time.Time) error {
@@ -224,11 +225,16 @@ func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, curre
 	var ended []string
 	err = a.db.Write(ctx, func(tx *sql.Tx) error {
 		ended = nil
-		who, err := readAccountByID(ctx, tx, s.Principal.ID)
+		// Whoever knows the old password must not have the last word against its owner, who has just made it useless.
+		still, err := readAccountByID(ctx, tx, s.Principal.ID)
 		if err != nil {
 			return err
 		}
-		if who == nil || who.Disabled {
+		live, err := readStrings(ctx, tx, sqlLiveOf, s.Principal.ID)
+		if err != nil {
+			return fmt.Errorf("list sessions: %w", err)
+		}
+		if still == nil || still.Disabled || still.phc != who.phc || !slices.Contains(live, s.ID) {
 			return ErrWrong
 		}
 		if err := putOwnPassword(ctx, tx, who.ID, phc, now); err != nil {
