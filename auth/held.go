@@ -105,7 +105,7 @@ func (a *Auth) ReleaseSignIn(ctx context.Context, at Attempt, code, pendingToken
 		if _, err := putAddress(ctx, tx, who.ID, at.Address, "mailed-link", store.Micros(now), store.Micros(now.Add(period))); err != nil {
 			return err
 		}
-		return useLink(ctx, tx, code, now)
+		return useLink(ctx, tx, code)
 	})
 	if err != nil {
 		return Outcome{}, a.linkError(err, now)
@@ -123,7 +123,7 @@ func (a *Auth) RefuseSignIn(ctx context.Context, at Attempt, code string, now ti
 		if err != nil {
 			return err
 		}
-		if err := useLink(ctx, tx, code, now); err != nil {
+		if err := useLink(ctx, tx, code); err != nil {
 			return err
 		}
 		d, err = a.disown(ctx, tx, who, at, "refused sign-in from "+r.address, now)

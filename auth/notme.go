@@ -20,7 +20,7 @@ func (a *Auth) NotMe(ctx context.Context, at Attempt, code string, now time.Time
 		if err != nil {
 			return err
 		}
-		if err := useLink(ctx, tx, code, now); err != nil {
+		if err := useLink(ctx, tx, code); err != nil {
 			return err
 		}
 		d, err = a.disown(ctx, tx, who, at, "said not me", now)
@@ -85,7 +85,7 @@ func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt,
 	}
 	// Nor do links that were mailed before: who could read the mailbox would do the same again with the next one.
 	for _, kind := range []LinkKind{LinkNotMe, LinkReset} {
-		if _, err := tx.ExecContext(ctx, sqlUseLinksOf, store.Micros(now), who.ID, string(kind)); err != nil {
+		if _, err := tx.ExecContext(ctx, sqlUseLinksOf, who.ID, string(kind)); err != nil {
 			return d, fmt.Errorf("end links: %w", err)
 		}
 	}

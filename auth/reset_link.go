@@ -115,7 +115,7 @@ func (a *Auth) applyReset(ctx context.Context, tx *sql.Tx, t *turnover, who *acc
 		return nil, err
 	}
 	before := snapshotOf(who.Principal)
-	if _, err := tx.ExecContext(ctx, sqlUseLinksOf, store.Micros(now), who.ID, string(LinkReset)); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlUseLinksOf, who.ID, string(LinkReset)); err != nil {
 		return nil, fmt.Errorf("end links: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, sqlDeletePendingOf, who.ID); err != nil {

@@ -112,9 +112,12 @@ ORDER BY e.seen_at, e.subject LIMIT $2`
 
 	sqlLink = `SELECT principal_id, data FROM mailed_link WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 
-	sqlUseLink = `UPDATE mailed_link SET expires_at = $1 WHERE hash = $2`
+	// A link that was used was never good: neither a request that began before the use may find it so, nor a gateway whose clock is
+	// behind.
+	sqlUseLink = `UPDATE mailed_link SET expires_at = 0 WHERE hash = $1`
 
-	sqlForgetLinks = `DELETE FROM mailed_link WHERE expires_at < $1`
+	// Those of the last hour stay for its count, used or not.
+	sqlForgetLinks = `DELETE FROM mailed_link WHERE expires_at < $1 AND created_at < $1`
 
 	sqlRate = `SELECT count FROM sign_in_rate WHERE key = $1 AND window_start = $2`
 
