@@ -95,9 +95,6 @@ func (a *Auth) ResetByLink(ctx context.Context, at Attempt, code, text string, n
 	if len(ended) > 0 {
 		a.sessions.end(ended...)
 	}
-	if a.mails() {
-		a.mail.Wake()
-	}
 	a.append(event.Event{Time: now, Class: event.Authentication, Action: "password-reset", Outcome: event.Success, Source: at.Address.Unmap(),
 		User: who.Name, Site: at.Site, Severity: event.Medium, Fields: []event.Field{{Key: "how", Value: "mailed-link"},
 			{Key: "sessions_ended", Value: strconv.Itoa(len(ended))}, {Key: "request_id", Value: at.RequestID}}})
@@ -128,23 +125,9 @@ func (a *Auth) applyReset(ctx context.Context, tx *sql.Tx, t *turnover, who *acc
 		return nil, err
 	}
 	who.phc, who.MustChange, who.passwordAt = phc, false, now
-	if err := a.tellReset(ctx, tx, t, who.Principal); err != nil {
+	if err := t.tellPassword(ctx, tx, who.Principal, "reset_done"); err != nil {
 		return nil, err
 	}
 	by := Actor{Name: who.Name, Origin: t.at.Address.Unmap().String()}
 	return ended, a.note(ctx, tx, by, "account.password-reset", who.Name, before, snapshotOf(who.Principal))
-}
-
-// tellReset mails that the password was replaced, with the link to take the account back (ASVS 6.3.7).
-func (a *Auth) tellReset(ctx context.Context, tx *sql.Tx, t *turnover, p Principal) error {
-	if !a.canMail(p) {
-		return nil
-	}
-	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: p.ID}, t.now)
-	if err != nil || code == "" {
-		return err
-	}
-	_, err = a.send(ctx, tx, letter{kind: "reset_done", to: p, host: t.at.Host, path: "/.doorward/link/not-me?c=" + code,
-		facts: t.where(p, t.at.Address, cut(store.Text(t.at.UserAgent), maxUserAgent)), until: t.now.Add(24 * time.Hour)}, t.now)
-	return err
 }
