@@ -206,7 +206,7 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 
 // ChangePassword replaces the password of the session's own account, after the current one is proved again, and ends its
 // other sessions (ASVS 6.2.3, 7.4.3). What ends the session or the current password meanwhile keeps the new one out. A wrong current password counts like a wrong sign-in. The person is
-// told by mail (ASVS 6.3.7). Who has no password here, because another system checks it, gets none: it would be a way around that system. The errors are ErrWrong, *WaitError, *InputError,
+// told by mail (ASVS 6.3.7). Who has no password here gets none: it would be a way around the other system, or the passkey, that they come by. The errors are ErrWrong, *WaitError, *InputError,
 // *PasswordError, ErrBusy and ErrUnavailable.
 func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, current, text string, now time.Time) error {
 	who, err := a.accountByID(ctx, s.Principal.ID)
@@ -214,7 +214,7 @@ func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, curre
 		return a.stepError(err, now)
 	}
 	if who.phc == "" {
-		return &InputError{"password elsewhere", "is kept by another system and can only be changed there"}
+		return &InputError{"password elsewhere", "is not Doorward's: this account has none here"}
 	}
 	at.Login, at.Password = s.Principal.Name, current
 	if err := a.Reauthenticate(ctx, at, s, now); err != nil {

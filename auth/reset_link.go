@@ -13,9 +13,27 @@ import (
 	"github.com/doorward/doorward/store"
 )
 
-// hasPasswordElsewhere tells whether another system checks who the person is. A password of ours would be a way around it.
-func hasPasswordElsewhere(p Principal) bool {
-	return strings.HasPrefix(p.Origin, "oidc:") || strings.HasPrefix(p.Origin, "ldap:")
+// Why an account gets no password by mail, as events say it.
+const (
+	resetElsewhere  = "password-is-elsewhere"
+	resetNoPassword = "no-password"
+)
+
+// keptFromPasswords tells why a person chooses no password here by themselves; empty when they may. Either another system made
+// the account, and checks who the person is, or the account never had a password: an administrator made it so. A password of ours
+// would be a way around what was to be the way in. One that had a password until it was made useless is not kept from the next.
+func keptFromPasswords(ctx context.Context, from reader, p Principal) (why string, err error) {
+	if strings.HasPrefix(p.Origin, "oidc:") || strings.HasPrefix(p.Origin, "ldap:") {
+		return resetElsewhere, nil
+	}
+	var newest int64
+	if err := from.QueryRowContext(ctx, sqlNewestPassword, p.ID).Scan(&newest); err != nil {
+		return "", fmt.Errorf("look for passwords: %w", err)
+	}
+	if newest == 0 {
+		return resetNoPassword, nil
+	}
+	return "", nil
 }
 
 // resetMark binds a link to the password that it replaces: once that has changed, by whatever way, the link is worth nothing.
@@ -33,7 +51,11 @@ func (a *Auth) resetBy(ctx context.Context, tx *sql.Tx, l *link) (*account, erro
 	if err != nil {
 		return nil, err
 	}
-	if hasPasswordElsewhere(who.Principal) || l.data != a.resetMark(who.phc) {
+	kept, err := keptFromPasswords(ctx, tx, who.Principal)
+	if err != nil {
+		return nil, err
+	}
+	if kept != "" || l.data != a.resetMark(who.phc) {
 		return nil, ErrNoLink
 	}
 	return who, nil
