@@ -109,6 +109,22 @@ func TestNoPasswordStaysWithout(t *testing.T) {
 	})
 }
 
+// An owner who has no way in yet does not count as one.
+func TestLastOwnerWhoCanEnterStays(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		f.addBare("zoe", auth.Owner)
+		wantErr(t, f.SetDisabled(t.Context(), actor, "owner", true), auth.ErrLastOwner, "disable the one with a password")
+		v := zoe()
+		v.Email, v.Roles = "zoe@example.com", []auth.Role{auth.Owner}
+		if _, _, err := f.vouch(v); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, f.SetDisabled(t.Context(), actor, "owner", true), nil, "disable when the other has come")
+		wantErr(t, f.SetDisabled(t.Context(), actor, "zoe", true), auth.ErrLastOwner, "disable the other")
+	})
+}
+
 // What an administrator decides holds: with a password that they give the account is one like every other.
 func TestNoPasswordUntilOneIsGiven(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
