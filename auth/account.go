@@ -339,8 +339,12 @@ func anotherOwner(ctx context.Context, tx *sql.Tx, id string) error {
 	return nil
 }
 
-// endAll ends the account's sessions in the store and returns which.
+// endAll ends the account's sessions in the store and returns which. Sign-ins that lack a step end too: what they have proved
+// already, such as a factor that is being taken away, must not become a session afterwards.
 func endAll(ctx context.Context, tx *sql.Tx, id, why string, at int64) ([]string, error) {
+	if _, err := tx.ExecContext(ctx, sqlDeletePendingOf, id); err != nil {
+		return nil, fmt.Errorf("end pending sign-ins: %w", err)
+	}
 	return endOthers(ctx, tx, id, "", why, at)
 }
 

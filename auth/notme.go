@@ -75,7 +75,7 @@ func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt,
 	if d.ended, err = endAll(ctx, tx, who.ID, "not-me", store.Micros(now)); err != nil {
 		return d, err
 	}
-	for _, statement := range []string{sqlRetirePassword, sqlDeletePendingOf, sqlDeleteAddressesOf, sqlDeleteDevicesOf} {
+	for _, statement := range []string{sqlRetirePassword, sqlDeleteAddressesOf, sqlDeleteDevicesOf} {
 		if _, err := tx.ExecContext(ctx, statement, who.ID); err != nil {
 			return d, fmt.Errorf("take back what the password opened: %w", err)
 		}

@@ -137,9 +137,6 @@ func (a *Auth) applyReset(ctx context.Context, tx *sql.Tx, t *turnover, who *acc
 	if _, err := tx.ExecContext(ctx, sqlUseLinksOf, who.ID, string(LinkReset)); err != nil {
 		return nil, fmt.Errorf("end links: %w", err)
 	}
-	if _, err := tx.ExecContext(ctx, sqlDeletePendingOf, who.ID); err != nil {
-		return nil, fmt.Errorf("end pending sign-ins: %w", err)
-	}
 	if ended, err = endAll(ctx, tx, who.ID, "password-reset", store.Micros(now)); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 
 	sqlDeletePendingOf = `DELETE FROM pending_sign_in WHERE principal_id = $1`
 
+	sqlDeleteAllPending = `DELETE FROM pending_sign_in`
+
 	sqlPrunePending = `DELETE FROM pending_sign_in WHERE principal_id = $1 AND id NOT IN
 (SELECT id FROM pending_sign_in s WHERE principal_id = $1 ORDER BY
 (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = $1 AND d.hash = s.device) DESC, created_at DESC, id DESC LIMIT $2)`

@@ -13,6 +13,39 @@ import (
 	"github.com/doorward/doorward/store/storetest"
 )
 
+// What ends the sessions of an account ends its sign-ins that lack a step too: a factor that is taken away was proved in vain.
+func TestPendingEndsWithSessions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFactors(t, db)
+		for name, end := range map[string]func() error{
+			"factors are reset": func() error { return f.ResetFactors(t.Context(), actor, "agent") },
+			"disabled for a time": func() error {
+				return errors.Join(f.SetDisabled(t.Context(), actor, "agent", true), f.SetDisabled(t.Context(), actor, "agent", false))
+			},
+			"sessions revoked": func() error {
+				_, err := f.RevokeAll(t.Context(), actor, "agent")
+				return err
+			},
+			"everybody's sessions revoked": func() error {
+				_, err := f.RevokeAll(t.Context(), actor, "")
+				return err
+			},
+		} {
+			app, _ := f.enrolApp(f.named("agent"))
+			f.exec(`UPDATE principal SET must_change = 1 WHERE name = 'agent'`)
+			f.now = f.now.Add(time.Minute)
+			at := attempt("agent", password, "192.0.2.1")
+			token := f.begin(at).Token
+			out, err := f.ProveCode(t.Context(), at, token, app.code(f.now), f.now)
+			f.wantStep(out, err, auth.StepPassword, name)
+			wantErr(t, end(), nil, name)
+			_, err = f.ProveNewPassword(t.Context(), at, token, newPassword, f.now)
+			wantErr(t, err, auth.ErrNoPending, name+": the step that was lacking")
+			f.now = f.now.Add(time.Minute)
+		}
+	})
+}
+
 // Whoever has a second factor is asked for it, whatever the role demands (F-26, F-41, I-82, M-08).
 func TestSecondFactor(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
