@@ -230,6 +230,7 @@ func TestRefusalsAreWordsForTheCaller(t *testing.T) {
 	}{
 		{"taken", add(owner), http.StatusConflict, "the name or e-mail address belongs to another account"},
 		{"short password", add(api.NewPrincipal{Name: "x", Roles: []string{"user"}, Password: "short"}), http.StatusBadRequest, "The password needs at least 15 characters. The password is too easy to guess. Several words that have nothing to do with each other are better."},
+		{"no password where none is said to be", add(api.NewPrincipal{Name: "x", Roles: []string{"user"}}), http.StatusBadRequest, "The password needs at least 15 characters."},
 		{"unknown role", add(api.NewPrincipal{Name: "x", Roles: []string{"root"}, Password: password}), http.StatusBadRequest, `roles must not contain "root": only owner, admin, agent, user exist`},
 		{"large", add(api.NewPrincipal{Name: strings.Repeat("x", 70_000), Roles: []string{"user"}, Password: password}), http.StatusRequestEntityTooLarge, "the request is larger than 65536 bytes"},
 		{"last owner", func() error { return c.SetDisabled(ctx, "maria", true) }, http.StatusConflict, "this is the last enabled owner"},
