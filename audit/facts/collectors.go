@@ -6,8 +6,13 @@ import "time"
 func collectors() []collector {
 	return []collector{
 		read("accounts", collectAccounts),
+		read("cron", collectCron),
+		read("keys", collectKeys),
+		read("logins", collectLogins),
+		read("pam", collectPAM),
 		read("policy", collectPolicy),
 		read("sshd", collectSshd).slow(6 * time.Second), // one sshd -T for every kind of client
+		read("sudo", collectSudo),
 		read("system", collectSystem),
 	}
 }
