@@ -61,10 +61,13 @@ type Hash struct {
 	AgeDays int `cel:"age_days"`
 	MaxDays int `cel:"max_days"` // after which a change is forced; -1 never
 	// Expired is an account past its end, which cannot sign in.
-	Expired bool   `cel:"expired"`
-	Tried   bool   `cel:"tried"`   // the list of common passwords was tried on it, or there is none to try
-	Guessed bool   `cel:"guessed"` // and one of them is right
-	Origin  string `cel:"origin"`
+	Expired bool `cel:"expired"`
+	Tried   bool `cel:"tried"`   // the list of common passwords was tried on it, or there is none to try
+	Guessed bool `cel:"guessed"` // and one of them is right
+	// Shared names another account with the very same hash; "" none. Passwords that are the same differ by their salts, unless
+	// the hash was copied.
+	Shared string `cel:"shared"`
+	Origin string `cel:"origin"`
 }
 
 func collectAccounts(ctx context.Context, h *Host, t Target) (Accounts, []Missing) {
@@ -94,6 +97,13 @@ func collectAccounts(ctx context.Context, h *Host, t Target) (Accounts, []Missin
 	hashes, texts, err := readHashes(h, a.Users, t.Now)
 	if err != nil {
 		return a, []Missing{{"hashes", because(err)}, {"all_tried", because(err)}}
+	}
+	first := map[string]string{}
+	for i := range hashes {
+		if other, ok := first[texts[i]]; ok && hashes[i].State == "set" {
+			hashes[i].Shared = other
+		}
+		first[texts[i]] = hashes[i].Name
 	}
 	untried := tryPasswords(ctx, h, hashes, texts)
 	a.Hashes, a.AllTried = hashes, untried == ""

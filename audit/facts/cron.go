@@ -310,6 +310,8 @@ func programs(words []string) []string {
 			last, runs = "redirect", false
 		case last == "redirect":
 			last = ""
+		case last == "argument" && !strings.HasPrefix(w, "-"): // the time of timeout, the lock of flock
+			last, runs = "", true
 		case !runs || strings.HasPrefix(w, "-") || w == "!" || w == "if" || w == "then" || strings.Contains(w, "="):
 		case base == "run-parts" || base == "cd":
 			runs, last = base == "run-parts", ""
@@ -322,9 +324,8 @@ func programs(words []string) []string {
 			if path.IsAbs(w) {
 				all = append(all, w)
 			}
-			runs = false
-			if base == "timeout" || base == "flock" { // its first argument is a number or a lock
-				runs = true
+			if runs = false; base == "timeout" || base == "flock" {
+				last = "argument"
 			}
 		}
 	}

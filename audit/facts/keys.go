@@ -196,7 +196,14 @@ func (k *Keys) read(h *Host, u User, name string) error {
 }
 
 // foreign says who but uid and root may change what is under name.
+// Files of a folder that an ordinary user has unpacked belong to that user as they would to root: whoever has its top.
 func foreign(h *Host, name string, uid int) string {
+	root, group := uint32(0), uint32(0)
+	if info, err := h.Stat("/"); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && !h.Live() {
+			root, group = st.Uid, st.Gid
+		}
+	}
 	for at := name; ; at = path.Dir(at) {
 		info, err := h.Stat(at)
 		if err != nil {
@@ -205,11 +212,11 @@ func foreign(h *Host, name string, uid int) string {
 		st, ok := info.Sys().(*syscall.Stat_t)
 		sticky := info.Mode()&fs.ModeSticky != 0 && at != name
 		switch {
-		case ok && st.Uid != 0 && int(st.Uid) != uid:
+		case ok && st.Uid != 0 && st.Uid != root && int(st.Uid) != uid:
 			return fmt.Sprintf("user id %d owns %s", st.Uid, at)
 		case info.Mode().Perm()&0o002 != 0 && !sticky:
 			return "everybody may write " + at
-		case ok && info.Mode().Perm()&0o020 != 0 && st.Gid != 0 && !sticky:
+		case ok && info.Mode().Perm()&0o020 != 0 && st.Gid != 0 && st.Gid != group && !sticky:
 			return fmt.Sprintf("group id %d may write %s", st.Gid, at)
 		}
 		if at == "/" || at == "." {

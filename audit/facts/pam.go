@@ -157,15 +157,21 @@ func pamFields(line string) []string {
 // action is what a module's control does on a return value such as success or auth_err: ok, done, bad, die, ignore or a
 // number of modules to jump over.
 func (l pamLine) action(value string) string {
+	choose := func(right, wrong string) string {
+		if value == "success" {
+			return right
+		}
+		return wrong
+	}
 	switch strings.ToLower(l.control) {
 	case "required":
-		return map[string]string{"success": "ok"}[value] + map[bool]string{true: "bad"}[value != "success"]
+		return choose("ok", "bad")
 	case "requisite":
-		return map[string]string{"success": "ok"}[value] + map[bool]string{true: "die"}[value != "success"]
+		return choose("ok", "die")
 	case "sufficient":
-		return map[string]string{"success": "done"}[value] + map[bool]string{true: "ignore"}[value != "success"]
+		return choose("done", "ignore")
 	case "optional":
-		return map[string]string{"success": "ok"}[value] + map[bool]string{true: "ignore"}[value != "success"]
+		return choose("ok", "ignore")
 	}
 	action := "bad"
 	for pair := range strings.FieldsSeq(strings.Trim(l.control, "[]")) {

@@ -65,9 +65,10 @@ type SshdMethod struct {
 	Methods  string `cel:"methods"`  // publickey, or publickey,password
 	Password bool   `cel:"password"` // nothing but what can be guessed: password and keyboard-interactive
 	PAM      bool   `cel:"pam"`      // keyboard-interactive is among them, so that PAM may ask for a further factor
-	Factors  int    `cel:"factors"`  // different ones: a key, a password, what PAM asks
-	Context  string `cel:"context"`
-	Origin   string `cel:"origin"` // the directive that allows it
+	// Factors are how many different ones: a key, its own PIN, a password. What PAM asks counts as the password.
+	Factors int    `cel:"factors"`
+	Context string `cel:"context"`
+	Origin  string `cel:"origin"` // the directive that allows it
 }
 
 // SshdListen is one address that sshd listens on.
@@ -229,7 +230,13 @@ func (s sshdSet) methods(c sshdClient) []SshdMethod {
 			m.Origin = setting.Origin
 			m.PAM = m.PAM || name == "keyboard-interactive"
 			m.Password = m.Password && (name == "password" || name == "keyboard-interactive")
-			kinds[name] = true
+			switch name {
+			case "keyboard-interactive":
+				kinds["password"] = true // as a rule PAM asks for the same one
+			case "hostbased": // it says nothing of the person
+			default:
+				kinds[name] = true
+			}
 			if name == "publickey" && strings.Contains(s.value("pubkeyauthoptions"), "verify-required") {
 				kinds["the key's own PIN"] = true
 			}
