@@ -262,13 +262,14 @@ func first(s []string) string {
 	return s[0]
 }
 
-// cutOptions splits at white space that stands in no quotes.
+// cutOptions splits at white space that stands in no quotes; \" is no quote.
 func cutOptions(s string) []string {
-	quoted := false
+	quoted, escaped := false, false
 	return strings.FieldsFunc(s, func(r rune) bool {
-		if r == '"' {
+		if r == '"' && !escaped {
 			quoted = !quoted
 		}
+		escaped = r == '\\'
 		return (r == ' ' || r == '\t') && !quoted
 	})
 }
