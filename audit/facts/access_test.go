@@ -245,8 +245,8 @@ func FuzzAccess(f *testing.F) {
 		}
 		write(t, root, "usr/bin/sudo", "")
 		write(t, root, "etc/passwd", "root:x:0:0::/root:/bin/sh\n")
-		collectRoot(t, root, facts.Config{})
+		inTime(t, collectRoot(t, root, facts.Config{}))
 		write(t, root, "etc/passwd", text)
-		collectRoot(t, root, facts.Config{})
+		inTime(t, collectRoot(t, root, facts.Config{}))
 	})
 }

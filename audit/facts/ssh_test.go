@@ -47,6 +47,16 @@ func write(t *testing.T, root, name, text string) {
 	}
 }
 
+// inTime fails when a collector did not come to an end.
+func inTime(t *testing.T, f facts.Facts) {
+	t.Helper()
+	for _, m := range f.Missing {
+		if strings.Contains(m.Reason, "not read in") {
+			t.Errorf("%s: %s", m.Fact, m.Reason)
+		}
+	}
+}
+
 // reason is why a fact is missing, or "".
 func reason(f facts.Facts, name string) string {
 	for _, m := range f.Missing {
@@ -133,6 +143,23 @@ func TestSshd(t *testing.T) {
 	}
 }
 
+// TestSshdDirectory: a block for a name that is no account here matters where a directory may have it.
+func TestSshdDirectory(t *testing.T) {
+	const config = "-- etc/ssh/sshd_config --\nPasswordAuthentication no\nMatch User eve Group staff\nPasswordAuthentication yes\nMatch Group staff\nPasswordAuthentication yes\n"
+	for nsswitch, want := range map[string]int{"passwd: files systemd # sss\n": 0, "passwd: files [NOTFOUND=return] sss\n": 1} {
+		s, ok := collect(t, people+"-- etc/nsswitch.conf --\n"+nsswitch+config, facts.Config{}).Values["sshd"].(facts.Sshd)
+		got := 0
+		for _, m := range s.Methods {
+			if m.Password {
+				got++
+			}
+		}
+		if !ok || got != want {
+			t.Errorf("%q: got %d ways in by password, want %d; %+v", nsswitch, got, want, s.Methods)
+		}
+	}
+}
+
 // TestSshdThatCannotBeRead: a configuration that sshd refuses says nothing of what runs.
 func TestSshdThatCannotBeRead(t *testing.T) {
 	blocks := strings.Repeat("Match User x\n", 201)
@@ -146,7 +173,7 @@ func TestSshdThatCannotBeRead(t *testing.T) {
 		"an endless include":    {people + "-- etc/ssh/sshd_config --\nInclude /etc/ssh/sshd_config\n", "16 deep"},
 		"many blocks":           {people + "-- etc/ssh/sshd_config --\n" + blocks, "more than 200 Match blocks"},
 		"many lines":            {people + "-- etc/ssh/sshd_config --\n" + strings.Repeat("Banner x\n", 20_001), "more than 20000 directives"},
-		"many kinds":            {people + "-- etc/ssh/sshd_config --\n" + manyKinds(), "more kinds of clients"},
+		"many kinds":            {people + "-- etc/nsswitch.conf --\npasswd: files sss\n-- etc/ssh/sshd_config --\n" + manyKinds(), "more kinds of clients"},
 		"another server":        {"-- usr/sbin/dropbear --\n", "dropbear"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,6 +203,6 @@ func FuzzSshd(f *testing.F) {
 			write(t, root, file.Name, string(file.Data))
 		}
 		write(t, root, "etc/ssh/sshd_config", config)
-		collectRoot(t, root, facts.Config{})
+		inTime(t, collectRoot(t, root, facts.Config{}))
 	})
 }

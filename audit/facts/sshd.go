@@ -112,7 +112,11 @@ func collectSshd(ctx context.Context, h *Host, t Target) (Sshd, []Missing) {
 	}
 	defaults := sshdDefaults(openSSHVersion(s.Version))
 	base := evaluateSshd(options.lines, p.lines, defaults, sshdClient{})
-	clients, err := sshdClients(patternsOf(p), users, groups, base, t)
+	patterns := patternsOf(p)
+	if patterns.directory, err = usesDirectory(h); err != nil {
+		return s, missing("%s", because(err))
+	}
+	clients, err := sshdClients(patterns, users, groups, base, t)
 	if err != nil {
 		return s, missing("%s", because(err))
 	}

@@ -3,6 +3,7 @@ package facts
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -20,6 +21,7 @@ type sshdPatterns struct {
 	users, groups, hosts, addresses, locals, domains []string
 	criteria                                         []sshdCriterion
 	entries                                          []sshdLine // AllowUsers and its like
+	directory                                        bool       // accounts may come from elsewhere than /etc/passwd
 }
 
 func patternsOf(p *sshdParser) sshdPatterns {
@@ -103,7 +105,27 @@ func middle(p netip.Prefix) netip.Addr {
 	return a
 }
 
-// sshdUsers are the users to look at: every account, those that only a pattern names, and anybody else.
+// usesDirectory says whether nsswitch.conf names more than files for accounts.
+func usesDirectory(h *Host) (bool, error) {
+	text, err := h.ReadFile("/etc/nsswitch.conf")
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	for line := range strings.Lines(string(text)) {
+		line, _, _ = strings.Cut(line, "#")
+		if sources, ok := strings.CutPrefix(strings.TrimSpace(line), "passwd:"); ok {
+			for source := range strings.FieldsSeq(sources) {
+				if !slices.Contains([]string{"files", "compat", "systemd", "db"}, source) && source[0] != '[' {
+					return true, nil
+				}
+			}
+		}
+	}
+	return false, err
+}
+
+// sshdUsers are the users to look at: every account, and anybody else, who stands for accounts of services and those
+// that are made tomorrow. Where accounts come from a directory, also those that only a pattern names.
 func sshdUsers(patterns sshdPatterns, users []User, groups []Group) []sshdClient {
 	var all []sshdClient
 	known := map[string]bool{}
@@ -120,6 +142,9 @@ func sshdUsers(patterns sshdPatterns, users []User, groups []Group) []sshdClient
 	// root comes first, so that it stands for its kind.
 	slices.SortStableFunc(all, func(a, b sshdClient) int { return strings.Compare(b2s(!a.root)+a.user, b2s(!b.root)+b.user) })
 	all = append(all, sshdClient{user: "anybody"})
+	if !patterns.directory {
+		return all
+	}
 	for _, p := range patterns.users {
 		if name := witness(p); name != "" && !known[name] && len(all) < 2*maxSshdUsers {
 			known[name] = true
