@@ -290,8 +290,15 @@ func (job *CronJob) inspect(h *Host, uids map[string]int) {
 		if !system && job.Script == "" {
 			job.Script = name
 		}
-		if root && job.Writable == "" && h.Exists(name) {
-			job.Writable = foreign(h, name, 0)
+		if !root || job.Writable != "" || !h.Exists(name) {
+			continue
+		}
+		job.Writable = foreign(h, name, 0)
+		entries, err := h.ReadDir(name) // of run-parts; an error is that it is no folder
+		for _, e := range entries[:min(len(entries), maxCronFiles)] {
+			if job.Writable == "" && err == nil && e.Type().IsRegular() {
+				job.Writable = foreign(h, path.Join(name, e.Name()), 0)
+			}
 		}
 	}
 }

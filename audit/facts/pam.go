@@ -211,6 +211,9 @@ func pamService(name string, r *pamReader) PAMService {
 				s.SecondFactor = l.module
 			}
 		}
+		if l.module == "pam_rootok.so" {
+			continue // it lets root pass, who has signed in already
+		}
 		if l.module == "pam_deny.so" {
 			break
 		}

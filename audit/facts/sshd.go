@@ -110,8 +110,9 @@ func collectSshd(ctx context.Context, h *Host, t Target) (Sshd, []Missing) {
 	if err != nil {
 		return s, missing("%s", because(err))
 	}
-	defaults := sshdDefaults(openSSHVersion(s.Version))
-	base := evaluateSshd(options.lines, p.lines, defaults, sshdClient{})
+	version := openSSHVersion(s.Version)
+	defaults, lines := sshdDefaults(version), lastCounts(slices.Concat(options.lines, p.lines), version)
+	base := evaluateSshd(lines, defaults, sshdClient{})
 	patterns := patternsOf(p)
 	if patterns.directory, err = usesDirectory(h); err != nil {
 		return s, missing("%s", because(err))
@@ -130,7 +131,7 @@ func collectSshd(ctx context.Context, h *Host, t Target) (Sshd, []Missing) {
 		s.Listen = append(s.Listen, l)
 	}
 	for _, c := range clients {
-		set := evaluateSshd(options.lines, p.lines, defaults, c)
+		set := evaluateSshd(lines, defaults, c)
 		blocks := p.holding(c)
 		if err := ask.refine(ctx, c, blocks, &set); err != nil {
 			return s, missing("%s", because(err))
@@ -167,7 +168,9 @@ func (s *Sshd) add(c sshdClient, blocks []*sshdMatch, set sshdSet, t Target) {
 		if keyword == "permitrootlogin" && !c.root {
 			continue // it says nothing of others
 		}
-		if !slices.ContainsFunc(s.Effective[keyword], func(o SshdValue) bool { return o.Value == v.Value && o.Origin == v.Origin }) {
+		if !slices.ContainsFunc(s.Effective[keyword], func(o SshdValue) bool {
+			return o.Value == v.Value && (o.Origin == v.Origin || strings.HasPrefix(o.Origin, "sshd -T") && strings.HasPrefix(v.Origin, "sshd -T"))
+		}) {
 			s.Effective[keyword] = append(s.Effective[keyword], value)
 		}
 	}

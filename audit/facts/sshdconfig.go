@@ -86,9 +86,34 @@ func (p *sshdParser) file(name string, outer []*sshdMatch, depth int) error {
 				return err
 			}
 		default:
+			if err := p.valid(d); err != nil {
+				return fmt.Errorf("%s: %w", origin, err)
+			}
 			if p.lines = append(p.lines, d); len(p.lines) > maxSshdLines {
 				return fmt.Errorf("%s: more than %d directives", origin, maxSshdLines)
 			}
+		}
+	}
+	return nil
+}
+
+// valid refuses what sshd refuses, of the directives whose values decide who gets in: a configuration that is not taken
+// says nothing of the sshd that runs.
+func (p *sshdParser) valid(d sshdLine) error {
+	flags := []string{"passwordauthentication", "kbdinteractiveauthentication", "pubkeyauthentication", "permitemptypasswords",
+		"hostbasedauthentication", "gssapiauthentication", "kerberosauthentication", "usepam", "strictmodes", "usedns"}
+	global := []string{"usepam", "strictmodes", "usedns", "port", "listenaddress", "addressfamily", "maxstartups",
+		"persourcemaxstartups", "persourcenetblocksize", "logingracetime", "permituserenvironment"}
+	value := sshdValue(d.keyword, d.args)
+	switch {
+	case len(d.when) > 0 && slices.Contains(global, d.keyword):
+		return fmt.Errorf("%s stands in a Match block", d.keyword)
+	case slices.Contains(flags, d.keyword) && value != "yes" && value != "no",
+		d.keyword == "permitrootlogin" && !slices.Contains([]string{"yes", "no", "without-password", "forced-commands-only"}, value):
+		return fmt.Errorf("%s has the value %q", d.keyword, value)
+	case d.keyword == "authenticationmethods" && slices.Contains(d.args, "any"):
+		if len(d.args) > 1 || slices.ContainsFunc(p.lines, func(o sshdLine) bool { return o.keyword == d.keyword && len(o.when) == 0 }) {
+			return errors.New("any stands with other methods")
 		}
 	}
 	return nil
@@ -210,7 +235,7 @@ func parseSshdMatch(text string) (*sshdMatch, error) {
 		}
 		if name == "all" {
 			if next, _ := strdelim(rest); n > 0 || next != "" && next[0] != '#' {
-				return nil, errors.New("Match all stands with other criteria")
+				return nil, errors.New("in a Match line, all stands with other criteria")
 			}
 			return m, nil
 		}
@@ -219,10 +244,10 @@ func parseSshdMatch(text string) (*sshdMatch, error) {
 			continue
 		}
 		if list, rest = strdelim(rest); list == "" || list[0] == '#' {
-			return nil, fmt.Errorf("Match %s has no value", name)
+			return nil, fmt.Errorf("the criterion %s of Match has no value", name)
 		}
 		if !slices.Contains(kinds, name) {
-			return nil, fmt.Errorf("Match %s is not known", name)
+			return nil, fmt.Errorf("the criterion %s of Match is not known", name)
 		}
 		if name == "address" || name == "localaddress" {
 			if _, err := matchAddresses("192.0.2.1", list); err != nil {
@@ -232,7 +257,7 @@ func parseSshdMatch(text string) (*sshdMatch, error) {
 		m.criteria = append(m.criteria, sshdCriterion{name, list})
 	}
 	if n == 0 {
-		return nil, errors.New("Match has no criteria")
+		return nil, errors.New("a Match line has no criteria")
 	}
 	return m, nil
 }

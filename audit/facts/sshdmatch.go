@@ -152,9 +152,30 @@ func cumulative(keyword string) bool {
 	return slices.Contains([]string{"port", "listenaddress", "hostkey", "acceptenv", "allowusers", "denyusers", "allowgroups", "denygroups", "subsystem", "setenv"}, keyword)
 }
 
+// lastCounts leaves of those directives of which the last line counts that one only. Up to OpenSSH 9.7 sshd takes the
+// last line of three of them, against its own manual, and against what everybody expects of a drop-in.
+func lastCounts(lines []sshdLine, version float64) []sshdLine {
+	if version >= 9.8 {
+		return lines
+	}
+	last := map[string]int{}
+	for i, d := range lines {
+		if slices.Contains([]string{"maxstartups", "persourcemaxstartups", "persourcenetblocksize"}, d.keyword) {
+			last[d.keyword] = i
+		}
+	}
+	var kept []sshdLine
+	for i, d := range lines {
+		if at, ok := last[d.keyword]; !ok || at == i {
+			kept = append(kept, d)
+		}
+	}
+	return kept
+}
+
 // evaluateSshd finds what holds for c: the first value in a Match block that matches, else the first global one, else
-// the default. first are directives of the command line, which win over the file.
-func evaluateSshd(first, lines []sshdLine, defaults map[string]string, c sshdClient) sshdSet {
+// the default. lines begin with the directives of the command line, which win over the file.
+func evaluateSshd(lines []sshdLine, defaults map[string]string, c sshdClient) sshdSet {
 	matched := map[*sshdMatch]bool{}
 	holds := func(when []*sshdMatch) bool {
 		for _, m := range when {
@@ -191,7 +212,7 @@ func evaluateSshd(first, lines []sshdLine, defaults map[string]string, c sshdCli
 	}
 	// A list from the command line and one from the file add up; both are global.
 	take(lines, func(d sshdLine) bool { return len(d.when) > 0 && holds(d.when) })
-	take(slices.Concat(first, lines), func(d sshdLine) bool { return len(d.when) == 0 })
+	take(lines, func(d sshdLine) bool { return len(d.when) == 0 })
 	for keyword, args := range set.lists {
 		set.values[keyword] = Setting{sshdValue(keyword, args), set.values[keyword].Origin}
 	}

@@ -184,6 +184,8 @@ func TestSSHVerdicts(t *testing.T) {
 		"nobody would ask":             {"UsePAM no\nPermitRootLogin no\nPasswordAuthentication no\n", ""},
 		"the old name":                 {"UsePAM yes\nPermitRootLogin no\nPasswordAuthentication no\nChallengeResponseAuthentication no\n", ""},
 		"key and password":             {"PermitRootLogin no\nAuthenticationMethods publickey,password\n", ""},
+		"key and what PAM asks":        {"UsePAM yes\nPermitRootLogin no\nAuthenticationMethods publickey,keyboard-interactive\n", ""},
+		"key and password for one":     {"PermitRootLogin no\nMatch User anna\nAuthenticationMethods publickey,password\n", ""},
 		"methods for a block":          {"PermitRootLogin yes\nAuthenticationMethods publickey\nMatch Address 127.7.0.0/16\nAuthenticationMethods password publickey\n", ""},
 		"root is denied":               {"PermitRootLogin yes\nPasswordAuthentication no\nDenyUsers root\n", ""},
 		"root is not allowed":          {"PermitRootLogin yes\nPasswordAuthentication no\nAllowUsers anna\n", ""},
@@ -199,11 +201,12 @@ func TestSSHVerdicts(t *testing.T) {
 			put(t, root, "/etc/default/ssh", fmt.Sprintf("SSHD_OPTS=\"-p %d\"\n", port), 0o644)
 			sshd := real.Start(t, "sshd", within(root, "/usr/sbin/sshd", "-D", "-e", "-p", fmt.Sprint(port), "-o", "ListenAddress=127.0.0.1"))
 			sshd.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 10*time.Second)
-			rootIn, passwordIn := false, false
+			rootIn, passwordIn, keyIn := false, false, false
 			for _, from := range []string{"127.0.0.1", "127.7.7.7"} {
 				rootIn = rootIn || enters(t, port, "root", from, append([]ssh.AuthMethod{ssh.PublicKeys(key)}, passwords...)...)
 				for _, user := range []string{"root", "anna", "carl"} {
 					passwordIn = passwordIn || enters(t, port, user, from, passwords...)
+					keyIn = keyIn || enters(t, port, user, from, ssh.PublicKeys(key))
 				}
 			}
 			if !enters(t, port, "anna", "127.0.0.1", append([]ssh.AuthMethod{ssh.PublicKeys(key)}, passwords...)...) {
@@ -211,7 +214,7 @@ func TestSSHVerdicts(t *testing.T) {
 			}
 			asked, byProgram := look(t, root, true)
 			read, byFiles := look(t, root, false)
-			for id, in := range map[string]bool{"I-03": rootIn, "I-06": passwordIn} {
+			for id, in := range map[string]bool{"I-03": rootIn, "I-06": passwordIn, "F-26": passwordIn || keyIn} {
 				want := audit.Pass
 				if in {
 					want = audit.Fail
@@ -255,10 +258,54 @@ func agree(t *testing.T, asked, read facts.Facts) {
 	}
 }
 
+// TestSSHLimits opens connections that do not sign in, until sshd takes no more of this address.
+func TestSSHLimits(t *testing.T) {
+	root, _ := sshCopy(t)
+	for config, want := range map[string]audit.Status{
+		"MaxStartups 10:30:60\n":                              audit.Fail,
+		"MaxStartups 10:30:60\nPerSourceMaxStartups 3\n":      audit.Pass,
+		"PerSourceMaxStartups none\nPerSourceMaxStartups 3\n": audit.Pass, // the last line counts, up to OpenSSH 9.7
+		"PerSourceMaxStartups 3\nPerSourceMaxStartups none\n": audit.Fail,
+	} {
+		put(t, root, "/etc/ssh/sshd_config", config, 0o644)
+		put(t, root, "/etc/default/ssh", "", 0o644)
+		port := real.FreePort(t)
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		sshd := real.Start(t, "sshd", within(root, "/usr/sbin/sshd", "-D", "-e", "-p", fmt.Sprint(port), "-o", "ListenAddress=127.0.0.1"))
+		sshd.AwaitListening(address, 10*time.Second)
+		taken := 0
+		for range 6 {
+			conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+				t.Fatal(err)
+			}
+			greeting := make([]byte, 4)
+			if n, _ := conn.Read(greeting); string(greeting[:n]) == "SSH-" {
+				taken++
+			}
+		}
+		sshd.Stop()
+		if limited := taken < 6; limited != (want == audit.Pass) {
+			t.Errorf("%q: sshd takes %d of 6", config, taken)
+		}
+		for _, run := range []bool{true, false} {
+			if _, found := look(t, root, run); found["M-36"].Status != want {
+				t.Errorf("%q: got %+v, want %s", config, found["M-36"], want)
+			}
+		}
+	}
+}
+
 // TestSSHRefuses: a configuration that sshd does not take is unknown, by its own word and by the files.
 func TestSSHRefuses(t *testing.T) {
 	root, _ := sshCopy(t)
-	for _, config := range []string{"Match User\n", "Match all User root\n", "Match Address 10.0.0.1/8\nPermitRootLogin no\n", "Match Moon full\n", "PermitRootLogin\n"} {
+	for _, config := range []string{"Match User\n", "Match all User root\n", "Match Address 10.0.0.1/8\nPermitRootLogin no\n", "Match Moon full\n", "PermitRootLogin\n", "PermitRootLogin no\nPasswordAuthentication never\n", "PermitRootLogin no yes\n", "PermitRootLogin off\n",
+		"PermitRootLogin no\nMatch User anna\nUsePAM no\n", "PermitRootLogin no\nMatch User anna\nMaxStartups 10\n", "PermitRootLogin no\nMatch User anna\nStrictModes no\n",
+		"PermitRootLogin no\nAuthenticationMethods publickey\nMatch User anna\nAuthenticationMethods any\n", "PermitRootLogin no\nAuthenticationMethods any publickey\n"} {
 		put(t, root, "/etc/ssh/sshd_config", config, 0o644)
 		if err := within(root, "/usr/sbin/sshd", "-t").Run(); err == nil {
 			t.Errorf("%q: sshd takes it", config)
