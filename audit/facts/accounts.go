@@ -218,11 +218,56 @@ func memberships(users []User, groups []Group) map[string][]string {
 
 // readHashes pairs the accounts with their passwords, and returns the hashes' texts beside them, which are no facts.
 func readHashes(h *Host, users []User, now time.Time) ([]Hash, []string, error) {
-	shadow := map[string]Hash{}
-	text := map[string]string{}
+	shadow, text, err := readShadow(h, now)
+	none := errors.Is(err, fs.ErrNotExist)
+	if err != nil && !none {
+		return nil, nil, err
+	}
+	own := map[string]string{}
+	if err := colonLines(h, "/etc/passwd", 7, func(f []string, _ string) {
+		if _, ok := own[f[0]]; !ok {
+			own[f[0]] = f[1]
+		}
+	}); err != nil {
+		return nil, nil, err
+	}
+	var hashes []Hash
+	var texts []string
+	seen := map[string]bool{}
+	for _, u := range users {
+		if seen[u.Name] {
+			continue // the first line of a name counts
+		}
+		seen[u.Name] = true
+		hash := own[u.Name]
+		e, inShadow := shadow[u.Name]
+		if !inShadow {
+			e = Hash{AgeDays: -1, MaxDays: -1}
+		}
+		switch {
+		case hash == "x" && none:
+			return nil, nil, errors.New("there is no /etc/shadow, and /etc/passwd points to it")
+		case hash == "x" && !inShadow:
+			e.State, e.Origin = "shadow-missing", u.Origin
+		case hash == "x":
+			hash = text[u.Name]
+			e.State, e.Kind, e.Weak = hashState(hash)
+		default: // it stands in passwd, and that is the one that counts
+			e.State, e.Kind, e.Weak = hashState(hash)
+			e.Origin = u.Origin
+		}
+		e.Name, e.UID, e.Login = u.Name, u.UID, u.Login
+		hashes, texts = append(hashes, e), append(texts, hash)
+	}
+	return hashes, texts, nil
+}
+
+// readShadow reads the dates of every account, and the hashes' texts.
+func readShadow(h *Host, now time.Time) (map[string]Hash, map[string]string, error) {
+	shadow, text := map[string]Hash{}, map[string]string{}
 	err := colonLines(h, "/etc/shadow", 2, func(f []string, origin string) {
 		if _, ok := shadow[f[0]]; ok {
-			return // the first line of a name counts
+			return
 		}
 		e := Hash{Origin: origin, AgeDays: -1, MaxDays: -1}
 		day := func(i int) (int, bool) {
@@ -247,44 +292,5 @@ func readHashes(h *Host, users []User, now time.Time) ([]Hash, []string, error) 
 		}
 		shadow[f[0]], text[f[0]] = e, f[1]
 	})
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
-	}
-	own := map[string]string{}
-	if err := colonLines(h, "/etc/passwd", 7, func(f []string, _ string) {
-		if _, ok := own[f[0]]; !ok {
-			own[f[0]] = f[1]
-		}
-	}); err != nil {
-		return nil, nil, err
-	}
-	var hashes []Hash
-	var texts []string
-	seen := map[string]bool{}
-	for _, u := range users {
-		if seen[u.Name] {
-			continue
-		}
-		seen[u.Name] = true
-		e, inShadow := shadow[u.Name]
-		hash := own[u.Name]
-		switch {
-		case hash == "x" && inShadow:
-			hash = text[u.Name]
-		case hash == "x":
-			e = Hash{Origin: u.Origin, AgeDays: -1, MaxDays: -1}
-		case !inShadow:
-			e = Hash{AgeDays: -1, MaxDays: -1}
-			fallthrough
-		default:
-			e.Origin = u.Origin // the password stands in passwd, and that is the one that counts
-		}
-		e.Name, e.UID, e.Login = u.Name, u.UID, u.Login
-		e.State, e.Kind, e.Weak = hashState(hash)
-		if own[u.Name] == "x" && !inShadow {
-			e.State, e.Kind, e.Weak = "shadow-missing", "", false
-		}
-		hashes, texts = append(hashes, e), append(texts, hash)
-	}
-	return hashes, texts, nil
+	return shadow, text, err
 }

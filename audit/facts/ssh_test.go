@@ -160,6 +160,26 @@ func TestSshdDirectory(t *testing.T) {
 	}
 }
 
+func TestSshdListens(t *testing.T) {
+	for name, c := range map[string]struct{ options, config, want string }{
+		"nothing is set":   {"", "LogLevel INFO\n", "0.0.0.0 22 false, :: 22 false"},
+		"two ports":        {"", "Port 22\nPort 2222\nAddressFamily inet\n", "0.0.0.0 22 false, 0.0.0.0 2222 false"},
+		"-p wins":          {`SSHD_OPTS="-p 2022"`, "Port 22\nAddressFamily inet6\n", ":: 2022 false"},
+		"an address":       {"", "ListenAddress 10.0.0.1\nListenAddress [::1]:23\nListenAddress 203.0.113.1:24 rdomain x\n", "10.0.0.1 22 true, ::1 23 true, 203.0.113.1 24 false"},
+		"the last options": {"SSHD_OPTS=-p1\nSSHD_OPTS='-4 -oPort=2'", "ListenAddress 127.0.0.1\n", "127.0.0.1 2 true"},
+		"another file":     {"SSHD_OPTS=-f/etc/ssh/other", "Port 22\n", "0.0.0.0 77 false, :: 77 false"},
+	} {
+		s, ok := collect(t, people+"-- etc/default/ssh --\n"+c.options+"\n-- etc/ssh/other --\nPort 77\n-- etc/ssh/sshd_config --\n"+c.config, facts.Config{}).Values["sshd"].(facts.Sshd)
+		var got []string
+		for _, l := range s.Listen {
+			got = append(got, fmt.Sprintf("%s %d %v", l.Address, l.Port, l.Admin))
+		}
+		if !ok || strings.Join(got, ", ") != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 // TestSshdThatCannotBeRead: a configuration that sshd refuses says nothing of what runs.
 func TestSshdThatCannotBeRead(t *testing.T) {
 	blocks := strings.Repeat("Match User x\n", 201)

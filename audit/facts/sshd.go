@@ -102,30 +102,41 @@ func collectSshd(ctx context.Context, h *Host, t Target) (Sshd, []Missing) {
 	if err := p.file(options.file, nil, 0); err != nil {
 		return s, missing("%s", because(err))
 	}
+	if err := s.evaluate(ctx, h, t, p, sshdAsker{h: h, program: program, options: options}); err != nil {
+		return s, missing("%s", because(err))
+	}
+	return s, nil
+}
+
+// evaluate finds out what holds for every kind of client.
+func (s *Sshd) evaluate(ctx context.Context, h *Host, t Target, p *sshdParser, ask sshdAsker) error {
 	users, err := readPasswd(h)
 	if err != nil {
-		return s, missing("%s", because(err))
+		return err
 	}
 	groups, err := readGroups(h)
 	if err != nil {
-		return s, missing("%s", because(err))
+		return err
 	}
 	version := openSSHVersion(s.Version)
-	defaults, lines := sshdDefaults(version), lastCounts(slices.Concat(options.lines, p.lines), version)
+	defaults, lines := sshdDefaults(version), lastCounts(slices.Concat(ask.options.lines, p.lines), version)
+	if ask.options.port {
+		lines = slices.DeleteFunc(lines, func(d sshdLine) bool {
+			return d.keyword == "port" && !slices.ContainsFunc(ask.options.lines, func(o sshdLine) bool { return o.origin == d.origin })
+		})
+	}
 	base := evaluateSshd(lines, defaults, sshdClient{})
 	patterns := patternsOf(p)
 	if patterns.directory, err = usesDirectory(h); err != nil {
-		return s, missing("%s", because(err))
+		return err
 	}
 	clients, err := sshdClients(patterns, users, groups, base, t)
 	if err != nil {
-		return s, missing("%s", because(err))
+		return err
 	}
-	ask := sshdAsker{h: h, program: program, options: options}
 	if err := ask.begin(ctx); err != nil {
-		return s, missing("%s", because(err))
+		return err
 	}
-	s.Source = ask.source
 	for _, l := range sshdListens(base) {
 		l.Admin = t.admin(l.Address)
 		s.Listen = append(s.Listen, l)
@@ -134,12 +145,12 @@ func collectSshd(ctx context.Context, h *Host, t Target) (Sshd, []Missing) {
 		set := evaluateSshd(lines, defaults, c)
 		blocks := p.holding(c)
 		if err := ask.refine(ctx, c, blocks, &set); err != nil {
-			return s, missing("%s", because(err))
+			return err
 		}
 		s.add(c, blocks, set, t)
 	}
 	s.Source = ask.source
-	return s, nil
+	return nil
 }
 
 // holding lists the Match blocks that hold for c.
@@ -296,6 +307,7 @@ func sshdListens(base sshdSet) []SshdListen {
 type sshdOptions struct {
 	file  string
 	lines []sshdLine // -o and -p
+	port  bool       // -p was given: Port of the file does not count
 	args  []string
 }
 
@@ -346,7 +358,7 @@ func (o *sshdOptions) read(words []string, origin string) error {
 			o.file = value
 			continue
 		case 'p':
-			value = "Port " + value
+			o.port, value = true, "Port "+value
 		}
 		d, ok, err := splitSshd(value)
 		if err != nil || !ok || d.keyword == "match" || d.keyword == "include" {

@@ -174,12 +174,9 @@ func kinds(all []sshdClient, key func(sshdClient) string) []sshdClient {
 	return kept
 }
 
-var errManyClients = errors.New("its Match blocks tell more kinds of clients apart than are looked at")
-
-// sshdClients lists one client of every kind that the configuration can tell apart. admin says whether an address is one
-// of administrators.
-func sshdClients(patterns sshdPatterns, users []User, groups []Group, base sshdSet, t Target) ([]sshdClient, error) {
-	people := kinds(sshdUsers(patterns, users, groups), func(c sshdClient) string {
+// sshdPeople keeps one user of each kind.
+func sshdPeople(patterns sshdPatterns, users []User, groups []Group) []sshdClient {
+	return kinds(sshdUsers(patterns, users, groups), func(c sshdClient) string {
 		key := b2s(c.root) + b2s(c.exists && c.root)
 		for _, k := range patterns.criteria {
 			key += b2s((k.kind == "user" || k.kind == "group") && k.matches(c))
@@ -196,6 +193,13 @@ func sshdClients(patterns sshdPatterns, users []User, groups []Group, base sshdS
 		}
 		return key
 	})
+}
+
+var errManyClients = errors.New("its Match blocks tell more kinds of clients apart than are looked at")
+
+// sshdClients lists one client of every kind that the configuration can tell apart. admin says whether an address is one
+// of administrators.
+func sshdClients(patterns sshdPatterns, users []User, groups []Group, base sshdSet, t Target) ([]sshdClient, error) {
 	useDNS := base.yes("usedns")
 	addressPatterns := patterns.addresses
 	if !useDNS {
@@ -226,7 +230,7 @@ func sshdClients(patterns sshdPatterns, users []User, groups []Group, base sshdS
 		}
 		return key
 	})
-	doors := sshdDoors(patterns, base)
+	people, doors := sshdPeople(patterns, users, groups), sshdDoors(patterns, base)
 	if len(people)*len(places)*len(doors) > maxSshdClients {
 		return nil, fmt.Errorf("%w: %d users, %d addresses, %d ports", errManyClients, len(people), len(places), len(doors))
 	}
