@@ -1,9 +1,18 @@
 package facts
 
+import "time"
+
 // collectors lists every fact that can be read, by name.
 func collectors() []collector {
 	return []collector{
+		read("accounts", collectAccounts),
+		read("cron", collectCron),
+		read("keys", collectKeys),
+		read("logins", collectLogins),
+		read("pam", collectPAM),
 		read("policy", collectPolicy),
+		read("sshd", collectSshd).slow(6 * time.Second), // one sshd -T for every kind of client
+		read("sudo", collectSudo),
 		read("system", collectSystem),
 	}
 }

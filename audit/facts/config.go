@@ -12,6 +12,8 @@ import (
 type Config struct {
 	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
 	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
+	// Administrators are the accounts of the host that may become root. Default: nobody is named, and who may is not judged.
+	Administrators []string `yaml:"administrators"`
 	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
 	OpenPorts []string `yaml:"open_ports"`
 }
