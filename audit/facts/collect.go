@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -35,23 +34,6 @@ type Facts struct {
 	Time    time.Time
 	Values  map[string]any // by name; each is a struct of this package, as Types tells
 	Missing []Missing      // sorted by fact
-}
-
-// Config is what the administrator declares of the host: what an audit cannot read off it, or has to look at beside its
-// own files. The zero value declares nothing; what then cannot be judged is unknown, or judged by the safe default that
-// the field names.
-type Config struct {
-	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
-	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
-	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
-	OpenPorts []string `yaml:"open_ports"`
-	// Apps are the application folders of the host.
-	Apps []App `yaml:"apps"`
-	// ApacheModules are the modules of Apache that are needed, without _module, beside the built-in ones: ssl, headers. Default:
-	// those that are a risk have to be used by the configuration.
-	ApacheModules []string `yaml:"apache_modules"`
-	// PHPModules are the modules of PHP that are needed, beside the built-in ones. Default: all but those of developers.
-	PHPModules []string `yaml:"php_modules"`
 }
 
 // Target is what one audit looks at.

@@ -1,0 +1,41 @@
+package facts
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Config is what the administrator declares of the host: what an audit cannot read off it, or has to look at beside its
+// own files. The zero value declares nothing; what then cannot be judged is unknown, or judged by the safe default that
+// the field names.
+type Config struct {
+	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
+	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
+	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
+	OpenPorts []string `yaml:"open_ports"`
+	// Apps are the application folders of the host. Default: none.
+	Apps []App `yaml:"apps"`
+	// ApacheModules are the modules of Apache that are needed, without _module, beside the built-in ones: ssl, headers. Default:
+	// those that are a risk have to be used by the configuration.
+	ApacheModules []string `yaml:"apache_modules"`
+	// PHPModules are the modules of PHP that are needed, beside the built-in ones. Default: all but those of developers.
+	PHPModules []string `yaml:"php_modules"`
+}
+
+// SetDefaults fills in what is not set.
+func (c *Config) SetDefaults() {
+	if c.OpenPorts == nil {
+		c.OpenPorts = []string{"tcp/80", "tcp/443"}
+	}
+}
+
+// Validate reports what cannot be used.
+func (c Config) Validate(report func(path, format string, args ...any)) {
+	for _, p := range c.OpenPorts {
+		protocol, number, _ := strings.Cut(p, "/")
+		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 || protocol != "tcp" && protocol != "udp" {
+			report("open_ports", "%q is not like tcp/443 or udp/5060", p)
+		}
+	}
+}
