@@ -57,7 +57,7 @@ var errNoApache = errors.New("apache is not installed")
 
 func collectApache(ctx context.Context, h *Host, t Target) (Apache, []Missing) {
 	a := Apache{Modules: []WebModule{}, Listens: []WebListen{}, Servers: []WebServer{}, Places: []WebPlace{}}
-	c, err := readApache(ctx, h)
+	c, err := readApache(ctx, h, true)
 	if errors.Is(err, errNoApache) {
 		return a, nil
 	}
@@ -84,8 +84,8 @@ func collectApache(ctx context.Context, h *Host, t Target) (Apache, []Missing) {
 	return a, nil
 }
 
-// readApache reads the configuration, with the environment in which Apache is started.
-func readApache(ctx context.Context, h *Host) (*apacheConfig, error) {
+// readApache reads the configuration, with the environment in which Apache is started. With ask, the program is asked too.
+func readApache(ctx context.Context, h *Host, ask bool) (*apacheConfig, error) {
 	c := &apacheConfig{htaccess: map[string][]apacheDirective{}}
 	c.program = h.Look("/usr/sbin/apache2", "/usr/sbin/httpd")
 	c.file = h.Look("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
@@ -121,11 +121,14 @@ func readApache(ctx context.Context, h *Host) (*apacheConfig, error) {
 			p.defined[arguments[i+1]] = true
 		}
 	}
-	dump, err := askApache(ctx, h, c.program, environment)
-	if err != nil && !errors.Is(err, ErrNoExec) {
-		return nil, err
+	var dump apacheDump
+	if ask {
+		dump, err = askApache(ctx, h, c.program, environment)
+		if err != nil && !errors.Is(err, ErrNoExec) {
+			return nil, err
+		}
+		c.checked = err == nil
 	}
-	c.checked = err == nil
 	builtIn := dump.builtIn
 	if !c.checked {
 		builtIn = []string{"core", "so", "watchdog", "http", "log_config", "logio", "version", "unixd"} // Debian's

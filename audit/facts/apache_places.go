@@ -78,6 +78,9 @@ func (c *apacheConfig) places(ctx context.Context, h *Host, sites []apacheSite) 
 				spots = append(spots, alias{pattern, folderOf(aliases, pattern)})
 			}
 		}
+		if !slices.ContainsFunc(spots, func(a alias) bool { return a.url == "/" }) {
+			spots = append(spots, alias{"/", ""}) // a site that only passes on has error pages and headers too
+		}
 		for _, spot := range unique(spots) {
 			if len(places) >= maxPlaces {
 				return nil, fmt.Errorf("more than %d folders and locations have rules of their own", maxPlaces)
@@ -106,7 +109,7 @@ func unique(spots []alias) []alias {
 func folderOf(aliases []alias, url string) string {
 	best := alias{}
 	for _, a := range aliases {
-		if a.url != "" && under(url, strings.TrimSuffix(a.url, "/")) && len(a.url) > len(best.url) {
+		if a.url != "" && lies(url, strings.TrimSuffix(a.url, "/")) && len(a.url) > len(best.url) {
 			best = a
 		}
 	}
@@ -132,13 +135,13 @@ func (c *apacheConfig) inside(ctx context.Context, h *Host, s apacheSite, a alia
 			continue
 		}
 		pattern, regex := d.pattern()
-		if !regex && pattern != a.folder && under(pattern, a.folder) {
+		if !regex && pattern != a.folder && lies(pattern, a.folder) {
 			spots = append(spots, at(pattern))
 		}
 		for _, inner := range d.body {
 			set := inner.name == "allowoverride" && !strings.EqualFold(inner.raw, "none") || inner.name == "allowoverridelist" && !strings.EqualFold(inner.raw, "none")
 			wild := regex || strings.ContainsAny(pattern, "*?[")
-			reads = reads || set && (wild || under(pattern, a.folder) || under(a.folder, pattern))
+			reads = reads || set && (wild || lies(pattern, a.folder) || lies(a.folder, pattern))
 		}
 	}
 	if !reads {
@@ -189,7 +192,8 @@ func walkFolders(ctx context.Context, h *Host, dir string, depth int, left *int,
 
 // place works out the rules in force at one spot.
 func (c *apacheConfig) place(h *Host, s apacheSite, spot alias) (apachePlace, error) {
-	p := apachePlace{site: s.Origin, WebPlace: WebPlace{Program: "apache", Server: s.Name, URL: spot.url, Path: spot.folder, Serves: s.Serves, TLS: s.TLS}}
+	p := apachePlace{site: s.Origin, WebPlace: WebPlace{Program: "apache", Server: s.Name, URL: spot.url, Path: spot.folder, Serves: s.Serves, Public: s.Public,
+		TLS: s.TLS}}
 	var err error
 	if p.rules, err = c.inForce(h, s, spot, ""); err != nil {
 		return p, err
@@ -208,7 +212,9 @@ func (c *apacheConfig) word(p *apachePlace, s apacheSite) {
 	p.Listing = p.rules.options["indexes"] && c.parser.loaded["autoindex_module"]
 	p.Override = strings.Join(append(slices.Clone(p.rules.override), p.rules.list...), " ")
 	p.Signature = p.rules.signature.Value
-	p.Origin = p.rules.listing
+	if p.Origin = p.rules.listing; !p.Listing && p.Signature != "off" {
+		p.Origin = p.rules.signature.Origin
+	}
 	p.Headers = map[string]string{}
 	if c.parser.loaded["headers_module"] {
 		p.Headers = p.rules.sent()
@@ -360,7 +366,7 @@ func (c *apacheConfig) conditional(s apacheSite) []apachePlace {
 				r.listing, r.signature = d.origin, Setting{"off", "default"}
 				r.apply(d.body)
 				p := apachePlace{site: s.Origin, rules: r, page: r, WebPlace: WebPlace{Program: "apache", Server: s.Name, Path: folder, Serves: s.Serves,
-					TLS: s.TLS, Condition: strings.TrimSpace(d.name + " " + d.raw)}}
+					Public: s.Public, TLS: s.TLS, Condition: strings.TrimSpace(d.name + " " + d.raw)}}
 				if r.options["indexes"] || r.signature.Value != "off" {
 					c.word(&p, s)
 					p.PHP = ""

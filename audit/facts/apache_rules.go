@@ -409,7 +409,7 @@ func (d apacheDirective) matches(name string) (yes, sure bool) {
 		return ok && err == nil, true
 	}
 	if !strings.ContainsAny(pattern, "*?[") {
-		return under(strings.TrimSuffix(name, "/"), strings.TrimSuffix(pattern, "/")) || pattern == "/", true
+		return lies(strings.TrimSuffix(name, "/"), strings.TrimSuffix(pattern, "/")) || pattern == "/", true
 	}
 	depth := strings.Count(strings.TrimSuffix(pattern, "/"), "/")
 	parts := strings.SplitN(name, "/", depth+2)

@@ -7,5 +7,6 @@ func collectors() []collector {
 		read("nginx", collectNginx),
 		read("php", collectPHP),
 		read("system", collectSystem),
+		read("web", collectWeb),
 	}
 }

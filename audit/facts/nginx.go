@@ -33,7 +33,7 @@ var errNoNginx = errors.New("nginx is not installed")
 
 func collectNginx(ctx context.Context, h *Host, t Target) (Nginx, []Missing) {
 	n := Nginx{Listens: []WebListen{}, Servers: []WebServer{}, Places: []WebPlace{}}
-	c, err := readNginx(ctx, h)
+	c, err := readNginx(ctx, h, true)
 	if errors.Is(err, errNoNginx) {
 		return n, nil
 	}
@@ -62,7 +62,7 @@ func collectNginx(ctx context.Context, h *Host, t Target) (Nginx, []Missing) {
 	return n, nil
 }
 
-func readNginx(ctx context.Context, h *Host) (*nginxConfig, error) {
+func readNginx(ctx context.Context, h *Host, ask bool) (*nginxConfig, error) {
 	c := &nginxConfig{program: h.Look("/usr/sbin/nginx", "/usr/local/sbin/nginx"), file: "/etc/nginx/nginx.conf"}
 	if c.program == "" {
 		return nil, errNoNginx
@@ -71,6 +71,9 @@ func readNginx(ctx context.Context, h *Host) (*nginxConfig, error) {
 	var err error
 	if c.all, err = p.file(c.file, 0); err != nil {
 		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if !ask {
+		return c, nil
 	}
 	out, err := h.Run(ctx, c.program, "-T", "-q")
 	switch {

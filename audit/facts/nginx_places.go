@@ -52,7 +52,8 @@ func nginxLocation(args []string) (url, condition string) {
 func (s nginxSite) place(level nginxLevel, url, condition string, http []nginxDirective) nginxPlace {
 	tokens := level.value("server_tokens", "on")
 	listing := level.value("autoindex", "off")
-	p := nginxPlace{level: level, WebPlace: WebPlace{Program: "nginx", Server: s.Name, URL: url, Condition: condition, Serves: true, TLS: s.TLS,
+	p := nginxPlace{level: level, WebPlace: WebPlace{Program: "nginx", Server: s.Name, URL: url, Condition: condition, Serves: true,
+		Public: s.Public, TLS: s.TLS,
 		Options: []string{}, Signature: tokens.Value, Headers: map[string]string{}, Origin: listing.Origin}}
 	if listing.Origin == "default" && len(level) > 3 {
 		p.Origin = s.Origin

@@ -18,6 +18,8 @@ type PHP struct {
 	// Contexts are the settings in force: for the command line of each version; for Apache's module at each place of a
 	// site; for each pool of php-fpm, and again where a web server or a .user.ini file changes something for a place.
 	Contexts []PHPContext `cel:"contexts"`
+	// Directives are the settings of all contexts in one list: those that PHP has a default for here (see contexts.settings).
+	Directives []PHPDirective `cel:"directives"`
 	// Modules are what each of them loads. Those built into Apache's module are not listed: no program tells them.
 	Modules []PHPModule `cel:"modules"`
 }
@@ -45,6 +47,22 @@ type PHPContext struct {
 	Origin  string   `cel:"origin"` // of the php.ini, pool or place
 }
 
+// PHPDirective is one setting of one context.
+type PHPDirective struct {
+	Name    string `cel:"name"`
+	Value   string `cel:"value"` // on and off are "1" and ""
+	Version string `cel:"version"`
+	SAPI    string `cel:"sapi"`
+	Web     bool   `cel:"web"`
+	Pool    string `cel:"pool"`
+	Site    string `cel:"site"`
+	Path    string `cel:"path"`
+	Origin  string `cel:"origin"`
+}
+
+// maxContexts bounds the sets of settings.
+const maxContexts = 1_000
+
 // PHPModule is an extension that one PHP loads.
 type PHPModule struct {
 	Name     string `cel:"name"`
@@ -71,7 +89,7 @@ type phpRuntime struct {
 }
 
 func collectPHP(ctx context.Context, h *Host, t Target) (PHP, []Missing) {
-	p := PHP{Contexts: []PHPContext{}, Modules: []PHPModule{}}
+	p := PHP{Contexts: []PHPContext{}, Directives: []PHPDirective{}, Modules: []PHPModule{}}
 	web, err := readWeb(ctx, h, t)
 	if err != nil {
 		return p, missing("%s", because(err))
@@ -93,8 +111,16 @@ func collectPHP(ctx context.Context, h *Host, t Target) (PHP, []Missing) {
 		}
 		p.Contexts = append(p.Contexts, contexts...)
 	}
+	if len(p.Contexts) > maxContexts {
+		return p, missing("more than %d pools, sites and folders have settings of their own", maxContexts)
+	}
 	for i := range p.Contexts {
-		p.Contexts[i].finish(web)
+		c := &p.Contexts[i]
+		c.finish(web)
+		for _, name := range slices.Sorted(maps.Keys(phpDefaults)) {
+			s := c.Settings[name]
+			p.Directives = append(p.Directives, PHPDirective{name, s.Value, c.Version, c.SAPI, c.Web, c.Pool, c.Site, c.Path, s.Origin})
+		}
 	}
 	if len(lost) > 1 {
 		lost = lost[:1]
@@ -329,7 +355,7 @@ func (r *phpRuntime) userIni(h *Host, v phpValues, root, dir string, entries []f
 	}
 	v = v.clone()
 	for _, level := range levels(dir) {
-		if !under(level, root) {
+		if !lies(level, root) {
 			continue
 		}
 		file := path.Join(level, name)

@@ -28,7 +28,7 @@ type webRoot struct {
 // readWeb reads the files of both. The programs are asked where their own facts are read.
 func readWeb(ctx context.Context, h *Host, t Target) (webConfig, error) {
 	w := webConfig{apps: t.Apps}
-	a, err := readApache(ctx, h)
+	a, err := readApache(ctx, h, false)
 	if err != nil && !errors.Is(err, errNoApache) {
 		return w, err
 	}
@@ -52,7 +52,7 @@ func readWeb(ctx context.Context, h *Host, t Target) (webConfig, error) {
 			}
 		}
 	}
-	n, err := readNginx(ctx, h)
+	n, err := readNginx(ctx, h, false)
 	if errors.Is(err, errNoNginx) {
 		return w, nil
 	}
@@ -139,6 +139,6 @@ func (w webConfig) fits(dir string) bool {
 	return slices.ContainsFunc(allowed, func(a string) bool {
 		a = path.Clean("/" + strings.TrimPrefix(a, "/"))
 		// A document root of the whole system, or of all that changes, is no limit.
-		return a != "/" && a != "/var" && a != "/home" && a != "/srv" && a != "/usr" && a != "/etc" && under(dir, a)
+		return a != "/" && a != "/var" && a != "/home" && a != "/srv" && a != "/usr" && a != "/etc" && lies(dir, a)
 	})
 }

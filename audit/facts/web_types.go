@@ -41,8 +41,9 @@ type WebPlace struct {
 	Server  string `cel:"server"` // the site's name
 	URL     string `cel:"url"`    // where it begins; empty when that is not known
 	Path    string `cel:"path"`   // the folder; empty when it is not of the file system
-	// Serves is whether its site can be reached.
+	// Serves and Public are as for its site.
 	Serves bool `cel:"serves"`
+	Public bool `cel:"public"`
 	// Access is who gets in: all, some (addresses, accounts or other conditions), none.
 	Access string `cel:"access"`
 	// Listing is whether a folder without an index page is listed. It asks for the option and for the module.
@@ -64,7 +65,7 @@ type WebPlace struct {
 	Headers map[string]string `cel:"headers"`
 	// Condition is set where the rules apply only under a condition that is not decided here (<If>, a pattern for names).
 	Condition string `cel:"condition"`
-	Origin    string `cel:"origin"` // what decides on its listing
+	Origin    string `cel:"origin"` // what decides on its listing, or on its signature when only that is there
 }
 
 // WebListen is an address on which a web server is configured to listen.
@@ -107,7 +108,7 @@ func newListen(program, host, port, origin string, t Target) WebListen {
 	return l
 }
 
-// under says whether name is dir or below it.
-func under(name, dir string) bool {
+// lies says whether name is dir or below it.
+func lies(name, dir string) bool {
 	return name == dir || dir == "/" || strings.HasPrefix(name, dir+"/")
 }
