@@ -21,6 +21,7 @@ type apachePlace struct {
 	rules *apacheRules // for a folder
 	page  *apacheRules // for a .php file in it
 	site  string       // origin of the server
+	root  string       // its document root
 }
 
 // alias is a part of a site's addresses that stands for a folder.
@@ -192,7 +193,7 @@ func walkFolders(ctx context.Context, h *Host, dir string, depth int, left *int,
 
 // place works out the rules in force at one spot.
 func (c *apacheConfig) place(h *Host, s apacheSite, spot alias) (apachePlace, error) {
-	p := apachePlace{site: s.Origin, WebPlace: WebPlace{Program: "apache", Server: s.Name, URL: spot.url, Path: spot.folder, Serves: s.Serves, Public: s.Public,
+	p := apachePlace{site: s.Origin, root: s.Root, WebPlace: WebPlace{Program: "apache", Server: s.Name, URL: spot.url, Path: spot.folder, Serves: s.Serves, Public: s.Public,
 		TLS: s.TLS}}
 	var err error
 	if p.rules, err = c.inForce(h, s, spot, ""); err != nil {

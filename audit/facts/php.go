@@ -290,67 +290,83 @@ func (r *phpRuntime) inApache(c PHPContext, web webConfig) []PHPContext {
 	return all
 }
 
-// ofPool is the pool itself, and each place where a web server, .user.ini or a section of php.ini changes something.
+// ofPool is one context for each place whose requests a web server hands to the pool, and for each folder there that has a
+// .user.ini file; the pool itself where no web server is known to use it; and each section of php.ini for a path or host.
 func (r *phpRuntime) ofPool(ctx context.Context, h *Host, c PHPContext, p *phpPool, web webConfig) ([]PHPContext, error) {
 	base := p.over(r.values)
 	c.Pool, c.User, c.Settings, c.Origin = p.name, p.user, base.settings, p.origin
-	all := []PHPContext{c}
+	var all []PHPContext
 	left := maxFolders
 	seen := map[string]bool{}
 	for _, place := range web.phpPlaces() {
-		if !p.answers(place.PHP) {
+		key := place.Server + " " + place.root + fmt.Sprint(place.params)
+		if !p.answers(place.PHP) || seen[key] {
 			continue
 		}
-		own := base.clone()
-		for _, s := range place.params {
-			if s.section == "PHP_ADMIN_VALUE" && s.key != "disable_functions" && s.key != "disable_classes" {
-				own.set(s.key, s.value, s.origin)
-			} else if s.section == "PHP_VALUE" {
-				own.user(s.key, s.value, s.origin)
-			}
+		seen[key] = true
+		more, err := r.ofPlace(ctx, h, c, place, base, &left)
+		if err != nil {
+			return nil, err
 		}
-		if len(place.params) > 0 {
-			c.Site, c.Path, c.Settings = place.Server, place.Path, own.settings
-			all = append(all, c)
-		}
-		for _, root := range place.roots {
-			if seen[root] {
-				continue
-			}
-			seen[root] = true
-			err := walkFolders(ctx, h, root, 64, &left, func(dir string, entries []fs.DirEntry) {
-				v, changed, err := r.userIni(h, own, root, dir, entries)
-				if err == nil && changed && len(all) < maxPlaces {
-					c.Site, c.Path, c.Settings = place.Server, dir, v.settings
-					all = append(all, c)
-				}
-			})
-			if err != nil {
-				return nil, err
-			}
+		if all = append(all, more...); len(all) > maxContexts {
+			return all, nil // which is refused
 		}
 	}
-	for _, s := range r.ini { // sections [PATH=…] and [HOST=…] of php.ini can change everything for a folder or a name
-		if name, target, ok := strings.Cut(s.section, "="); ok && len(all) < maxPlaces {
-			v := base.clone()
-			for _, other := range r.ini {
-				if other.section == s.section {
-					v.set(other.key, other.value, other.origin)
-				}
-			}
-			c.Site, c.Path, c.Settings = strings.ToLower(name)+"="+target, "", v.settings
-			if !slices.ContainsFunc(all, func(o PHPContext) bool { return o.Site == c.Site && o.Pool == c.Pool }) {
-				all = append(all, c)
-			}
+	if len(all) == 0 {
+		all = append(all, c)
+	}
+	sections := map[string]phpValues{}
+	for _, s := range r.ini { // [PATH=…] and [HOST=…] can change everything for a folder or a name
+		if s.section == "" || s.key == "extension" || s.key == "zend_extension" || len(sections) > maxContexts {
+			continue
 		}
+		if _, ok := sections[s.section]; !ok {
+			sections[s.section] = base.clone()
+		}
+		sections[s.section].set(s.key, s.value, s.origin)
+	}
+	for _, name := range slices.Sorted(maps.Keys(sections)) {
+		c.Site, c.Path, c.Settings = name, "", sections[name].settings
+		all = append(all, c)
 	}
 	return all, nil
 }
 
-// userIni lays the .user.ini files from the document root down to dir over the values, if dir has one.
-func (r *phpRuntime) userIni(h *Host, v phpValues, root, dir string, entries []fs.DirEntry) (phpValues, bool, error) {
+// ofPlace is one place of a web server with what the server tells php-fpm for it, which php-fpm takes for everything, and
+// with the .user.ini files there.
+func (r *phpRuntime) ofPlace(ctx context.Context, h *Host, c PHPContext, place phpPlace, base phpValues, left *int) ([]PHPContext, error) {
+	own := base.clone()
+	for _, s := range place.params {
+		if s.key != "disable_functions" && s.key != "disable_classes" {
+			own.set(s.key, s.value, s.origin)
+		}
+	}
+	c.Site = place.Server
+	var all []PHPContext
+	var trouble error
+	visit := func(dir string, entries []fs.DirEntry) {
+		v, changed, err := r.userIni(h, own, place.chain, dir, dir == place.root, entries)
+		if trouble == nil {
+			trouble = err
+		}
+		if (changed || dir == place.root) && len(all) <= maxContexts {
+			c.Path, c.Settings = dir, v.settings
+			all = append(all, c)
+		}
+	}
+	err := walkFolders(ctx, h, place.root, 64, left, visit)
+	if len(all) == 0 { // the root is not there
+		c.Path, c.Settings = place.root, own.settings
+		all = append(all, c)
+	}
+	return all, errors.Join(err, trouble)
+}
+
+// userIni lays the .user.ini files from the document root down to dir over the values, if dir has one or is asked about
+// anyway.
+func (r *phpRuntime) userIni(h *Host, v phpValues, root, dir string, always bool, entries []fs.DirEntry) (phpValues, bool, error) {
 	name := v.settings["user_ini.filename"].Value
-	if name == "" || !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
+	if name == "" || !always && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return e.Name() == name }) {
 		return v, false, nil
 	}
 	v = v.clone()

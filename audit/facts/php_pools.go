@@ -121,7 +121,7 @@ func (r *poolReader) enter(s phpSetting) {
 func (p *phpPool) over(v phpValues) phpValues {
 	v = v.clone()
 	for _, list := range [][]phpSetting{p.values, p.admins} {
-		for _, s := range list {
+		for _, s := range slices.Backward(list) { // of the same directive twice, php-fpm takes the first
 			if s.key == "disable_functions" || s.key == "disable_classes" {
 				before := v.settings[s.key].Value
 				v.settings[s.key] = Setting{strings.Trim(before+","+s.value, ","), s.origin}

@@ -85,17 +85,22 @@ func (w webConfig) loadsPHP(version string) bool {
 
 // phpPlace is where a web server hands requests to a php-fpm.
 type phpPlace struct {
-	Server, Path, PHP string
-	roots             []string     // the document roots whose .user.ini files count
-	params            []phpSetting // by PHP_VALUE and PHP_ADMIN_VALUE
+	Server, PHP string
+	root        string       // the folder that it is about
+	chain       string       // from which on .user.ini files count: the document root
+	params      []phpSetting // by PHP_VALUE and PHP_ADMIN_VALUE
 }
 
 // phpPlaces lists where web servers hand requests to a php-fpm.
 func (w webConfig) phpPlaces() []phpPlace {
 	var all []phpPlace
 	for _, p := range w.apachePlaces {
-		if p.PHP != "" && p.PHP != "module" && p.Serves {
-			all = append(all, phpPlace{p.Server, p.Path, p.PHP, []string{p.Path}, p.page.params})
+		if p.PHP != "" && p.PHP != "module" && p.Serves && p.Path != "" {
+			chain := p.Path
+			if p.root != "" && lies(p.Path, p.root) {
+				chain = p.root
+			}
+			all = append(all, phpPlace{p.Server, p.PHP, p.Path, chain, p.page.params})
 		}
 	}
 	for _, p := range w.nginxPlaces {
@@ -103,7 +108,7 @@ func (w webConfig) phpPlaces() []phpPlace {
 			continue
 		}
 		root := nginxFolder(p.level.value("root", "html").Value)
-		place := phpPlace{p.Server, root, p.PHP, []string{root}, nil}
+		place := phpPlace{p.Server, p.PHP, root, root, nil}
 		for _, d := range p.level.all("fastcgi_param") {
 			if len(d.args) > 1 && (d.args[0] == "PHP_VALUE" || d.args[0] == "PHP_ADMIN_VALUE") {
 				place.params = append(place.params, phpParams(d.args[0], d.args[1], d.origin)...)
