@@ -49,7 +49,7 @@ type apacheConfig struct {
 	parser        *apacheParser
 	checked       bool
 	htaccess      map[string][]apacheDirective // of folders; nil: there is none
-	regexps       []string                     // sections whose pattern could not be tried
+	patterns      patterns
 }
 
 // errNoApache is that Apache is not on the host.
@@ -70,7 +70,10 @@ func collectApache(ctx context.Context, h *Host, t Target) (Apache, []Missing) {
 	a.Trace = lastOf(main, "traceenable", "on")
 	a.Modules = c.modules(t)
 	a.Listens = c.listens(t)
-	sites := c.sites(a.Listens)
+	sites, err := c.sites(a.Listens)
+	if err != nil {
+		return a, missing("%s", because(err))
+	}
 	for _, s := range sites {
 		a.Servers = append(a.Servers, s.WebServer)
 	}
@@ -86,7 +89,7 @@ func collectApache(ctx context.Context, h *Host, t Target) (Apache, []Missing) {
 
 // readApache reads the configuration, with the environment in which Apache is started. With ask, the program is asked too.
 func readApache(ctx context.Context, h *Host, ask bool) (*apacheConfig, error) {
-	c := &apacheConfig{htaccess: map[string][]apacheDirective{}}
+	c := &apacheConfig{htaccess: map[string][]apacheDirective{}, patterns: patterns{}}
 	c.program = h.Look("/usr/sbin/apache2", "/usr/sbin/httpd")
 	c.file = h.Look("/etc/apache2/apache2.conf", "/etc/httpd/conf/httpd.conf")
 	if c.program == "" {
@@ -129,6 +132,15 @@ func readApache(ctx context.Context, h *Host, ask bool) (*apacheConfig, error) {
 		}
 		c.checked = err == nil
 	}
+	c.loadBuiltIn(dump)
+	if c.all, err = p.file(c.file, 0); err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return c, c.compare(dump)
+}
+
+// loadBuiltIn notes the modules that need no LoadModule: those that the program tells, or else Debian's.
+func (c *apacheConfig) loadBuiltIn(dump apacheDump) {
 	builtIn := dump.builtIn
 	if !c.checked {
 		builtIn = []string{"core", "so", "watchdog", "http", "log_config", "logio", "version", "unixd"} // Debian's
@@ -139,12 +151,8 @@ func readApache(ctx context.Context, h *Host, ask bool) (*apacheConfig, error) {
 		if file == "" {
 			file = apacheSource(id)
 		}
-		p.load(apacheModule{id: id, file: file, builtIn: true, origin: c.program})
+		c.parser.load(apacheModule{id: id, file: file, builtIn: true, origin: c.program})
 	}
-	if c.all, err = p.file(c.file, 0); err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
-	}
-	return c, c.compare(dump)
 }
 
 // apacheDump is what the program tells of its configuration.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,9 +14,12 @@ import (
 const (
 	maxApacheFiles      = 5_000
 	maxApacheBytes      = 64 << 20
-	maxApacheDirectives = 500_000
+	maxApacheDirectives = 200_000
 	maxApacheDepth      = 64 // of includes and sections within each other; Apache itself takes 128 includes
 )
+
+// errTooLong says that a configuration is beyond those bounds, so that it is not read to its end.
+var errTooLong = errors.New("the configuration is too long")
 
 // assumedApache is the version that <IfVersion> is asked about: every branch since 2012 is 2.4.
 const assumedApache = "2.4.60"
@@ -50,6 +52,7 @@ type apacheParser struct {
 	files      int
 	bytes      int
 	directives int
+	inFolder   bool // a .htaccess file, which can load, define and include nothing
 }
 
 type apacheMacro struct {
@@ -71,7 +74,7 @@ func (p *apacheParser) load(m apacheModule) {
 func (p *apacheParser) file(name string, depth int) ([]apacheDirective, error) {
 	p.files++
 	if p.files > maxApacheFiles || depth > maxApacheDepth {
-		return nil, fmt.Errorf("%s: more than %d files, or %d within each other", name, maxApacheFiles, maxApacheDepth)
+		return nil, fmt.Errorf("%s: %w: more than %d files, or %d within each other", name, errTooLong, maxApacheFiles, maxApacheDepth)
 	}
 	text, err := p.h.ReadFile(name)
 	if err != nil {
@@ -82,7 +85,7 @@ func (p *apacheParser) file(name string, depth int) ([]apacheDirective, error) {
 
 func (p *apacheParser) text(name string, text []byte, depth int) ([]apacheDirective, error) {
 	if p.bytes += len(text); p.bytes > maxApacheBytes {
-		return nil, fmt.Errorf("%s: the configuration is longer than %d MiB", name, maxApacheBytes>>20)
+		return nil, fmt.Errorf("%s: %w: more than %d MiB", name, errTooLong, maxApacheBytes>>20)
 	}
 	r := &apacheReader{parser: p, lines: apacheLines(name, string(text))}
 	body, err := r.until("", depth)
@@ -158,7 +161,7 @@ func (r *apacheReader) until(section string, depth int) ([]apacheDirective, erro
 func (r *apacheReader) line(line apacheLine, depth int) ([]apacheDirective, error) {
 	p := r.parser
 	if p.directives++; p.directives > maxApacheDirectives {
-		return nil, fmt.Errorf("%s: more than %d directives", line.origin, maxApacheDirectives)
+		return nil, fmt.Errorf("%s: %w: more than %d directives", line.origin, errTooLong, maxApacheDirectives)
 	}
 	text, isSection := strings.CutPrefix(line.text, "<")
 	name, raw, _ := strings.Cut(strings.ReplaceAll(text, "\t", " "), " ")
@@ -182,6 +185,9 @@ func (r *apacheReader) line(line apacheLine, depth int) ([]apacheDirective, erro
 		}
 		return r.until(name, depth+1)
 	case "macro":
+		if p.inFolder {
+			return nil, fmt.Errorf("%s: a macro cannot stand here", line.origin)
+		}
 		lines, err := r.soak(name)
 		if err == nil && len(d.args) > 0 {
 			p.macros[strings.ToLower(d.args[0])] = apacheMacro{d.args[1:], lines}
@@ -217,6 +223,9 @@ func (p *apacheParser) directive(d apacheDirective, depth int) ([]apacheDirectiv
 			return d.args[i]
 		}
 		return ""
+	}
+	if p.inFolder {
+		return []apacheDirective{d}, nil
 	}
 	switch d.name {
 	case "include", "includeoptional":
@@ -322,66 +331,6 @@ func (p *apacheParser) use(d apacheDirective, depth int) ([]apacheDirective, err
 	return (&apacheReader{parser: p, lines: lines}).until("", depth+1)
 }
 
-// holds decides a section that depends on modules, definitions, the version or a file.
-func (p *apacheParser) holds(d apacheDirective) (bool, error) {
-	arg, not := "", false
-	if len(d.args) > 0 {
-		arg, not = strings.CutPrefix(d.args[0], "!")
-	}
-	switch d.name {
-	case "ifmodule":
-		return p.loaded[arg] != not, nil
-	case "ifdefine":
-		return p.defined[arg] != not, nil
-	case "iffile":
-		name := arg
-		if !path.IsAbs(name) {
-			name = path.Join(p.root, name)
-		}
-		return p.h.Exists(name) != not, nil
-	case "ifversion":
-		return versionHolds(d.raw)
-	}
-	return !not, nil // IfDirective and IfSection ask what the program knows: a current one knows what is configured
-}
-
-var versionTest = regexp.MustCompile(`^\s*(!?)\s*(=|==|>|>=|<|<=|~)?\s*"?(/?)([^"/\s]+)/?"?\s*$`)
-
-func versionHolds(raw string) (bool, error) {
-	m := versionTest.FindStringSubmatch(raw)
-	if m == nil {
-		return false, fmt.Errorf("IfVersion %s is not understood", raw)
-	}
-	not, op, want := m[1] == "!", m[2], m[4]
-	if op == "~" || m[3] == "/" {
-		re, err := regexp.Compile(want)
-		if err != nil {
-			return false, err
-		}
-		return re.MatchString(assumedApache) != not, nil
-	}
-	c := compareNumbers(assumedApache, want)
-	return map[string]bool{"": c == 0, "=": c == 0, "==": c == 0, ">": c > 0, ">=": c >= 0, "<": c < 0, "<=": c <= 0}[op] != not, nil
-}
-
-// compareNumbers compares dotted numbers; what is not written is 0.
-func compareNumbers(a, b string) int {
-	x, y := strings.Split(a, "."), strings.Split(b, ".")
-	for i := range max(len(x), len(y)) {
-		var m, n int
-		if i < len(x) {
-			m, _ = strconv.Atoi(x[i])
-		}
-		if i < len(y) {
-			n, _ = strconv.Atoi(y[i])
-		}
-		if m != n {
-			return m - n
-		}
-	}
-	return 0
-}
-
 // expand replaces ${NAME}; what is not set stays as it is, as in Apache.
 func (p *apacheParser) expand(text string) string {
 	var b strings.Builder
@@ -402,41 +351,4 @@ func (p *apacheParser) expand(text string) string {
 		text = text[start+end+1:]
 	}
 	return b.String() + text
-}
-
-// apacheWords splits arguments as ap_getword_conf does: quotes of both kinds, a backslash before a quote or a backslash.
-func apacheWords(text string) []string {
-	var words []string
-	for text = strings.TrimLeft(text, " \t"); text != ""; text = strings.TrimLeft(text, " \t") {
-		quote := text[0]
-		if quote != '"' && quote != '\'' {
-			end := strings.IndexAny(text, " \t")
-			if end < 0 {
-				end = len(text)
-			}
-			words = append(words, text[:end])
-			text = text[end:]
-			continue
-		}
-		var b strings.Builder
-		i := 1
-		for ; i < len(text) && text[i] != quote; i++ {
-			if text[i] == '\\' && i+1 < len(text) && (text[i+1] == quote || text[i+1] == '\\') {
-				i++
-			}
-			b.WriteByte(text[i])
-		}
-		words = append(words, b.String())
-		text = text[min(i+1, len(text)):]
-	}
-	return words
-}
-
-// apacheSource is the source file by which <IfModule> may name a module: mod_ssl.c for ssl_module.
-func apacheSource(id string) string {
-	name := strings.TrimSuffix(id, "_module")
-	if mpm, ok := strings.CutPrefix(name, "mpm_"); ok {
-		return mpm + ".c"
-	}
-	return "mod_" + name + ".c"
 }

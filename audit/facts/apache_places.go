@@ -86,6 +86,9 @@ func (c *apacheConfig) places(ctx context.Context, h *Host, sites []apacheSite) 
 			if len(places) >= maxPlaces {
 				return nil, fmt.Errorf("more than %d folders and locations have rules of their own", maxPlaces)
 			}
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 			p, err := c.place(h, s, spot)
 			if err != nil {
 				return nil, err
@@ -264,16 +267,16 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 			}
 		}
 	}
-	add(s.uni)
+	add(s.flat)
 	if spot.folder != "" {
 		for _, level := range levels(spot.folder) {
-			for _, d := range s.uni {
+			for _, d := range s.sections {
 				pattern, regex := d.pattern()
 				if d.name != "directory" || regex || strings.Count(path.Clean(pattern), "/") != strings.Count(level, "/") && pattern != "/" ||
 					(pattern == "/") != (level == "/") {
 					continue
 				}
-				if yes, _ := d.matches(level); yes {
+				if c.hits(d, level) {
 					add(d.body)
 				}
 			}
@@ -283,7 +286,7 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 			}
 			add(r.permitted(body))
 		}
-		for _, d := range s.uni {
+		for _, d := range s.sections {
 			if _, regex := d.pattern(); (d.name == "directory" || d.name == "directorymatch") && regex && c.hits(d, spot.folder) {
 				add(d.body)
 			}
@@ -294,7 +297,7 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 			r.apply(d.body)
 		}
 	}
-	for _, d := range s.uni {
+	for _, d := range s.sections {
 		if (d.name == "location" || d.name == "locationmatch") && spot.url != "" && c.hits(d, spot.url) {
 			add(d.body)
 		}
@@ -302,12 +305,9 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 	return r, nil
 }
 
-// hits is matches, which notes patterns that cannot be tried: their rules are taken to hold.
+// hits is matches; the rules of a pattern that cannot be tried are taken to hold.
 func (c *apacheConfig) hits(d apacheDirective, name string) bool {
-	yes, sure := d.matches(name)
-	if !sure && len(c.regexps) < 100 {
-		c.regexps = append(c.regexps, d.origin)
-	}
+	yes, _ := d.matches(name, c.patterns)
 	return yes
 }
 
@@ -336,9 +336,13 @@ func (c *apacheConfig) htaccessOf(h *Host, s apacheSite, dir string, r *apacheRu
 	}
 	var body []apacheDirective
 	if text, err := h.ReadFile(name); err == nil {
-		sub := *c.parser // what it loads or defines stays in it
-		sub.files, sub.bytes, sub.directives = 0, 0, 0
-		if body, err = sub.text(name, text, 0); err != nil {
+		c.parser.inFolder = true
+		body, err = c.parser.text(name, text, 0)
+		c.parser.inFolder = false
+		if errors.Is(err, errTooLong) {
+			return nil, err
+		}
+		if err != nil {
 			body = nil // Apache answers 500 there, and lists nothing
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -10,16 +11,24 @@ type apacheSite struct {
 	WebServer
 	own []apacheDirective // empty for the server outside of virtual hosts
 	uni []apacheDirective // of the main server and then its own
+	// flat and sections are what of uni decides on places: directives outside of sections and those for files, and sections.
+	flat, sections []apacheDirective
 }
 
+// maxInherited bounds the directives of the main server that are repeated for each virtual host.
+const maxInherited = 1_000_000
+
 // sites lists the main server and all virtual hosts.
-func (c *apacheConfig) sites(listens []WebListen) []apacheSite {
+func (c *apacheConfig) sites(listens []WebListen) ([]apacheSite, error) {
 	main := apacheMain(c.all)
 	var hosts []apacheDirective
 	for _, d := range c.all {
-		if d.name == "virtualhost" && len(hosts) < maxPlaces {
+		if d.name == "virtualhost" {
 			hosts = append(hosts, d)
 		}
+	}
+	if len(hosts)*len(main) > maxInherited {
+		return nil, fmt.Errorf("%w: %d virtual hosts inherit %d directives each", errTooLong, len(hosts), len(main))
 	}
 	covered := func(l WebListen) bool {
 		return slices.ContainsFunc(hosts, func(v apacheDirective) bool { return slices.ContainsFunc(v.args, l.takes) })
@@ -40,7 +49,7 @@ func (c *apacheConfig) sites(listens []WebListen) []apacheSite {
 		}
 		sites = append(sites, s)
 	}
-	return sites
+	return sites, nil
 }
 
 // takes says whether a request that arrives here is one for a virtual host of that address.
@@ -63,6 +72,15 @@ func (s *apacheSite) meets(l WebListen) {
 func (c *apacheConfig) site(main, own []apacheDirective, origin string) apacheSite {
 	s := apacheSite{own: own, uni: slices.Concat(main, own)}
 	s.Program, s.Origin = "apache", origin
+	for _, d := range s.uni {
+		switch {
+		case strings.HasPrefix(d.name, "directory") || strings.HasPrefix(d.name, "location"):
+			s.sections = append(s.sections, d)
+		case overrideClass(d.name) != "never" || strings.HasPrefix(d.name, "php_") || strings.HasPrefix(d.name, "allowoverride") ||
+			d.name == "proxyfcgisetenvif":
+			s.flat = append(s.flat, d)
+		}
+	}
 	s.Name = lastOf(own, "servername", "").Value
 	if own == nil {
 		s.Name = "outside of virtual hosts"

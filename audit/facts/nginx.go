@@ -101,20 +101,28 @@ func readNginx(ctx context.Context, h *Host, ask bool) (*nginxConfig, error) {
 	return c, nil
 }
 
+// nginxBlock is what stands in one block, also by name, because every location asks for what its site says.
+type nginxBlock struct {
+	body  []nginxDirective
+	named map[string][]nginxDirective
+}
+
+func newNginxBlock(body []nginxDirective) nginxBlock {
+	b := nginxBlock{body, map[string][]nginxDirective{}}
+	for _, d := range body {
+		b.named[d.name] = append(b.named[d.name], d)
+	}
+	return b
+}
+
 // nginxLevel is a block within the blocks around it, the outermost first.
-type nginxLevel [][]nginxDirective
+type nginxLevel []nginxBlock
 
 // all are the directives of that name at the innermost level that has any: the rule by which nginx inherits. One
 // add_header of a location's own so drops all of the server's.
 func (l nginxLevel) all(name string) []nginxDirective {
 	for i := len(l) - 1; i >= 0; i-- {
-		var found []nginxDirective
-		for _, d := range l[i] {
-			if d.name == name {
-				found = append(found, d)
-			}
-		}
-		if len(found) > 0 {
+		if found := l[i].named[name]; len(found) > 0 {
 			return found
 		}
 	}
@@ -131,19 +139,17 @@ func (l nginxLevel) value(name, fallback string) Setting {
 	return Setting{strings.Join(d.args, " "), d.origin}
 }
 
-// own are the directives of that name in the block itself.
+// own are the directives of those names in the block itself.
 func (l nginxLevel) own(names ...string) []nginxDirective {
 	var found []nginxDirective
-	for _, d := range l[len(l)-1] {
-		if slices.Contains(names, d.name) {
-			found = append(found, d)
-		}
+	for _, name := range names {
+		found = append(found, l[len(l)-1].named[name]...)
 	}
 	return found
 }
 
 func (l nginxLevel) within(body []nginxDirective) nginxLevel {
-	return append(slices.Clip(l), body)
+	return append(slices.Clip(l), newNginxBlock(body))
 }
 
 // nginxSite is a server block.
@@ -167,13 +173,14 @@ func (c *nginxConfig) sites(t Target) ([]nginxSite, []nginxPlace, error) {
 		if http.name != "http" {
 			continue
 		}
-		for _, d := range http.body {
-			if d.name != "server" || !d.block {
+		around := nginxLevel{newNginxBlock(c.all), newNginxBlock(http.body)}
+		for _, d := range around.own("server") {
+			if !d.block {
 				continue
 			}
-			s := c.site(d, nginxLevel{c.all, http.body, d.body}, t)
+			s := c.site(d, around.within(d.body), t)
 			sites = append(sites, s)
-			places = append(places, s.places(http.body)...)
+			places = append(places, s.places()...)
 			if len(places) > maxPlaces || len(sites) > maxPlaces {
 				return nil, nil, fmt.Errorf("more than %d locations", maxPlaces)
 			}
@@ -198,7 +205,7 @@ func (c *nginxConfig) site(d nginxDirective, level nginxLevel, t Target) nginxSi
 	s.TLS = s.TLS || level.value("ssl", "").Value == "on"
 	s.Root = nginxFolder(level.value("root", "html").Value)
 	s.Tokens = level.value("server_tokens", "on")
-	s.HidesServer = slices.ContainsFunc(append(level.all("more_clear_headers"), level.all("more_set_headers")...), func(d nginxDirective) bool {
+	s.HidesServer = slices.ContainsFunc(slices.Concat(level.all("more_clear_headers"), level.all("more_set_headers")), func(d nginxDirective) bool {
 		return slices.ContainsFunc(d.args, func(a string) bool {
 			a = strings.ToLower(a)
 			return a == "server" && d.name == "more_clear_headers" || strings.HasPrefix(a, "server:") && !strings.Contains(a, "nginx")
@@ -207,10 +214,10 @@ func (c *nginxConfig) site(d nginxDirective, level nginxLevel, t Target) nginxSi
 	s.AccessLog = nginxAccessLog(level)
 	s.ErrorLog, s.LogLevel = nginxErrorLog(level)
 	s.SSL = map[string]Setting{}
-	for _, body := range level {
-		for _, d := range body {
-			if strings.HasPrefix(d.name, "ssl_") {
-				s.SSL[d.name] = Setting{strings.Join(d.args, " "), d.origin}
+	for _, block := range level {
+		for name := range block.named {
+			if strings.HasPrefix(name, "ssl_") {
+				s.SSL[name] = level.value(name, "")
 			}
 		}
 	}
@@ -281,7 +288,7 @@ func (c *nginxConfig) streams(t Target) []WebListen {
 		}
 		for _, s := range d.body {
 			if s.name == "server" && s.block && len(all) < maxPlaces {
-				all = append(all, nginxListens(nginxLevel{s.body}, t)...)
+				all = append(all, nginxListens(nginxLevel{newNginxBlock(s.body)}, t)...)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 const (
 	maxNginxFiles      = 5_000
 	maxNginxBytes      = 64 << 20
-	maxNginxDirectives = 500_000
+	maxNginxDirectives = 200_000
 	maxNginxDepth      = 64
 )
 

@@ -7,7 +7,7 @@ import (
 )
 
 // places lists a site's locations, and the site itself where no location takes every address.
-func (s nginxSite) places(http []nginxDirective) []nginxPlace {
+func (s nginxSite) places() []nginxPlace {
 	var places []nginxPlace
 	whole := false
 	var walk func(level nginxLevel)
@@ -19,19 +19,19 @@ func (s nginxSite) places(http []nginxDirective) []nginxPlace {
 				continue
 			case d.name == "if":
 				if len(inner.own("autoindex", "server_tokens", "root", "alias")) > 0 {
-					places = append(places, s.place(inner, "", "if "+strings.Join(d.args, " "), http))
+					places = append(places, s.place(inner, "", "if "+strings.Join(d.args, " ")))
 				}
 				continue
 			}
 			url, condition := nginxLocation(d.args)
 			whole = whole || url == "/" && condition == ""
-			places = append(places, s.place(inner, url, condition, http))
+			places = append(places, s.place(inner, url, condition))
 			walk(inner)
 		}
 	}
 	walk(s.level)
 	if !whole {
-		places = append(places, s.place(s.level, "/", "", http))
+		places = append(places, s.place(s.level, "/", ""))
 	}
 	return places
 }
@@ -49,7 +49,7 @@ func nginxLocation(args []string) (url, condition string) {
 	return "", strings.Join(args, " ")
 }
 
-func (s nginxSite) place(level nginxLevel, url, condition string, http []nginxDirective) nginxPlace {
+func (s nginxSite) place(level nginxLevel, url, condition string) nginxPlace {
 	tokens := level.value("server_tokens", "on")
 	listing := level.value("autoindex", "off")
 	p := nginxPlace{level: level, WebPlace: WebPlace{Program: "nginx", Server: s.Name, URL: url, Condition: condition, Serves: true,
@@ -65,11 +65,9 @@ func (s nginxSite) place(level nginxLevel, url, condition string, http []nginxDi
 		if url != "" {
 			p.Path = path.Join(p.Path, url)
 		}
-		for i := len(level) - 1; i > 1; i-- { // an alias holds for the location that names it
-			for _, d := range level[i] {
-				if d.name == "alias" && len(d.args) > 0 && i == len(level)-1 {
-					p.Path = nginxFolder(d.args[0])
-				}
+		for _, d := range level.own("alias") {
+			if len(d.args) > 0 {
+				p.Path = nginxFolder(d.args[0])
 			}
 		}
 	}
@@ -81,7 +79,7 @@ func (s nginxSite) place(level nginxLevel, url, condition string, http []nginxDi
 	}
 	for _, d := range level.own("fastcgi_pass") {
 		if len(d.args) > 0 {
-			p.PHP = nginxUpstream(d.args[0], http)
+			p.PHP = nginxUpstream(d.args[0], level[1].named["upstream"])
 		}
 	}
 	for _, d := range level.all("fastcgi_param") {
@@ -100,9 +98,9 @@ func (s nginxSite) place(level nginxLevel, url, condition string, http []nginxDi
 }
 
 // nginxUpstream is the first server of the upstream block that a pass names, or the address itself.
-func nginxUpstream(name string, http []nginxDirective) string {
-	for _, d := range http {
-		if d.name != "upstream" || len(d.args) == 0 || d.args[0] != name {
+func nginxUpstream(name string, upstreams []nginxDirective) string {
+	for _, d := range upstreams {
+		if len(d.args) == 0 || d.args[0] != name {
 			continue
 		}
 		for _, s := range d.body {
@@ -116,12 +114,15 @@ func nginxUpstream(name string, http []nginxDirective) string {
 
 // nginxAccess is who gets in: by allow and deny in their order, by passwords, certificates and answers without content.
 func nginxAccess(level nginxLevel) string {
-	for i := 2; i < len(level); i++ { // from the site inwards; not what stands outside of it
-		for _, d := range level[i] {
-			if d.name == "return" && (len(d.args) > 0 && d.args[0] != "200") || d.name == "internal" && i == len(level)-1 {
+	for _, block := range level[2:] { // from the site inwards
+		for _, d := range block.named["return"] {
+			if len(d.args) > 0 && d.args[0] != "200" {
 				return "none"
 			}
 		}
+	}
+	if len(level.own("internal")) > 0 {
+		return "none"
 	}
 	access := "all"
 	rules := nginxOrdered(level)
@@ -146,10 +147,10 @@ func nginxAccess(level nginxLevel) string {
 // nginxOrdered are allow and deny of the innermost level that has either.
 func nginxOrdered(level nginxLevel) []nginxDirective {
 	for i := len(level) - 1; i >= 0; i-- {
-		rules := slices.DeleteFunc(slices.Clone(level[i]), func(d nginxDirective) bool { return d.name != "allow" && d.name != "deny" })
-		if len(rules) > 0 {
-			return rules
+		if len(level[i].named["allow"])+len(level[i].named["deny"]) == 0 {
+			continue
 		}
+		return slices.DeleteFunc(slices.Clone(level[i].body), func(d nginxDirective) bool { return d.name != "allow" && d.name != "deny" })
 	}
 	return nil
 }

@@ -45,7 +45,9 @@ func (r *poolReader) file(name string, depth int) error {
 	for _, s := range readPHPIni(name, string(text)) {
 		if s.section != section { // a header; what a file begins with belongs to the pool of the file around it
 			section = s.section
-			r.enter(s)
+			if err := r.enter(s); err != nil {
+				return err
+			}
 		}
 		if err := r.setting(name, s, depth); err != nil {
 			return err
@@ -100,20 +102,22 @@ func (r *poolReader) setting(file string, s phpSetting, depth int) error {
 }
 
 // enter makes the section's pool the current one.
-func (r *poolReader) enter(s phpSetting) {
+func (r *poolReader) enter(s phpSetting) error {
 	if strings.EqualFold(s.section, "global") {
 		r.current = nil
-		return
+		return nil
 	}
 	i := slices.IndexFunc(r.pools, func(p *phpPool) bool { return p.name == s.section })
-	if i < 0 && len(r.pools) < maxPools {
+	if i < 0 {
+		if len(r.pools) >= maxPools {
+			return fmt.Errorf("%s: more than %d pools", s.origin, maxPools)
+		}
 		none := Setting{"", "default"}
 		r.pools = append(r.pools, &phpPool{name: s.section, origin: s.origin, user: none, group: none, listen: none})
 		i = len(r.pools) - 1
 	}
-	if i >= 0 {
-		r.current = r.pools[i]
-	}
+	r.current = r.pools[i]
+	return nil
 }
 
 // over lays what the pool sets over the values of the php.ini files. disable_functions of a pool adds to them: what is

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -41,7 +42,10 @@ func readWeb(ctx context.Context, h *Host, t Target) (webConfig, error) {
 				w.apacheLibraries = append(w.apacheLibraries, path.Base(d.args[1]))
 			}
 		}
-		sites := a.sites(a.listens(t))
+		sites, err := a.sites(a.listens(t))
+		if err != nil {
+			return w, err
+		}
 		if w.apachePlaces, err = a.places(ctx, h, sites); err != nil {
 			return w, err
 		}
@@ -147,3 +151,5 @@ func (w webConfig) fits(dir string) bool {
 		return a != "/" && a != "/var" && a != "/home" && a != "/srv" && a != "/usr" && a != "/etc" && lies(dir, a)
 	})
 }
+
+var phpLibrary = regexp.MustCompile(`^libphp([0-9.]*)\.so$`)
