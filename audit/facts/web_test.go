@@ -44,8 +44,8 @@ func webFacts(t testing.TB, root string, config facts.Config) facts.Facts {
 	return facts.Collect(t.Context(), h, facts.Target{Config: config, Now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)}, nil)
 }
 
-// reason is why a fact is missing; empty when it is there.
-func reason(f facts.Facts, name string) string {
+// lostBecause is why a fact is missing; empty when it is there.
+func lostBecause(f facts.Facts, name string) string {
 	for _, m := range f.Missing {
 		if m.Fact == name {
 			return m.Reason
@@ -86,7 +86,7 @@ func TestDataFolders(t *testing.T) {
 				files[name] = text
 			}
 			f := webFacts(t, webHost(t, files), facts.Config{Apps: []facts.App{c.app}})
-			if got := reason(f, "web.data"); c.lost != "" || got != "" {
+			if got := lostBecause(f, "web.data"); c.lost != "" || got != "" {
 				if c.lost == "" || !strings.Contains(got, c.lost) {
 					t.Errorf("got web.data missing because %q, want %q", got, c.lost)
 				}
@@ -137,7 +137,7 @@ func TestMisreadWeb(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := webFacts(t, webHost(t, c.files), facts.Config{})
-			if got := reason(f, c.fact); !strings.Contains(got, c.want) {
+			if got := lostBecause(f, c.fact); !strings.Contains(got, c.want) {
 				t.Errorf("%s: got missing because %.200q, want %q; %.300v", c.fact, got, c.want, f.Missing)
 			}
 		})
