@@ -40,6 +40,8 @@ type Facts struct {
 type Target struct {
 	Config
 	Now time.Time // of the audit
+	// Policy is Doorward's own, by its configuration; nil when there is none.
+	Policy *Policy
 }
 
 // collector reads one fact, which may have many fields.

@@ -6,6 +6,7 @@ func collectors() []collector {
 		read("apache", collectApache),
 		read("nginx", collectNginx),
 		read("php", collectPHP),
+		read("policy", collectPolicy),
 		read("system", collectSystem),
 		read("web", collectWeb),
 	}
