@@ -295,6 +295,11 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 	for _, d := range files {
 		if file != "" && c.hits(d, file) {
 			r.apply(d.body)
+			for _, inner := range d.body { // <If "-f %{REQUEST_FILENAME}"> around the handler is a usual guard, and holds for what is there
+				if inner.name == "if" {
+					r.apply(slices.DeleteFunc(slices.Clone(inner.body), func(d apacheDirective) bool { return d.name != "sethandler" }))
+				}
+			}
 		}
 	}
 	for _, d := range s.sections {

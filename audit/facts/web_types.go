@@ -80,7 +80,7 @@ type WebListen struct {
 }
 
 // maxPlaces bounds how many parts of sites are told apart.
-const maxPlaces = 3_000
+const maxPlaces = 2_000
 
 func (l WebListen) inner() bool { return l.Loopback || l.Port == 0 }
 
