@@ -79,7 +79,7 @@ func (p patterns) compile(text string) *regexp.Regexp {
 
 // matches says whether a section is about a name: by pattern, by wildcards, or as the folder or location itself and all
 // below it. sure is false where the pattern is none that can be tried here.
-func (d apacheDirective) matches(name string, known patterns) (yes, sure bool) {
+func (d *apacheDirective) matches(name string, known patterns) (yes, sure bool) {
 	pattern, regex := d.pattern()
 	if regex {
 		re := known.compile(pattern)
@@ -101,18 +101,21 @@ func (d apacheDirective) matches(name string, known patterns) (yes, sure bool) {
 	return ok && err == nil, true
 }
 
-// pattern is what a section is about, and whether that is a regular expression.
-func (d apacheDirective) pattern() (string, bool) {
+// aim notes what a section is about, once for all the names that it is tried on.
+func (d *apacheDirective) aim() {
 	args := d.args
-	regex := strings.HasSuffix(d.name, "match")
+	d.regex = strings.HasSuffix(d.name, "match")
 	if len(args) > 1 && args[0] == "~" {
-		args, regex = args[1:], true
+		args, d.regex = args[1:], true
 	}
 	if len(args) == 0 {
-		return "", regex
+		return
 	}
-	if !regex && d.name == "directory" {
-		return path.Clean("/" + args[0]), false
+	d.about = args[0]
+	if !d.regex && d.name == "directory" {
+		d.about = path.Clean("/" + d.about)
 	}
-	return args[0], regex
 }
+
+// pattern is what a section is about, and whether that is a regular expression.
+func (d apacheDirective) pattern() (string, bool) { return d.about, d.regex }

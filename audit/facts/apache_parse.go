@@ -31,6 +31,9 @@ type apacheDirective struct {
 	raw    string // the arguments as they are written, after ${…} is replaced
 	body   []apacheDirective
 	origin string
+
+	about string // of a section, see aim
+	regex bool
 }
 
 // apacheModule is a module that the configuration loads or the program has built in.
@@ -196,6 +199,7 @@ func (r *apacheReader) line(line apacheLine, depth int) ([]apacheDirective, erro
 	}
 	body, err := r.until(name, depth+1)
 	d.body = body
+	d.aim()
 	return []apacheDirective{d}, err
 }
 

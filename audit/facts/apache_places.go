@@ -270,9 +270,10 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 	add(s.flat)
 	if spot.folder != "" {
 		for _, level := range levels(spot.folder) {
-			for _, d := range s.sections {
-				pattern, regex := d.pattern()
-				if d.name != "directory" || regex || strings.Count(path.Clean(pattern), "/") != strings.Count(level, "/") && pattern != "/" ||
+			for i := range s.sections {
+				d := &s.sections[i]
+				pattern, regex := d.about, d.regex
+				if d.name != "directory" || regex || strings.Count(pattern, "/") != strings.Count(level, "/") && pattern != "/" ||
 					(pattern == "/") != (level == "/") {
 					continue
 				}
@@ -286,14 +287,14 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 			}
 			add(r.permitted(body))
 		}
-		for _, d := range s.sections {
-			if _, regex := d.pattern(); (d.name == "directory" || d.name == "directorymatch") && regex && c.hits(d, spot.folder) {
+		for i := range s.sections {
+			if d := &s.sections[i]; d.regex && (d.name == "directory" || d.name == "directorymatch") && c.hits(d, spot.folder) {
 				add(d.body)
 			}
 		}
 	}
-	for _, d := range files {
-		if file != "" && c.hits(d, file) {
+	for i := range files {
+		if d := &files[i]; file != "" && c.hits(d, file) {
 			r.apply(d.body)
 			for _, inner := range d.body { // <If "-f %{REQUEST_FILENAME}"> around the handler is a usual guard, and holds for what is there
 				if inner.name == "if" {
@@ -302,8 +303,8 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 			}
 		}
 	}
-	for _, d := range s.sections {
-		if (d.name == "location" || d.name == "locationmatch") && spot.url != "" && c.hits(d, spot.url) {
+	for i := range s.sections {
+		if d := &s.sections[i]; (d.name == "location" || d.name == "locationmatch") && spot.url != "" && c.hits(d, spot.url) {
 			add(d.body)
 		}
 	}
@@ -311,7 +312,7 @@ func (c *apacheConfig) inForce(h *Host, s apacheSite, spot alias, file string) (
 }
 
 // hits is matches; the rules of a pattern that cannot be tried are taken to hold.
-func (c *apacheConfig) hits(d apacheDirective, name string) bool {
+func (c *apacheConfig) hits(d *apacheDirective, name string) bool {
 	yes, _ := d.matches(name, c.patterns)
 	return yes
 }

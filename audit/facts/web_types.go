@@ -110,5 +110,5 @@ func newListen(program, host, port, origin string, t Target) WebListen {
 
 // lies says whether name is dir or below it.
 func lies(name, dir string) bool {
-	return name == dir || dir == "/" || strings.HasPrefix(name, dir+"/")
+	return name == dir || dir == "/" || len(name) > len(dir) && name[len(dir)] == '/' && name[:len(dir)] == dir
 }

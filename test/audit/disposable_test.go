@@ -83,14 +83,6 @@ func (d *disposable) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// run runs one of the copy's programs to its end.
-func (d *disposable) run(name string, args ...string) {
-	d.t.Helper()
-	if out, err := d.command(name, args...).CombinedOutput(); err != nil {
-		d.t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-}
-
 // judge audits the copy with its programs and returns the findings by id.
 func (d *disposable) judge(config facts.Config) map[string]audit.Finding {
 	d.t.Helper()
