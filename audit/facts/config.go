@@ -16,6 +16,13 @@ type Config struct {
 	Administrators []string `yaml:"administrators"`
 	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
 	OpenPorts []string `yaml:"open_ports"`
+	// Apps are the application folders of the host. Default: none.
+	Apps []App `yaml:"apps"`
+	// ApacheModules are the modules of Apache that are needed, without _module, beside the built-in ones: ssl, headers. Default:
+	// those that are a risk have to be used by the configuration.
+	ApacheModules []string `yaml:"apache_modules"`
+	// PHPModules are the modules of PHP that are needed, beside the built-in ones. Default: all but those of developers.
+	PHPModules []string `yaml:"php_modules"`
 }
 
 // SetDefaults fills in what is not set.

@@ -29,8 +29,8 @@ type Report struct {
 	Coverage Coverage `json:"coverage"`
 	Guides   []Guide  `json:"guides"`
 	// Since is the time of the run that Changes compare with; nil when there was none.
-	Since   *time.Time      `json:"since,omitempty"`
-	Changes []Change        `json:"changes,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+	Changes []Change   `json:"changes,omitempty"`
 	// Ending are attestations and waivers that end within 30 days, the first to end first.
 	Ending  []Ending        `json:"ending,omitempty"`
 	Results []audit.Finding `json:"results"`
