@@ -45,6 +45,12 @@ type Config struct {
 	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
 	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
 	OpenPorts []string `yaml:"open_ports"`
+	// Apps are the applications on this host.
+	Apps []App `yaml:"apps"`
+	// MariaDB is how the audit signs in to MariaDB or MySQL.
+	MariaDB Database `yaml:"mariadb"`
+	// PostgreSQL is how the audit signs in to PostgreSQL.
+	PostgreSQL Database `yaml:"postgresql"`
 }
 
 // Target is what one audit looks at.

@@ -4,5 +4,9 @@ package facts
 func collectors() []collector {
 	return []collector{
 		read("system", collectSystem),
+		read("application", collectApplication).slow(applicationTime),
+		read("mariadb", collectMariaDB),
+		read("postgres", collectPostgres),
+		read("trees", collectTrees).slow(treesTime),
 	}
 }
