@@ -269,7 +269,13 @@ func (r *appReader) secret(app App, kind appKind, name, account string, s Settin
 		secret.Length, secret.Common = len([]rune(s.Value)), r.isCommon(s.Value, account, app.Kind, "admin", "idoit")
 	}
 	for _, candidate := range append(kind.passwords(), account) {
-		secret.Common = secret.Common || secret.Set && r.matches(s.Value, candidate)
+		if secret.Common || !secret.Set {
+			break
+		}
+		matches, compared := r.matches(s.Value, candidate)
+		if secret.Common = matches; !compared {
+			r.lose(app, s.Origin+" is kept as "+secret.Scheme+", which is not compared", "secrets")
+		}
 	}
 	r.facts.Secrets = append(r.facts.Secrets, secret)
 }

@@ -60,16 +60,18 @@ func passwordScheme(stored string) (scheme string, slow bool) {
 	return "plain", false
 }
 
-// matches says whether a stored password is this one, in the schemes that applications of the folders use. Of others it
-// says no; that their accounts are enabled is told beside it.
-func (r *appReader) matches(stored, password string) bool {
-	if r.compare--; r.compare < 0 || password == "" {
-		return false
+// matches says whether a stored password is this one, in the schemes that applications of the folders use. known is false
+// where that cannot be said.
+func (r *appReader) matches(stored, password string) (matches, known bool) {
+	if password == "" {
+		return false, true
 	}
 	equal := func(sum []byte) bool {
 		return subtle.ConstantTimeCompare([]byte(strings.ToLower(stored)), []byte(hex.EncodeToString(sum))) == 1
 	}
 	switch scheme, _ := passwordScheme(stored); scheme {
+	case "none":
+		return false, true
 	case "bcrypt":
 		secret := []byte(password)
 		if rest, ok := strings.CutPrefix(stored, "!bcrypt!"); ok { // Request Tracker: bcrypt over SHA-512
@@ -78,20 +80,23 @@ func (r *appReader) matches(stored, password string) bool {
 			stored, secret = "$2a$"+cost+"$"+hash, sum[:]
 		}
 		cost, err := bcrypt.Cost([]byte(stored))
-		return err == nil && cost <= maxCost && bcrypt.CompareHashAndPassword([]byte(stored), secret) == nil
+		if r.compare--; err != nil || cost > maxCost || r.compare < 0 {
+			return false, false
+		}
+		return bcrypt.CompareHashAndPassword([]byte(stored), secret) == nil, true
 	case "md5":
 		sum := md5.Sum([]byte(password))
-		return equal(sum[:])
+		return equal(sum[:]), true
 	case "sha1":
 		sum := sha1.Sum([]byte(password))
-		return equal(sum[:])
+		return equal(sum[:]), true
 	case "sha256":
 		sum := sha256.Sum256([]byte(password))
-		return equal(sum[:])
+		return equal(sum[:]), true
 	case "plain":
-		return stored == password
+		return stored == password, true
 	}
-	return false
+	return false, false
 }
 
 // passwords lists those of the delivery.

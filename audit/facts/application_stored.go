@@ -225,7 +225,13 @@ func (r *appReader) users(ctx context.Context, app App, kind appKind, db *sql.DB
 		r.facts.Accounts = append(r.facts.Accounts, account)
 		works := false
 		for _, password := range known.Passwords {
-			works = works || account.Enabled && r.matches(rows[at][1], password)
+			if works || !account.Enabled {
+				break
+			}
+			matches, compared := r.matches(rows[at][1], password)
+			if works = matches; !compared {
+				r.lose(app, fmt.Sprintf("the password of %s is kept as %s, which is not compared", known.Name, account.Scheme), "default_passwords")
+			}
 		}
 		r.facts.DefaultPasswords = append(r.facts.DefaultPasswords, AppDefaultPassword{app.Name, known.Name, works, "stored password", origin})
 	}

@@ -5,6 +5,7 @@ func collectors() []collector {
 	return []collector{
 		read("system", collectSystem),
 		read("application", collectApplication).slow(applicationTime),
+		read("asterisk", collectAsterisk),
 		read("mariadb", collectMariaDB),
 		read("postgres", collectPostgres),
 		read("trees", collectTrees).slow(treesTime),
