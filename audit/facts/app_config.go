@@ -1,5 +1,10 @@
 package facts
 
+import (
+	"net/url"
+	"path"
+)
+
 // App is an application that the administrator declares: where it lies, and who runs it.
 type App struct {
 	// Name is what the application is called in evidence.
@@ -23,6 +28,22 @@ type App struct {
 	// TryDefaultPasswords consents to sign-ins at URL with the accounts and passwords that the kind is delivered with: at
 	// most five tries, one a second. They count as failed sign-ins in the application's log.
 	TryDefaultPasswords bool `yaml:"try_default_passwords"`
+}
+
+// validate reports what cannot be used.
+func (a App) validate(report func(path, format string, args ...any)) {
+	if a.Name == "" {
+		report("name", "it is missing")
+	}
+	if !path.IsAbs(a.Root) {
+		report("root", "%q is not an absolute path", a.Root)
+	}
+	if _, err := readAppKind(a.Kind); err != nil {
+		report("kind", "%v", err)
+	}
+	if u, err := url.Parse(a.URL); a.URL != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+		report("url", "%q is not like https://help.example.com/", a.URL)
+	}
 }
 
 // Database is how the audit reaches a database server of the host.

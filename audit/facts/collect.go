@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,26 +36,12 @@ type Facts struct {
 	Missing []Missing      // sorted by fact
 }
 
-// Config is what the administrator declares of the host: what an audit cannot read off it, or has to look at beside its
-// own files. The zero value declares nothing; what then cannot be judged is unknown, or judged by the safe default that
-// the field names.
-type Config struct {
-	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
-	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
-	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
-	OpenPorts []string `yaml:"open_ports"`
-	// Apps are the applications on this host.
-	Apps []App `yaml:"apps"`
-	// MariaDB is how the audit signs in to MariaDB or MySQL.
-	MariaDB Database `yaml:"mariadb"`
-	// PostgreSQL is how the audit signs in to PostgreSQL.
-	PostgreSQL Database `yaml:"postgresql"`
-}
-
 // Target is what one audit looks at.
 type Target struct {
 	Config
 	Now time.Time // of the audit
+	// Policy is Doorward's own, by its configuration; nil when there is none.
+	Policy *Policy
 }
 
 // collector reads one fact, which may have many fields.

@@ -121,6 +121,9 @@ func (w *treeWalker) enter(name string) (treePlace, error) {
 	}
 	here := treePlace{fd: fd, path: real, data: -1, web: true, cron: true}
 	for dir := path.Dir(real); ; dir = path.Dir(dir) {
+		if dir == "/" && !w.h.Live() {
+			return here, nil // the folder that stands for the host is somebody's here, and says nothing of /
+		}
 		if e, err := w.ask(dir); err == nil {
 			here.web, here.cron = here.web && e.may(w.web, maySeek), here.cron && e.may(w.cron, maySeek)
 		}

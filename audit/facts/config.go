@@ -1,0 +1,44 @@
+package facts
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// Config is what the administrator declares of the host: what an audit cannot read off it, or has to look at beside its
+// own files. The zero value declares nothing; what then cannot be judged is unknown, or judged by the safe default that
+// the field names.
+type Config struct {
+	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
+	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
+	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
+	OpenPorts []string `yaml:"open_ports"`
+	// Apps are the applications on this host.
+	Apps []App `yaml:"apps"`
+	// MariaDB is how the audit signs in to MariaDB or MySQL.
+	MariaDB Database `yaml:"mariadb"`
+	// PostgreSQL is how the audit signs in to PostgreSQL.
+	PostgreSQL Database `yaml:"postgresql"`
+}
+
+// SetDefaults fills in what is not set.
+func (c *Config) SetDefaults() {
+	if c.OpenPorts == nil {
+		c.OpenPorts = []string{"tcp/80", "tcp/443"}
+	}
+}
+
+// Validate reports what cannot be used.
+func (c Config) Validate(report func(path, format string, args ...any)) {
+	for _, p := range c.OpenPorts {
+		protocol, number, _ := strings.Cut(p, "/")
+		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 || protocol != "tcp" && protocol != "udp" {
+			report("open_ports", "%q is not like tcp/443 or udp/5060", p)
+		}
+	}
+	for i, app := range c.Apps {
+		app.validate(func(name, format string, args ...any) { report(fmt.Sprintf("apps[%d].%s", i, name), format, args...) })
+	}
+}
