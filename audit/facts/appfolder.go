@@ -88,8 +88,9 @@ type appAccounts struct {
 	Admins appQuery `yaml:"admins"`
 	// Defaults select one value each: what a new account gets.
 	Defaults []struct {
-		Name     string `yaml:"name"`
-		appQuery `yaml:",inline"`
+		Name   string `yaml:"name"`
+		SQL    string `yaml:"sql"`
+		Source string `yaml:"source"`
 	} `yaml:"defaults"`
 	SignIn *appSignIn `yaml:"sign_in"`
 }
