@@ -17,9 +17,10 @@ const (
 // unreadable is the value of a key that the file computes in a way that is not understood here.
 const unreadable = "\x00computed"
 
-// readConfig reads text into values, under dotted keys. It understands what configuration files state, and runs
-// nothing: a value that is computed by code becomes unreadable.
-func readConfig(format, file string, text []byte, values map[string]Setting) error {
+// ReadAppConfig reads the text of an application's configuration file, at most 1 MiB of it, into values under dotted keys:
+// $db['user'] of PHP is db.user. format is php, perl, env, ini or yaml. It understands what configuration files state, and runs
+// nothing: a value that is computed by code is none that a file could state.
+func ReadAppConfig(format, file string, text []byte, values map[string]Setting) error {
 	if len(text) > maxConfigFile {
 		return fmt.Errorf("%s: longer than %d MiB", file, maxConfigFile>>20)
 	}

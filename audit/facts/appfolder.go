@@ -166,7 +166,7 @@ func (k appKind) read(h *Host, root string) (map[string]Setting, []string) {
 		for _, name := range files {
 			text, err := h.ReadFile(name)
 			if err == nil {
-				err = readConfig(config.Format, name, text, values)
+				err = ReadAppConfig(config.Format, name, text, values)
 			}
 			if err != nil {
 				lost = append(lost, because(err))

@@ -19,6 +19,8 @@ type Application struct {
 	Versions []AppVersion `cel:"versions"`
 	// Databases are those that the applications' configuration names.
 	Databases []AppDatabase `cel:"databases"`
+	// DatabasesHere is true, and missing where a database is on another host, whose accounts are not known here.
+	DatabasesHere bool `cel:"databases_here"`
 	// Secrets are passwords in the configuration, beside those of databases: admin_center. The values are not kept.
 	Secrets []AppSecret `cel:"secrets"`
 	// Settings are other values of the configuration, by the name that the kind gives them.
@@ -164,13 +166,15 @@ func collectApplication(ctx context.Context, h *Host, t Target) (Application, []
 	if err != nil {
 		return Application{}, missing("%s", because(err))
 	}
-	r := &appReader{h: h, t: t, lost: map[string][]string{}, common: common, compare: maxCompared}
+	ctx, cancel := context.WithDeadline(ctx, t.deadline(ctx))
+	defer cancel()
+	r := &appReader{h: h, t: t, facts: Application{DatabasesHere: true}, lost: map[string][]string{}, common: common, compare: maxCompared}
 	for _, app := range t.Apps {
 		r.application(ctx, app)
 	}
 	var lost []Missing
 	for field, reasons := range r.lost {
-		lost = append(lost, Missing{field, strings.Join(reasons, "; ")})
+		lost = append(lost, Missing{field, oneReason(reasons)})
 	}
 	return r.facts, lost
 }
@@ -196,7 +200,7 @@ func (r *appReader) application(ctx context.Context, app App) {
 	}
 	values, unread := kind.read(r.h, app.Root)
 	if len(unread) > 0 {
-		r.lose(app, strings.Join(unread, "; "), "databases", "secrets", "settings")
+		r.lose(app, oneReason(unread), "databases", "secrets", "settings")
 	}
 	r.version(app, kind, values)
 	r.settings(app, kind, values)
@@ -337,12 +341,20 @@ func (r *appReader) database(app App, kind appKind, values map[string]Setting) (
 		d.PasswordCommon = d.PasswordSet && r.isCommon(password.Value, user.Value, name.Value, app.Kind, app.Name)
 		d.Readable = d.PasswordSet && r.readable(password.Origin)
 		r.facts.Databases = append(r.facts.Databases, d)
+		if !d.local() {
+			r.lose(app, "its database is on another host, "+d.Host, "databases_here")
+		}
 		return d, nil
 	}
 	if len(kind.Databases) == 0 {
 		return AppDatabase{}, fmt.Errorf("where a %q keeps its data is not known", app.Kind)
 	}
 	return AppDatabase{}, errors.New("its configuration names no database")
+}
+
+// local says whether the database is on this host.
+func (d AppDatabase) local() bool {
+	return d.Engine == "sqlite" || d.Host == "" || strings.HasPrefix(d.Host, "/") || isLocal(d.Host)
 }
 
 // engineOf names a database engine in one way.

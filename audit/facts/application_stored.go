@@ -108,7 +108,7 @@ func (r *appReader) open(d AppDatabase) (*sql.DB, error) {
 	if !r.h.Live() {
 		return nil, ErrNotLive
 	}
-	if d.Host != "" && d.Host != "localhost" && d.Host != "127.0.0.1" && d.Host != "::1" && !strings.HasPrefix(d.Host, "/") {
+	if !d.local() {
 		return nil, fmt.Errorf("its database is on another host, %s", d.Host)
 	}
 	if d.Engine == "postgresql" {

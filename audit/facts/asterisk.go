@@ -53,6 +53,8 @@ type Secret struct {
 	Common bool `cel:"common"`
 	// Shared is how many other accounts have the same.
 	Shared int `cel:"shared"`
+
+	at int // in secretJudge.order
 }
 
 // AMI is the manager interface, by which programs command Asterisk.
@@ -116,10 +118,10 @@ func collectAsterisk(_ context.Context, h *Host, _ Target) (Asterisk, []Missing)
 	judge.finish(&a)
 	var missing []Missing
 	if len(incomplete) > 0 {
-		missing = append(missing, Missing{"complete", strings.Join(incomplete[:min(len(incomplete), 10)], "; ")})
+		missing = append(missing, Missing{"complete", oneReason(incomplete)})
 	}
 	if len(lost) > 0 {
-		missing = append(missing, Missing{"managers", strings.Join(lost[:min(len(lost), 10)], "; ")}, Missing{"ami", strings.Join(lost[:min(len(lost), 10)], "; ")})
+		missing = append(missing, Missing{"managers", oneReason(lost)}, Missing{"ami", oneReason(lost)})
 	}
 	return a, missing
 }
@@ -314,11 +316,12 @@ type secretJudge struct {
 
 func (j *secretJudge) of(name, secret, hashed string) Secret {
 	j.order = append(j.order, secret)
+	at := len(j.order) - 1
 	if secret == "" {
-		return Secret{Set: hashed != "", Hashed: hashed != ""}
+		return Secret{Set: hashed != "", Hashed: hashed != "", at: at}
 	}
 	j.seen[secret]++
-	s := Secret{Set: true, Length: len([]rune(secret))}
+	s := Secret{Set: true, Length: len([]rune(secret)), at: at}
 	for _, c := range secret {
 		s.Letters = s.Letters || unicode.IsLetter(c)
 		s.Digits = s.Digits || unicode.IsDigit(c)
@@ -332,22 +335,18 @@ func (j *secretJudge) of(name, secret, hashed string) Secret {
 	return s
 }
 
-// finish counts the others that have the same secret, in the order in which the accounts were read.
+// finish counts the others that have the same secret.
 func (j *secretJudge) finish(a *Asterisk) {
-	next := 0
-	take := func(s *Secret) {
-		if next < len(j.order) && j.order[next] != "" {
-			s.Shared = j.seen[j.order[next]] - 1
+	count := func(s *Secret) {
+		if s.Set && !s.Hashed {
+			s.Shared = j.seen[j.order[s.at]] - 1
 		}
-		next++
 	}
 	for i := range a.Peers {
-		if p := &a.Peers[i]; p.Driver == "sip" || !p.Unauthenticated {
-			take(&p.Secret)
-		}
+		count(&a.Peers[i].Secret)
 	}
 	for i := range a.Managers {
-		take(&a.Managers[i].Secret)
+		count(&a.Managers[i].Secret)
 	}
 	j.seen, j.order = nil, nil
 }

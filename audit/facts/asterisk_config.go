@@ -12,6 +12,7 @@ const (
 	maxAsteriskDepth = 10
 	maxAsteriskLines = 500_000 // of all files of one configuration
 	maxAsteriskKeys  = 200     // of one section, with what it inherits
+	maxAsteriskAll   = 300_000 // keys of all sections, with what they inherit
 )
 
 // asteriskKey is one line of a section.
@@ -44,6 +45,7 @@ type asteriskReader struct {
 	comment  bool // within ;-- --;
 	files    int
 	lines    int
+	keys     int
 	lost     []string
 }
 
@@ -64,8 +66,8 @@ func (r *asteriskReader) file(name string, depth int) {
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
-		if r.lines++; r.lines > maxAsteriskLines {
-			r.lost = append(r.lost, fmt.Sprintf("%s: more than %d lines", name, maxAsteriskLines))
+		if r.lines++; r.lines > maxAsteriskLines || r.keys > maxAsteriskAll {
+			r.lost = append(r.lost, name+": too many lines, or too many that templates repeat")
 			return
 		}
 		r.line(strings.TrimSpace(r.uncomment(line)), name, fmt.Sprintf("%s:%d", name, n), depth)
@@ -122,6 +124,7 @@ func (r *asteriskReader) line(line, file, origin string, depth int) {
 			return
 		}
 		value = strings.TrimSpace(strings.TrimPrefix(value, ">"))
+		r.keys++
 		s.keys = append(s.keys, asteriskKey{strings.ToLower(strings.TrimSpace(key)), value, origin})
 	}
 }
@@ -163,14 +166,14 @@ func (r *asteriskReader) section(name, options, origin string) {
 			add = true
 		default:
 			if at, ok := r.byName[option]; ok {
-				s.keys = append(s.keys, r.sections[at].keys...)
+				inherited := r.sections[at].keys
+				inherited = inherited[:min(len(inherited), maxAsteriskKeys-len(s.keys))]
+				s.keys = append(s.keys, inherited...)
+				r.keys += len(inherited)
 			} else {
 				r.lost = append(r.lost, origin+": there is no template "+option)
 			}
 		}
-	}
-	if len(s.keys) > maxAsteriskKeys {
-		s.keys = s.keys[:maxAsteriskKeys]
 	}
 	if at, ok := r.byName[name]; ok && add {
 		r.current = at

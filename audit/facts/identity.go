@@ -47,6 +47,21 @@ func identityOf(h *Host, name string) (identity, error) {
 	return who, nil
 }
 
+// oneReason joins reasons that files gave, of which a stranger can make many.
+func oneReason(all []string) string {
+	const most = 10
+	var kept []string
+	for _, reason := range all {
+		if len(kept) == most {
+			return strings.Join(kept, "; ") + "; …"
+		}
+		if !slices.Contains(kept, reason) {
+			kept = append(kept, reason)
+		}
+	}
+	return strings.Join(kept, "; ")
+}
+
 // namesByID tells the accounts or groups of /etc/passwd or /etc/group by their numbers.
 func namesByID(h *Host, file string) map[uint32]string {
 	all := map[uint32]string{}

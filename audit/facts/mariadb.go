@@ -71,6 +71,8 @@ type TestDatabase struct {
 }
 
 func collectMariaDB(ctx context.Context, h *Host, t Target) (MariaDB, []Missing) {
+	ctx, cancel := context.WithDeadline(ctx, t.deadline(ctx))
+	defer cancel()
 	m := MariaDB{Origin: "my.cnf"}
 	program := h.Look("/usr/sbin/mariadbd", "/usr/sbin/mysqld", "/usr/libexec/mariadbd", "/usr/libexec/mysqld", "/usr/local/mysql/bin/mysqld")
 	m.Installed = program != "" || t.MariaDB.Socket != ""
@@ -78,7 +80,7 @@ func collectMariaDB(ctx context.Context, h *Host, t Target) (MariaDB, []Missing)
 	options, unread := readOptions(h)
 	m.Options = options
 	if len(unread) > 0 {
-		lost = append(lost, Missing{"options", strings.Join(unread, "; ")})
+		lost = append(lost, Missing{"options", oneReason(unread)})
 	}
 	live := []string{"version", "variables", "listens", "addresses", "loopback", "users", "test_databases"}
 	without := func(reason string) (MariaDB, []Missing) {
@@ -88,7 +90,7 @@ func collectMariaDB(ctx context.Context, h *Host, t Target) (MariaDB, []Missing)
 		return m, lost
 	}
 	if !m.Installed {
-		return m, lost
+		return without("there is no MariaDB or MySQL server")
 	}
 	if !h.Live() {
 		return without(ErrNotLive.Error())

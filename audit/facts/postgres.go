@@ -59,6 +59,8 @@ type PGRole struct {
 }
 
 func collectPostgres(ctx context.Context, h *Host, t Target) (Postgres, []Missing) {
+	ctx, cancel := context.WithDeadline(ctx, t.deadline(ctx))
+	defer cancel()
 	p := Postgres{Origin: "postgresql.conf"}
 	var lost []Missing
 	reader := &clusterReader{h: h}
@@ -71,16 +73,15 @@ func collectPostgres(ctx context.Context, h *Host, t Target) (Postgres, []Missin
 	}
 	p.Installed = len(programs) > 0 || len(p.Clusters) > 0 || t.PostgreSQL.Socket != "" || h.Look("/usr/bin/postgres", "/usr/local/bin/postgres") != ""
 	if len(reader.lostConfig) > 0 {
-		lost = append(lost, Missing{"clusters", strings.Join(reader.lostConfig, "; ")})
+		lost = append(lost, Missing{"clusters", oneReason(reader.lostConfig)})
 	}
 	if len(reader.lostRules) > 0 {
-		lost = append(lost, Missing{"rules", strings.Join(reader.lostRules, "; ")})
-	}
-	if !p.Installed {
-		return p, lost
+		lost = append(lost, Missing{"rules", oneReason(reader.lostRules)})
 	}
 	reason := ErrNotLive.Error()
-	if h.Live() {
+	if !p.Installed {
+		reason = "there is no PostgreSQL server"
+	} else if h.Live() {
 		err := p.ask(ctx, h, t.PostgreSQL)
 		if err == nil {
 			return p, lost

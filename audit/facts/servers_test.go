@@ -136,6 +136,35 @@ func FuzzServerConfiguration(f *testing.F) {
 				config.Apps = append(config.Apps, facts.App{Name: kind, Kind: kind, Root: "/srv/" + kind})
 			}
 		}
-		appFact[facts.Application](t, root, "application", config)
+		h, err := facts.OpenHost(facts.HostOptions{Root: root})
+		must(t, err)
+		defer h.Close()
+		for _, m := range facts.Collect(t.Context(), h, facts.Target{Config: config}, nil).Missing {
+			if strings.Contains(m.Reason, "not read in") {
+				t.Errorf("%s: %s", m.Fact, m.Reason)
+			}
+		}
+	})
+}
+
+func FuzzReadAppConfig(f *testing.F) {
+	for _, seed := range []string{
+		"<?php return ['a' => array('b' => \"c\" . D), 3 => []]; define('X', $y['z'][0]); /* */ # x", "$a['b'] = 'c' . $a . X; $a = $a . $a; // y\n$b = [[[[1 => 2]]]];",
+		"Set($A, $b{c} || 'd'); my %b = (c => 1); if ('a' eq 'b') { Set($A, 'e') } elsif (1) {} else {\n=pod\n=cut\n}", "a:\n  b: &x\n  'c': \"d\" # e\n - e\n", "[s]\nexport A = 'b'\n;c\n",
+	} {
+		for _, format := range []string{"php", "perl", "env", "yaml"} {
+			f.Add(format, seed)
+		}
+	}
+	f.Fuzz(func(t *testing.T, format, text string) {
+		values := map[string]facts.Setting{}
+		if err := facts.ReadAppConfig(format, "/x", []byte(text), values); err != nil {
+			return
+		}
+		for key, s := range values {
+			if len(key) > 1000 || !strings.HasPrefix(s.Origin, "/x:") {
+				t.Errorf("got %q from %q", key, s.Origin)
+			}
+		}
 	})
 }

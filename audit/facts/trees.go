@@ -255,7 +255,7 @@ func (w *treeWalker) incomplete() []Missing {
 			lost = append(lost, Missing{field, reason})
 		}
 	}
-	reason := strings.Join(why, "; ")
+	reason := oneReason(why)
 	note("web_writable", reason, len(t.WebWritable))
 	note("world_writable", reason, len(t.WorldWritable))
 	note("modes", reason, len(t.Modes))
@@ -268,7 +268,7 @@ func (w *treeWalker) incomplete() []Missing {
 	slices.SortFunc(t.Owners, func(a, b TreeOwner) int { return int(a.UID - b.UID) })
 	if len(why) > 0 {
 		for _, field := range []string{"owners", "data", "tools", "count"} {
-			lost = append(lost, Missing{field, strings.Join(why, "; ")})
+			lost = append(lost, Missing{field, oneReason(why)})
 		}
 	}
 	return lost
