@@ -58,3 +58,16 @@ type Database struct {
 	// PasswordFile holds the account's password. Default: none, which is enough where the server knows root by its socket.
 	PasswordFile string `yaml:"password_file"`
 }
+
+// validate reports what cannot be used.
+func (d Database) validate(report func(path, format string, args ...any)) {
+	if d.Socket != "" && !path.IsAbs(d.Socket) {
+		report("socket", "%q is not an absolute path", d.Socket)
+	}
+	if d.PasswordFile != "" && !path.IsAbs(d.PasswordFile) {
+		report("password_file", "%q is not an absolute path", d.PasswordFile)
+	}
+	if d.Port < 0 || d.Port > 65535 {
+		report("port", "%d is no port", d.Port)
+	}
+}

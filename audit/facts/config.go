@@ -41,4 +41,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	for i, app := range c.Apps {
 		app.validate(func(name, format string, args ...any) { report(fmt.Sprintf("apps[%d].%s", i, name), format, args...) })
 	}
+	for name, d := range map[string]Database{"mariadb": c.MariaDB, "postgresql": c.PostgreSQL} {
+		d.validate(func(key, format string, args ...any) { report(name+"."+key, format, args...) })
+	}
 }

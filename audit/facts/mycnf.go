@@ -13,6 +13,7 @@ const (
 	maxOptionFiles = 500 // option files that one server reads
 	maxOptionDepth = 10  // files that include each other
 	maxOptions     = 10_000
+	maxLost        = 100 // reasons why a configuration is not read whole
 )
 
 // serverGroups are the groups of option files that a MariaDB or MySQL server reads, beside those with its version.
@@ -40,6 +41,9 @@ func readOptions(h *Host) (map[string]Setting, []string) {
 }
 
 func (r *optionReader) file(name string, depth int) {
+	if len(r.lost) > maxLost {
+		return
+	}
 	if r.files++; r.files > maxOptionFiles || depth > maxOptionDepth {
 		r.lost = append(r.lost, fmt.Sprintf("%s: too many option files include each other", name))
 		return

@@ -40,6 +40,9 @@ type hbaReader struct {
 }
 
 func (r *hbaReader) file(name string, depth int) {
+	if len(r.lost) > maxLost {
+		return
+	}
 	text, err := r.h.ReadFile(name)
 	if err != nil {
 		r.lost = append(r.lost, because(err))

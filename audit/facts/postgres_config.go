@@ -22,6 +22,9 @@ type pgReader struct {
 }
 
 func (r *pgReader) file(name string, must bool, depth int) {
+	if len(r.lost) > maxLost {
+		return
+	}
 	if r.files++; r.files > maxPGFiles || depth > maxPGDepth {
 		r.lost = append(r.lost, name+": too many files include each other")
 		return

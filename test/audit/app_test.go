@@ -19,6 +19,27 @@ import (
 	"github.com/doorward/doorward/test/real"
 )
 
+// judgedBy judges what was read, by a profile and its choices.
+func judgedBy(t *testing.T, profile string, f facts.Facts) map[string]audit.Finding {
+	t.Helper()
+	catalogue, err := audit.Load(audit.Source{Controls: rules.Controls(), Profiles: rules.Profiles()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := audit.Profile{}
+	if profile != "" {
+		var ok bool
+		if p, ok = catalogue.Profile(profile); !ok {
+			t.Fatalf("there is no profile %q", profile)
+		}
+	}
+	all := map[string]audit.Finding{}
+	for _, finding := range catalogue.Judge(p, f, audit.Records{}) {
+		all[finding.ID] = finding
+	}
+	return all
+}
+
 // judged reads this machine with what is declared, and judges it. The profile's choices of variants do not count.
 func judged(t *testing.T, config facts.Config) (map[string]audit.Finding, facts.Facts) {
 	t.Helper()
@@ -27,16 +48,8 @@ func judged(t *testing.T, config facts.Config) (map[string]audit.Finding, facts.
 		t.Fatal(err)
 	}
 	defer h.Close()
-	catalogue, err := audit.Load(audit.Source{Controls: rules.Controls(), Profiles: rules.Profiles()})
-	if err != nil {
-		t.Fatal(err)
-	}
 	f := facts.Collect(t.Context(), h, facts.Target{Config: config, Now: time.Now()}, nil)
-	all := map[string]audit.Finding{}
-	for _, finding := range catalogue.Judge(audit.Profile{}, f, audit.Records{}) {
-		all[finding.ID] = finding
-	}
-	return all, f
+	return judgedBy(t, "", f), f
 }
 
 // wantVerdict fails unless the control came out so.
@@ -140,15 +153,28 @@ func TestTreeWrites(t *testing.T) {
 	run(t, "sh", "-ec", `chattr -R -i "$1"; setfacl -R -b "$1"; chown -R www-data:www-data "$1"; find "$1" -type f -exec chmod 440 {} +
 		find "$1" -type d -exec chmod 550 {} + ; chmod 770 "$1/dir-group"; chmod 660 "$1/dir-group/new"; chattr -R +i "$1"; chattr -R -i "$1/dir-group"`, "sh", root)
 	t.Cleanup(func() { _ = exec.Command("chattr", "-R", "-i", root).Run() }) // the flag may be gone already
-	all, _ = judged(t, facts.Config{Apps: []facts.App{{Name: "a", Root: root, Data: []string{"dir-group"}}}})
+	all, f = judged(t, facts.Config{Apps: []facts.App{{Name: "a", Root: root, Data: []string{"dir-group"}}}})
 	for _, id := range []string{"D-23", "D-24", "D-25", "D-26", "I-68", "I-69", "I-71", "I-72", "I-73", "I-74"} {
 		wantVerdict(t, all, id, audit.Pass)
+	}
+	// The profile of all guides asks for an owner that the web server is not; with the flag, an owner can change nothing.
+	all = judgedBy(t, "all", f)
+	for id, want := range map[string]audit.Status{"D-23": audit.Fail, "D-24": audit.Pass, "I-68": audit.Fail} {
+		wantVerdict(t, all, id, want)
 	}
 	if err := os.WriteFile(filepath.Join(root, "plain"), []byte("x"), 0o644); err == nil {
 		t.Error("root could write a sealed file; the test's folder keeps no flags")
 	}
+	// Without the flag, the owner may chmod and write: the literal reading passes, that of all guides does not.
+	run(t, "chattr", "-R", "-i", root)
+	all, f = judged(t, facts.Config{Apps: []facts.App{{Name: "a", Root: root, Data: []string{"dir-group"}}}})
+	wantVerdict(t, all, "D-24", audit.Pass)
+	wantVerdict(t, judgedBy(t, "all", f), "D-24", audit.Fail)
+	if !as(`chmod u+w "$1" && echo x >>"$1" && chmod 440 "$1"`, filepath.Join(root, "plain")) {
+		t.Error("the owner could not chmod and write, so the profile's choice shows nothing")
+	}
 	// Unsealed and forgotten, as the guide's update does it.
-	run(t, "sh", "-ec", `chattr -R -i "$1"; find "$1" -type d -exec chmod 775 {} + ; find "$1" -type f -exec chmod 664 {} +`, "sh", root)
+	run(t, "sh", "-ec", `find "$1" -type d -exec chmod 775 {} + ; find "$1" -type f -exec chmod 664 {} +`, "sh", root)
 	all, _ = judged(t, facts.Config{Apps: []facts.App{{Name: "a", Root: root, Data: []string{"dir-group"}}}})
 	for id, want := range map[string]audit.Status{"D-24": audit.Fail, "D-25": audit.Fail, "I-69": audit.Fail, "I-71": audit.Fail, "I-73": audit.Pass, "I-74": audit.Fail} {
 		wantVerdict(t, all, id, want)
@@ -341,16 +367,8 @@ func TestRequestTrackerAccounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer h.Close()
-		catalogue, err := audit.Load(audit.Source{Controls: rules.Controls()})
-		if err != nil {
-			t.Fatal(err)
-		}
 		config := facts.Config{Apps: []facts.App{{Name: "rt", Kind: "request-tracker", Root: "/usr/share/request-tracker5"}}}
-		all := map[string]audit.Finding{}
-		for _, f := range catalogue.Judge(audit.Profile{}, facts.Collect(t.Context(), h, facts.Target{Config: config, Now: time.Now()}, nil), audit.Records{}) {
-			all[f.ID] = f
-		}
-		return all
+		return judgedBy(t, "", facts.Collect(t.Context(), h, facts.Target{Config: config, Now: time.Now()}, nil))
 	}
 	all := verdicts()
 	for id, want := range map[string]audit.Status{"I-79": audit.Fail, "I-78": audit.Fail, "F-39": audit.Pass, "I-76": audit.Pass, "D-29": audit.Pass} {
