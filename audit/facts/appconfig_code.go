@@ -270,6 +270,18 @@ func (c *codeReader) assign(key string, line, depth int) error {
 	return nil
 }
 
+// constant is the value of a word: of the language, or a constant of PHP.
+func (c *codeReader) constant(word string) (value string, known bool) {
+	switch lower := strings.ToLower(word); lower {
+	case "true", "false":
+		return lower, true
+	case "null", "undef":
+		return "", true
+	}
+	value, known = c.known[word]
+	return value, known && !c.perl
+}
+
 // value reads strings, numbers and known variables, joined by dots; all else is unreadable.
 func (c *codeReader) value() string {
 	var value strings.Builder
@@ -302,14 +314,7 @@ func (c *codeReader) value() string {
 			}
 			continue
 		case 'w':
-			switch word := strings.ToLower(t.text); word {
-			case "true", "false":
-				add(word, true)
-			case "null", "undef":
-			default:
-				known, found := c.known[t.text] // a constant of PHP
-				add(known, found && !c.perl)
-			}
+			add(c.constant(t.text))
 			continue
 		case '(', '[', '{':
 			depth++

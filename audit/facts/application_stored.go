@@ -81,6 +81,11 @@ func (r *appReader) stored(ctx context.Context, app App, kind appKind, d AppData
 			r.facts.Admins = append(r.facts.Admins, AppAdmin{app.Name, row[0], d.Engine + " " + d.Name})
 		}
 	}
+	r.defaults(ctx, app, a, db, d)
+}
+
+// defaults reads what a new account gets.
+func (r *appReader) defaults(ctx context.Context, app App, a appAccounts, db *sql.DB, d AppDatabase) {
 	for _, want := range a.Defaults {
 		rows, err := query(ctx, db, d.Engine, want.SQL, 1)
 		if err != nil {
