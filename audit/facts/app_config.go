@@ -26,7 +26,7 @@ type App struct {
 	// Tools are files that must stay executable, as patterns below root. Default: those that the kind knows.
 	Tools []string `yaml:"tools"`
 	// TryDefaultPasswords consents to sign-ins at URL with the accounts and passwords that the kind is delivered with: at
-	// most five tries, one a second. They count as failed sign-ins in the application's log.
+	// most five tries, one a second, after one with an account that does not exist. They count as failed sign-ins in the application's log.
 	TryDefaultPasswords bool `yaml:"try_default_passwords"`
 }
 

@@ -105,6 +105,8 @@ type appSignIn struct {
 	Path     string `yaml:"path"`
 	User     string `yaml:"user"`
 	Password string `yaml:"password"`
+	// Fields are sent beside them.
+	Fields map[string]string `yaml:"fields"`
 	// Status of a sign-in that succeeded; one that fails has to answer another.
 	Status int    `yaml:"status"`
 	Source string `yaml:"source"`

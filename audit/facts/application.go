@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-const applicationTime = 10 * time.Second // of reading and, with consent, signing in
+const applicationTime = 15 * time.Second // of reading and, with consent, signing in
 
 // Application is what the declared applications are configured to do, by their own files and, on the running system, their
 // databases. What is known of a kind of application stands in rules/apps/KIND/host.yaml and accounts.yaml.

@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"crypto/md5"
+	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -22,7 +23,7 @@ import (
 )
 
 const (
-	maxTries   = 5 // sign-ins at one application
+	maxTries   = 5 // sign-ins at one application, and one before with an account that is nobody's
 	betweenTry = time.Second
 	maxCost    = 12 // of bcrypt; more is not compared, because it would take seconds
 )
@@ -122,8 +123,25 @@ func (r *appReader) signIns(ctx context.Context, app App, kind appKind) {
 	}
 	// Nothing secret is sent, and whose certificate it is is another control's question.
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}
-	client := &http.Client{Transport: transport, Timeout: 2 * time.Second,
+	client := &http.Client{Transport: transport, Timeout: 4 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	try := func(name, password string) (bool, error) {
+		fields := url.Values{form.User: {name}, form.Password: {password}}
+		for key, value := range form.Fields {
+			fields.Set(key, value)
+		}
+		status, err := post(ctx, client, base.JoinPath(form.Path).String(), fields)
+		return status == form.Status, err
+	}
+	// An address that answers so to everybody, such as one that only redirects to another, would prove nothing.
+	if works, err := try("doorward-"+rand.Text(), rand.Text()); err != nil || works {
+		reason := "an account that does not exist can sign in at " + app.URL
+		if err != nil {
+			reason = because(err)
+		}
+		r.lose(app, reason, "default_passwords")
+		return
+	}
 	tries := 0
 	for _, account := range kind.accounts.Accounts {
 		works := false
@@ -132,16 +150,16 @@ func (r *appReader) signIns(ctx context.Context, app App, kind appKind) {
 				r.lose(app, fmt.Sprintf("only %d sign-ins were tried", maxTries), "default_passwords")
 				return
 			}
-			if tries > 1 && wait(ctx, betweenTry) != nil {
+			if wait(ctx, betweenTry) != nil {
 				r.lose(app, "no answer in time", "default_passwords")
 				return
 			}
-			status, err := post(ctx, client, base.JoinPath(form.Path).String(), url.Values{form.User: {account.Name}, form.Password: {password}})
+			worked, err := try(account.Name, password)
 			if err != nil {
 				r.lose(app, because(err), "default_passwords")
 				return
 			}
-			works = works || status == form.Status
+			works = works || worked
 		}
 		r.facts.DefaultPasswords = append(r.facts.DefaultPasswords, AppDefaultPassword{app.Name, account.Name, works, "sign-in", app.URL})
 	}

@@ -150,8 +150,13 @@ func TestDefaultPasswordsAreTriedWithConsent(t *testing.T) {
 	}
 	app.TryDefaultPasswords = true
 	got, _ := appFact[facts.Application](t, root, "application", oneApp(app))
-	if tries.Load() != 1 || len(got.DefaultPasswords) != 1 || !got.DefaultPasswords[0].Works || got.DefaultPasswords[0].How != "sign-in" {
-		t.Errorf("got %+v after %d sign-ins, want one that worked", got.DefaultPasswords, tries.Load())
+	if tries.Load() != 2 || len(got.DefaultPasswords) != 1 || !got.DefaultPasswords[0].Works || got.DefaultPasswords[0].How != "sign-in" {
+		t.Errorf("got %+v after %d sign-ins, want one that worked, after one of nobody", got.DefaultPasswords, tries.Load())
+	}
+	server.Config.Handler = http.RedirectHandler("https://elsewhere.example/", http.StatusFound)
+	got, missing := appFact[facts.Application](t, root, "application", oneApp(app))
+	if len(got.DefaultPasswords) != 0 || !strings.Contains(missing["default_passwords"], "does not exist can sign in") {
+		t.Errorf("got %+v, missing %v; want that a page which redirects everybody proves nothing", got.DefaultPasswords, missing)
 	}
 	server.Config.Handler = http.NotFoundHandler()
 	got, _ = appFact[facts.Application](t, root, "application", oneApp(app))

@@ -381,6 +381,49 @@ func TestRequestTrackerAccounts(t *testing.T) {
 	}
 }
 
+// TestRequestTrackerSignIn: a real Request Tracker answers a sign-in with the password of the delivery as its folder says, and
+// refuses it otherwise.
+func TestRequestTrackerSignIn(t *testing.T) {
+	needRoot(t)
+	const database, server = "/var/lib/dbconfig-common/sqlite3/request-tracker5/rtdb", "/usr/share/request-tracker5/libexec/rt-server"
+	real.Require(t, database, server, "sqlite3", "setpriv")
+	dir, port := openFolder(t), real.FreePort(t)
+	run(t, "cp", database, dir+"/rtdb")
+	real.Write(t, dir, "RT_SiteConfig.pm", "1;\n", 0o644)
+	real.Write(t, dir, "conf.d/10-test.pm", fmt.Sprintf("Set($WebDomain, '127.0.0.1');\nSet($WebPort, %d);\nSet($DatabaseType, 'SQLite');\nSet($DatabaseName, '%s/rtdb');\n"+
+		"Set($LogToSyslog, undef);\nSet($MailCommand, 'testfile');\n$RT::MasonSessionDir = '%s/sessions';\n1;\n", port, dir, dir), 0o644)
+	run(t, "sh", "-ec", `mkdir "$1/sessions"; chown -R www-data "$1"`, "sh", dir)
+	cmd := exec.Command("setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", server, "--host", "127.0.0.1", "--port", fmt.Sprint(port))
+	cmd.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir, "RT_SITE_CONFIG="+dir+"/RT_SiteConfig.pm", "RT_SITE_CONFIG_DIR="+dir+"/conf.d")
+	real.Start(t, "request-tracker", cmd).AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
+
+	config := facts.Config{Apps: []facts.App{{Name: "rt", Kind: "request-tracker", Root: "/usr/share/request-tracker5", URL: fmt.Sprintf("http://127.0.0.1:%d/", port), TryDefaultPasswords: true}}}
+	works := func() (works, tried bool) {
+		_, f := judged(t, config)
+		for _, p := range f.Values["application"].(facts.Application).DefaultPasswords {
+			if p.How == "sign-in" {
+				works, tried = p.Works, true
+			}
+		}
+		return works, tried
+	}
+	// RT compiles its pages at first, and may be too slow for the audit.
+	answer := func() (answer bool) {
+		real.Eventually(t, time.Minute, "RT to answer sign-ins in time", func() (tried bool) {
+			answer, tried = works()
+			return tried
+		})
+		return answer
+	}
+	if !answer() {
+		t.Error("the sign-in with the password of the delivery did not work, want that it does")
+	}
+	run(t, "sqlite3", dir+"/rtdb", "UPDATE Users SET Password = '*NO-PASSWORD*' WHERE Name = 'root'")
+	if answer() {
+		t.Error("the sign-in worked, want it to be refused")
+	}
+}
+
 func TestPostgreSQL(t *testing.T) {
 	needRoot(t)
 	bins, err := filepath.Glob("/usr/lib/postgresql/*/bin")
