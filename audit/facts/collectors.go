@@ -7,16 +7,21 @@ func collectors() []collector {
 	return []collector{
 		read("accounts", collectAccounts),
 		read("apache", collectApache).slow(10 * time.Second),
+		read("application", collectApplication).slow(applicationTime),
+		read("asterisk", collectAsterisk),
 		read("cron", collectCron),
 		read("keys", collectKeys),
 		read("logins", collectLogins),
+		read("mariadb", collectMariaDB),
 		read("nginx", collectNginx).slow(10 * time.Second),
 		read("pam", collectPAM),
 		read("php", collectPHP).slow(10 * time.Second),
 		read("policy", collectPolicy),
+		read("postgres", collectPostgres),
 		read("sshd", collectSshd).slow(6 * time.Second), // one sshd -T for every kind of client
 		read("sudo", collectSudo),
 		read("system", collectSystem),
+		read("trees", collectTrees).slow(treesTime),
 		read("web", collectWeb).slow(10 * time.Second),
 	}
 }

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -23,6 +24,10 @@ type Config struct {
 	ApacheModules []string `yaml:"apache_modules"`
 	// PHPModules are the modules of PHP that are needed, beside the built-in ones. Default: all but those of developers.
 	PHPModules []string `yaml:"php_modules"`
+	// MariaDB is how the audit signs in to MariaDB or MySQL.
+	MariaDB Database `yaml:"mariadb"`
+	// PostgreSQL is how the audit signs in to PostgreSQL.
+	PostgreSQL Database `yaml:"postgresql"`
 }
 
 // SetDefaults fills in what is not set.
@@ -39,5 +44,11 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 || protocol != "tcp" && protocol != "udp" {
 			report("open_ports", "%q is not like tcp/443 or udp/5060", p)
 		}
+	}
+	for i, app := range c.Apps {
+		app.validate(func(name, format string, args ...any) { report(fmt.Sprintf("apps[%d].%s", i, name), format, args...) })
+	}
+	for name, d := range map[string]Database{"mariadb": c.MariaDB, "postgresql": c.PostgreSQL} {
+		d.validate(func(key, format string, args ...any) { report(name+"."+key, format, args...) })
 	}
 }

@@ -48,9 +48,9 @@ func hashState(hash string) (state, kind string, weak bool) {
 	return "locked", "", false // no hash comes out as this, so that no password is right
 }
 
-// commonPasswords are what people try first on an account of that name. The list is short on purpose: it finds a password
+// guesses are what people try first on an account of that name. The list is short on purpose: it finds a password
 // that was never chosen, and is no cracker.
-func commonPasswords(name string) []string {
+func guesses(name string) []string {
 	title := strings.ToUpper(name[:1]) + name[1:]
 	return []string{name, name + "123", name + "1", title + "123", name + "2026", "password", "123456", "12345678", "admin", "changeme"}
 }
@@ -79,7 +79,7 @@ func tryPasswords(ctx context.Context, h *Host, hashes []Hash, texts []string) (
 			continue
 		}
 		e.Tried = true
-		for _, p := range commonPasswords(e.Name) {
+		for _, p := range guesses(e.Name) {
 			if e.Guessed = check(p); e.Guessed {
 				break
 			}
@@ -140,7 +140,7 @@ func askCrypt(ctx context.Context, h *Host, hashes []Hash, texts []string, which
 	var in strings.Builder
 	for _, i := range which {
 		fmt.Fprintf(&in, "%d %s", i, hex.EncodeToString([]byte(texts[i])))
-		for _, p := range commonPasswords(hashes[i].Name) {
+		for _, p := range guesses(hashes[i].Name) {
 			in.WriteString(" " + hex.EncodeToString([]byte(p)))
 		}
 		in.WriteByte('\n')

@@ -78,6 +78,9 @@ func packageVersion(h *Host, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if name == "" {
+		return "", nil
+	}
 	head := []byte("Package: " + name + "\n")
 	at := bytes.Index(text, append([]byte("\n"), head...)) + 1
 	if at == 0 && !bytes.HasPrefix(text, head) {
