@@ -4,5 +4,6 @@ package facts
 func collectors() []collector {
 	return []collector{
 		read("system", collectSystem),
+		read("tls", collectTLS).slow(tlsTime),
 	}
 }
