@@ -5,5 +5,6 @@ func collectors() []collector {
 	return []collector{
 		read("system", collectSystem),
 		read("tls", collectTLS).slow(tlsTime),
+		read("http", collectHTTP).slow(httpTime),
 	}
 }

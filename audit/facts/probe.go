@@ -171,3 +171,12 @@ func texts(all []endpoint) []string {
 	}
 	return names
 }
+
+// dialAddress is dial for clients that have HOST:PORT in one.
+func (p *prober) dialAddress(ctx context.Context, _, address string) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	return p.dial(ctx, host, port)
+}
