@@ -6,5 +6,9 @@ func collectors() []collector {
 		read("system", collectSystem),
 		read("tls", collectTLS).slow(tlsTime),
 		read("http", collectHTTP).slow(httpTime),
+		read("canaries", collectCanaries).slow(canaryTime),
+		read("interfaces", collectInterfaces).slow(interfaceTime),
+		read("mail", collectMail).slow(mailTime),
+		read("outside", collectOutside),
 	}
 }

@@ -131,7 +131,7 @@ func (p *prober) http(ctx context.Context, t Target) (HTTP, []Missing) {
 	if err != nil {
 		return HTTP{}, missing("%s", err)
 	}
-	parts, gone := sift(side(all, func(e endpoint) looked[HTTP] {
+	parts, gone := sift(side(probesAtOnce, all, func(e endpoint) looked[HTTP] {
 		s := newSiteProbe(p, e)
 		defer s.client.CloseIdleConnections()
 		err := s.probe(ctx)

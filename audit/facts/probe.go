@@ -118,10 +118,10 @@ func (p *prober) dialTrue(ctx context.Context, host, port string) (net.Conn, err
 	return conn, nil
 }
 
-// side does one thing for every item, a few at a time, and returns the results in the items' order.
-func side[T, R any](items []T, do func(T) R) []R {
+// side does one thing for every item, n at a time, and returns the results in the items' order.
+func side[T, R any](n int, items []T, do func(T) R) []R {
 	results := make([]R, len(items))
-	room := make(chan struct{}, probesAtOnce)
+	room := make(chan struct{}, n)
 	var all sync.WaitGroup
 	for i, item := range items {
 		all.Add(1)

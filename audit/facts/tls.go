@@ -77,7 +77,7 @@ func (p *prober) tls(ctx context.Context, t Target) (TLS, []Missing) {
 	if err != nil {
 		return TLS{}, missing("read the system's roots: %s", err)
 	}
-	targets, gone := sift(side(all, func(e endpoint) looked[TLSTarget] {
+	targets, gone := sift(side(probesAtOnce, all, func(e endpoint) looked[TLSTarget] {
 		s := &tlsProbe{p: p, e: e, left: maxHandshakes}
 		target, err := s.probe(ctx, roots)
 		return looked[TLSTarget]{target, err}
