@@ -27,7 +27,9 @@ type Certificate struct {
 	Starts  time.Time `cel:"starts"`
 	Expires time.Time `cel:"expires"`
 	// Days are left until Expires, rounded down; negative when it is past.
-	Days   int    `cel:"days"`
+	Days int `cel:"days"`
+	// Left is how much of the time between Starts and Expires is left, in percent: certificates of six days are renewed too.
+	Left   int    `cel:"left"`
 	Key    string `cel:"key"` // RSA 2048, ECDSA P-256, Ed25519
 	Strong bool   `cel:"strong"`
 	// Signatures are the algorithms by which the leaf and the intermediates are signed; Weak is true when MD5 or SHA-1 is among them.
@@ -81,6 +83,9 @@ func judgeChain(s shown, name string, roots *x509.CertPool, now time.Time) Certi
 	c.Days = int(c.Expires.Sub(now) / (24 * time.Hour))
 	if c.Expires.Before(now) {
 		c.Days = min(c.Days, -1)
+	}
+	if whole := c.Expires.Sub(c.Starts); whole > 0 {
+		c.Left = int(c.Expires.Sub(now).Hours() * 100 / whole.Hours())
 	}
 	c.Key, c.Strong = keyOf(leaf.PublicKey)
 	c.OCSP, c.MustStaple, c.Staple = len(leaf.OCSPServer) > 0, mustStaple(leaf), stapled(s, path, now)

@@ -28,6 +28,9 @@ type HTTP struct {
 	// Outside is true where the probe comes from another machine, and missing where it comes from the host itself. A page that
 	// is open to the host may be closed to strangers: write `it.state != "open" || !http.outside`.
 	Outside bool `cel:"outside"`
+	// CrossSiteGuarded is true where every site refuses forms that other sites send. It is missing where one does not: the
+	// application may still refuse them by a token, which no stranger can see.
+	CrossSiteGuarded bool `cel:"cross_site_guarded"`
 	// Complete is true. It is missing, with the reason, when a declared URL could not be probed to the end: write
 	// `… && http.complete`.
 	Complete bool `cel:"complete"`
@@ -108,7 +111,7 @@ type Path struct {
 	State  string `cel:"state"`
 	Status int    `cel:"status"`
 	Lists  bool   `cel:"lists"`
-	Form   bool   `cel:"form"` // the page has a form that takes a password
+	Form   bool   `cel:"form"` // the page takes a password or an e-mail address
 	// Known says for a tool that the page is that tool's.
 	Known  bool   `cel:"known"`
 	Origin string `cel:"origin"`
@@ -137,7 +140,7 @@ func (p *prober) http(ctx context.Context, t Target) (HTTP, []Missing) {
 		err := s.probe(ctx)
 		return looked[HTTP]{s.found, err}
 	}), texts(all))
-	whole := HTTP{Outside: p.outside, Complete: true}
+	whole := HTTP{Outside: p.outside, Complete: true, CrossSiteGuarded: true}
 	if !p.outside {
 		gone = append(gone, Missing{"outside", "the probe comes from the host itself: see doorward audit --from-outside HOST"})
 	}
@@ -150,6 +153,13 @@ func (p *prober) http(ctx context.Context, t Target) (HTTP, []Missing) {
 		whole.Folders = append(whole.Folders, part.Folders...)
 		whole.Paths = append(whole.Paths, part.Paths...)
 		whole.Security = append(whole.Security, part.Security...)
+	}
+	for _, site := range whole.Sites {
+		if site.CrossSite != "guarded" {
+			gone = append(gone, Missing{"cross_site_guarded", site.URL + ": a form that another site sends is " + site.CrossSite +
+				" like one of its own; whether the application asks for a token cannot be seen without a session"})
+			break
+		}
 	}
 	return whole, gone
 }

@@ -22,7 +22,7 @@ type page struct {
 	title   string
 	clear   []link   // loaded or sent without TLS: http:// addresses
 	folders []string // paths of the folders that its pieces lie in
-	form    bool     // a form with a field for a password
+	form    bool     // a field for a password or an e-mail address
 	text    bool     // text for people, more than a few words
 }
 
@@ -81,7 +81,8 @@ func (p *page) take(tag string, attributes map[string]string) {
 	case "form":
 		address = attributes["action"]
 	case "input":
-		p.form = p.form || strings.EqualFold(attributes["type"], "password")
+		kind := strings.ToLower(attributes["type"])
+		p.form = p.form || kind == "password" || kind == "email"
 	}
 	address = strings.TrimSpace(address)
 	switch {

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
 	"time"
 )
@@ -47,6 +49,8 @@ type TLSTarget struct {
 	SecureRenegotiation bool `cel:"secure_renegotiation"`
 	// AsksCertificate says whether the server asks the browser for a certificate in the handshake.
 	AsksCertificate bool `cel:"asks_certificate"`
+	// NeedsCertificate says that it shows nothing of the URL to a browser without one: a web server that only asks checks nobody.
+	NeedsCertificate bool `cel:"needs_certificate"`
 
 	Cert Certificate `cel:"cert"`
 	// Grade is A, B, C, F, or T where the certificate is not trusted and M where it is for another name, as docs/tls-grade.md
@@ -153,7 +157,7 @@ func (s *tlsProbe) probe(ctx context.Context, roots *x509.CertPool) (TLSTarget, 
 	if err != nil {
 		return t, err
 	}
-	t.AsksCertificate = shown.asked
+	t.AsksCertificate, t.NeedsCertificate = shown.asked, shown.needed
 	t.Cert = judgeChain(shown, s.e.host, roots, s.p.now)
 	grade(&t)
 	return t, nil
@@ -266,6 +270,7 @@ type shown struct {
 	fault  error // why the chain could not be read
 	staple []byte
 	asked  bool
+	needed bool
 }
 
 // certificates asks for the chain: by a full handshake as browsers make it, or, where package crypto/tls cannot, in the clear.
@@ -295,6 +300,7 @@ func (s *tlsProbe) certificates(ctx context.Context, newest uint16, old []suite)
 	client := tls.Client(conn, config)
 	if err := client.HandshakeContext(ctx); err == nil {
 		got.staple = client.ConnectionState().OCSPResponse
+		got.needed = got.asked && refuses(client, s.e)
 	} else if raw == nil && newest != 0 {
 		a, ok, err := s.ask(ctx, offer{version: newest, suites: old}, true)
 		if err != nil {
@@ -303,6 +309,9 @@ func (s *tlsProbe) certificates(ctx context.Context, newest uint16, old []suite)
 		if ok {
 			raw = a.chain
 		}
+	}
+	if got.asked && client.ConnectionState().Version == 0 {
+		got.needed = true // it ended the handshake when no certificate came
 	}
 	if len(raw) == 0 {
 		got.fault = errors.New("it shows no certificate")
@@ -316,6 +325,21 @@ func (s *tlsProbe) certificates(ctx context.Context, newest uint16, old []suite)
 		got.chain = append(got.chain, cert)
 	}
 	return got, nil
+}
+
+// refuses asks for the page as a browser without a certificate does. In TLS 1.3 the server's no comes after the handshake, and
+// web servers say theirs as an answer of HTTP.
+func refuses(client net.Conn, e endpoint) bool {
+	if _, err := fmt.Fprintf(client, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: doorward-audit\r\nConnection: close\r\n\r\n", e.path, e.host); err != nil {
+		return true
+	}
+	start := make([]byte, len("HTTP/1.1 400"))
+	if _, err := io.ReadFull(client, start); err != nil {
+		var timeout net.Error
+		return !errors.As(err, &timeout) || !timeout.Timeout()
+	}
+	status := string(start[len("HTTP/1.1 "):])
+	return status >= "400" && status < "500" && status != "404"
 }
 
 // lenient is a configuration that connects to whoever answers, in every version and suite that package crypto/tls knows:
