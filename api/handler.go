@@ -28,6 +28,8 @@ type Deps struct {
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error
+	// Config tells the hash of the configuration file in force. Nil: there is nothing running.
+	Config func() string
 }
 
 // Handler answers commands. The actor of each comes from the connection, or from the API token, never from what is asked.
@@ -121,7 +123,11 @@ func decode(r *http.Request, v any) error {
 type done struct{}
 
 func (h *Handler) status(*http.Request, auth.Actor) (any, error) {
-	return Status{Version: h.deps.Version, PID: os.Getpid()}, nil
+	s := Status{Version: h.deps.Version, PID: os.Getpid()}
+	if h.deps.Config != nil {
+		s.Config = h.deps.Config()
+	}
+	return s, nil
 }
 
 func (h *Handler) reload(r *http.Request, who auth.Actor) (any, error) {

@@ -80,4 +80,6 @@ type Mail struct {
 type Status struct {
 	Version string `json:"version"`
 	PID     int    `json:"pid"`
+	// Config is the hash of the configuration file that is in force: SHA-256, in hexadecimal. Empty where nothing runs.
+	Config string `json:"config,omitempty"`
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,47 +36,12 @@ type Facts struct {
 	Missing []Missing      // sorted by fact
 }
 
-// Config is what the administrator declares of the host: what an audit cannot read off it, or has to look at beside its
-// own files. The zero value declares nothing; what then cannot be judged is unknown, or judged by the safe default that
-// the field names.
-type Config struct {
-	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
-	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
-	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
-	OpenPorts []string `yaml:"open_ports"`
-
-	// URLs are the application as people reach it, https://helpdesk.example.com/. TLS, headers and pages are probed there.
-	URLs []string `yaml:"urls"`
-	// ConnectTo is an address to connect to instead of the names' own, such as 127.0.0.1, so that an audit on the host
-	// probes the host itself. Default: what the name says.
-	ConnectTo string `yaml:"connect_to"`
-	// Resolver is the DNS server to ask, ADDRESS or ADDRESS:PORT. Default: the system's.
-	Resolver string `yaml:"resolver"`
-	// Interfaces are the other servers that the application talks to, as ldaps://ldap.example.com,
-	// ldap+starttls://ldap.example.com, smtp+starttls://mail.example.com:587, imaps://…, postgres+starttls://… or https://….
-	// The same schemes without s or +starttls say that the interface has no TLS.
-	Interfaces []string `yaml:"interfaces"`
-	// MailDomains are the domains from which the application sends mail.
-	MailDomains []string `yaml:"mail_domains"`
-	// DKIMSelectors are those with which that mail is signed: the S of S._domainkey.DOMAIN.
-	DKIMSelectors []string `yaml:"dkim_selectors"`
-	// Canaries are folders with data that the web server must neither show nor execute. The audit puts two small files into
-	// each, asks for them and removes them. Default: none is written.
-	Canaries []Canary `yaml:"canaries"`
-}
-
-// Canary is a folder of data and where the web server would show it.
-type Canary struct {
-	// Folder is the path on the host, /var/www/deskpro/data.
-	Folder string `yaml:"folder"`
-	// URL is the address of the folder, https://helpdesk.example.com/data/.
-	URL string `yaml:"url"`
-}
-
 // Target is what one audit looks at.
 type Target struct {
 	Config
 	Now time.Time // of the audit
+	// Policy is Doorward's own, by its configuration; nil when there is none.
+	Policy *Policy
 }
 
 // collector reads one fact, which may have many fields.

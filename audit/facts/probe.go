@@ -100,6 +100,31 @@ func (t Target) applications() ([]endpoint, error) {
 	return all, nil
 }
 
+// validateProbes reports what the probes could not use.
+func (c Config) validateProbes(report func(path, format string, args ...any)) {
+	if _, err := newProber(Target{Config: c}); err != nil {
+		report("connect_to", "%s", err)
+	}
+	addresses := func(path string, all []string, ports map[string]string) {
+		if len(all) > maxTargets {
+			report(path, "at most %d are probed", maxTargets)
+		}
+		for _, text := range all {
+			if _, err := parseEndpoint(text, ports); err != nil {
+				report(path, "%q: %s", text, err)
+			}
+		}
+	}
+	addresses("urls", c.URLs, map[string]string{"https": "443"})
+	addresses("interfaces", c.Interfaces, linkPorts())
+	for _, canary := range c.Canaries {
+		if !strings.HasPrefix(canary.Folder, "/") {
+			report("canaries", "folder %q is no absolute path", canary.Folder)
+		}
+		addresses("canaries", []string{canary.URL}, map[string]string{"https": "443", "http": "80"})
+	}
+}
+
 // dial connects to the endpoint, or to connect_to at its port.
 func (p *prober) dial(ctx context.Context, host, port string) (net.Conn, error) {
 	if p.connectTo != "" {
