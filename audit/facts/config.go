@@ -57,5 +57,6 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 || protocol != "tcp" && protocol != "udp" {
 			report("open_ports", "%q is not like tcp/443 or udp/5060", p)
 		}
-	}	c.validateProbes(report)
+	}
+	c.validateProbes(report)
 }
