@@ -301,6 +301,8 @@ func (s *tlsProbe) certificates(ctx context.Context, newest uint16, old []suite)
 	if err := client.HandshakeContext(ctx); err == nil {
 		got.staple = client.ConnectionState().OCSPResponse
 		got.needed = got.asked && refuses(client, s.e)
+	} else if got.asked {
+		got.needed = true // TLS 1.2: it ended the handshake when no certificate came
 	} else if raw == nil && newest != 0 {
 		a, ok, err := s.ask(ctx, offer{version: newest, suites: old}, true)
 		if err != nil {
@@ -309,9 +311,6 @@ func (s *tlsProbe) certificates(ctx context.Context, newest uint16, old []suite)
 		if ok {
 			raw = a.chain
 		}
-	}
-	if got.asked && client.ConnectionState().Version == 0 {
-		got.needed = true // it ended the handshake when no certificate came
 	}
 	if len(raw) == 0 {
 		got.fault = errors.New("it shows no certificate")
