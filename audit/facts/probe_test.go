@@ -311,3 +311,8 @@ func FuzzServerHello(f *testing.F) {
 	f.Add([]byte("\x16\x03\x03\x00\x0d\x02\x00\x00\x02\x03\x03\x0b\x00\x00\x03\x00\x00\x00"), true)
 	f.Fuzz(func(_ *testing.T, text []byte, all bool) { _ = facts.ReadAnswer(text, all) })
 }
+
+// serverOf is a configuration with one certificate.
+func serverOf(cert tls.Certificate) *tls.Config {
+	return &tls.Config{Certificates: []tls.Certificate{cert}}
+}
