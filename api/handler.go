@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
@@ -22,9 +23,11 @@ import (
 type Deps struct {
 	Auth    *auth.Auth
 	Journal *journal.Journal
-	Mail    *mail.Outbox
-	Log     *slog.Logger
-	Version string
+	// Register keeps what people say about controls.
+	Register *register.Register
+	Mail     *mail.Outbox
+	Log      *slog.Logger
+	Version  string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error

@@ -21,7 +21,8 @@ type NewPrincipal struct {
 	Email       string   `json:"email"`
 	DisplayName string   `json:"display_name"`
 	Roles       []string `json:"roles"`
-	Password    string   `json:"password"`
+	Password    string   `json:"password,omitempty"`
+	NoPassword  bool     `json:"no_password,omitempty"` // none, in the place of Password: for who comes by another system or a passkey
 	MustChange  bool     `json:"must_change,omitempty"`
 }
 

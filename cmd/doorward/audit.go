@@ -18,6 +18,7 @@ import (
 	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/audit"
 	"github.com/doorward/doorward/audit/facts"
+	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/audit/report"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/rules"
@@ -108,7 +109,8 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 	}
 	defer h.Close()
 	begin := time.Now()
-	policy := declaredPolicy(ctx, f.config)
+	policy, client := declaredPolicy(ctx, f.config)
+	records := readRecords(ctx, policy, client)
 	bar := newProgress(s, "reading the host")
 	found := facts.Collect(ctx, h, facts.Target{Config: cfg.Audit.Host, Now: begin, Policy: policy}, bar.set)
 	bar.end()
@@ -121,7 +123,7 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 			titles[p.Guide] = p.Title
 		}
 	}
-	r := report.New(profile, catalogue.Judge(profile, found, audit.Records{}), found, titles)
+	r := report.New(profile, catalogue.Judge(profile, found, records), found, titles)
 	r.Took, r.Root = time.Since(begin).Milliseconds(), root
 	r.Doorward, _ = buildVersion()
 	r.Host = hostName(h)
@@ -131,37 +133,64 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 	return r, nil
 }
 
-// declaredPolicy is what the configuration makes of sign-in and access, and whether the running Doorward has loaded it. It is nil
-// where the file cannot be used as a whole: then nothing of it is in force.
-func declaredPolicy(ctx context.Context, path string) *facts.Policy {
+// declaredPolicy is what the configuration makes of sign-in and access, and whether the running Doorward has loaded it, with a
+// client of that. The policy is nil where the file cannot be used as a whole: then nothing of it is in force.
+func declaredPolicy(ctx context.Context, path string) (*facts.Policy, *api.Client) {
 	cfg, err := config.Load(path)
 	if err != nil {
-		return nil
+		return nil, nil
 	}
 	p, err := cfg.Policy()
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	p.Running, p.Where = inForce(ctx, cfg)
-	return &p
-}
-
-// inForce asks the running Doorward which file it has loaded.
-func inForce(ctx context.Context, cfg *config.Config) (running bool, where string) {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, askDaemon)
 	defer cancel()
 	client, err := api.Dial(ctx, cfg.AdminSocket())
 	if err != nil {
-		return false, "no Doorward answers on " + cfg.AdminSocket()
+		p.Where = "no Doorward answers on " + cfg.AdminSocket()
+		return &p, nil
 	}
 	status, err := client.Status(ctx)
 	switch {
 	case err != nil:
-		return false, "the running Doorward did not say what it has loaded: " + err.Error()
+		p.Where = "the running Doorward did not say what it has loaded: " + err.Error()
 	case status.Config != cfg.SHA256:
-		return false, "the running Doorward has loaded another file, or this one before it was changed: run systemctl reload doorward"
+		p.Where = "the running Doorward has loaded another file, or this one before it was changed: run systemctl reload doorward"
+	default:
+		p.Running, p.Where = true, "process "+strconv.Itoa(status.PID)+" has loaded this file"
 	}
-	return true, "process " + strconv.Itoa(status.PID) + " has loaded this file"
+	return &p, client
+}
+
+// askDaemon is how long the running Doorward may take for an answer.
+const askDaemon = 3 * time.Second
+
+// readRecords asks the running Doorward what people have attested and waived; an audit never opens its store. Without a
+// configuration there is no store, and nobody has attested anything.
+func readRecords(ctx context.Context, policy *facts.Policy, client *api.Client) audit.Records {
+	switch {
+	case policy == nil:
+		return audit.Records{}
+	case client == nil:
+		return audit.Records{Unread: policy.Where}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askDaemon)
+	defer cancel()
+	all, err := client.Statements(ctx)
+	if err != nil {
+		return audit.Records{Unread: err.Error()}
+	}
+	r := audit.Records{Attestations: map[string]audit.Attestation{}, Waivers: map[string]audit.Waiver{}}
+	for _, s := range all { // of several, the one that holds longest
+		if a := r.Attestations[s.Control]; s.Kind == register.Attestation && s.Until.After(a.Until) {
+			r.Attestations[s.Control] = audit.Attestation{Control: s.Control, Owner: s.Owner, Text: s.Text, Evidence: s.Evidence, Made: s.Made, Until: s.Until}
+		}
+		if w := r.Waivers[s.Control]; s.Kind == register.Waiver && s.Until.After(w.Until) {
+			r.Waivers[s.Control] = audit.Waiver{Control: s.Control, Reason: s.Text, By: s.Owner, Until: s.Until}
+		}
+	}
+	return r
 }
 
 // hostName is the name of the machine, or of the one that a folder's files belong to.
