@@ -310,7 +310,8 @@ func (s *siteProbe) behaviour(ctx context.Context, start reply) error {
 		if err != nil {
 			return err
 		}
-		if r.status == http.StatusForbidden || r.status == http.StatusBadRequest || r.status == http.StatusNotAcceptable {
+		// Where the page is refused anyway, that shows nothing of the attack.
+		if start.status < 400 && (r.status == http.StatusForbidden || r.status == http.StatusBadRequest || r.status == http.StatusNotAcceptable) {
 			site.Refuses = append(site.Refuses, attack.name)
 		}
 	}

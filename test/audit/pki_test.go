@@ -1,4 +1,3 @@
-// Package audit_test holds what the audit says against what the real programs do.
 package audit_test
 
 import (
@@ -22,9 +21,10 @@ import (
 	"github.com/doorward/doorward/audit"
 	"github.com/doorward/doorward/audit/facts"
 	"github.com/doorward/doorward/rules"
+	"github.com/doorward/doorward/test/real"
 )
 
-// roots is the file of the authority that this process trusts, as a company's own would be in /etc/ssl/certs. It is set before
+// rootsVariable names the file of the authority that this process trusts, as a company's own would be in /etc/ssl/certs. It is set before
 // anything asks for the system's roots, which are read once.
 const rootsVariable = "SSL_CERT_FILE"
 
@@ -47,6 +47,7 @@ func withAuthority(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
+	defer real.RemoveProgram()
 	return m.Run()
 }
 

@@ -47,7 +47,8 @@ func TestTLS(t *testing.T) {
 		{name: "old versions", lax: true, directive: "ssl_protocols TLSv1 TLSv1.1 TLSv1.2; ssl_ciphers ALL:@SECLEVEL=0;",
 			want: "F-09:fail F-29:fail M-35:fail I-31:pass I-34:fail I-36:fail I-44:fail I-45:fail I-46:fail"},
 		{name: "old versions that OpenSSL refuses", directive: "ssl_protocols TLSv1 TLSv1.1 TLSv1.2; ssl_ciphers " + modernSuites + ";", want: "I-44:pass F-09:pass"},
-		{name: "the first block decides", lax: true, directive: good, before: "ssl_protocols TLSv1 TLSv1.2; ssl_ciphers ALL:@SECLEVEL=0;", want: "I-44:fail"},
+		{name: "the first block allows more", lax: true, directive: good, before: "ssl_protocols TLSv1 TLSv1.2; ssl_ciphers ALL:@SECLEVEL=0;", want: "I-44:pass I-36:fail"},
+		{name: "the first block allows less", lax: true, directive: "ssl_protocols TLSv1 TLSv1.2 TLSv1.3; ssl_ciphers ALL:@SECLEVEL=0;", before: good, want: "I-44:pass I-45:fail"},
 		{name: "the client's order", directive: "ssl_prefer_server_ciphers off; ssl_protocols TLSv1.2 TLSv1.3; ssl_ciphers " + modernSuites + ";", want: "I-46:fail I-45:pass F-29:pass"},
 		{name: "the client's order among good ones", directive: "ssl_prefer_server_ciphers off; ssl_protocols TLSv1.2; ssl_ciphers " + modernSuites + ";", want: "I-46:pass I-36:fail", choose: []string{"I-46=modern"}},
 		{name: "CBC, by the guide", directive: "ssl_protocols TLSv1.2; ssl_ciphers ECDHE-RSA-AES256-SHA384:ECDHE-RSA-AES128-SHA256;", want: "I-45:pass"},
@@ -147,7 +148,7 @@ func needRoot(t *testing.T) {
 func startNginx(t *testing.T, blocks string, environment []string, addresses ...string) {
 	t.Helper()
 	dir := real.Folder(t)
-	config := real.Write(t, dir, "nginx.conf", fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr; user www-data; worker_processes 1;
+	config := real.Write(t, dir, "nginx.conf", fmt.Sprintf(`daemon off; pid %[1]s/pid; error_log stderr crit; user www-data; worker_processes 1;
 events {}
 http { access_log off; client_body_temp_path %[1]s/b; proxy_temp_path %[1]s/p; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
 include /etc/nginx/mime.types;
