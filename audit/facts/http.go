@@ -167,7 +167,7 @@ func (p *prober) http(ctx context.Context, t Target) (HTTP, []Missing) {
 // client makes a client that follows nothing, trusts everybody and goes where the prober connects.
 func (p *prober) client() *http.Client {
 	return &http.Client{
-		Timeout:       probeTime,
+		Timeout:       2 * probeTime, // so that a connection that is not made is told from an answer that does not come
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DialContext: p.dialAddress, TLSClientConfig: lenient(""), MaxConnsPerHost: 2,
 			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true},

@@ -355,8 +355,9 @@ func (s *siteProbe) plain(ctx context.Context, start reply) error {
 		}
 		address := "http://" + host + path
 		r, err := s.ask(ctx, "GET", address)
-		var timeout net.Error
-		if errors.Is(err, syscall.ECONNREFUSED) || ctx.Err() == nil && errors.As(err, &timeout) && timeout.Timeout() {
+		// Whoever takes the connection and then says nothing is busy, and may say everything next time.
+		var dial *net.OpError
+		if errors.As(err, &dial) && dial.Op == "dial" && (errors.Is(err, syscall.ECONNREFUSED) || ctx.Err() == nil && dial.Timeout()) {
 			s.found.Plain = append(s.found.Plain, Plain{URL: address, State: "closed", Origin: "GET " + address})
 			return nil
 		}
