@@ -2,6 +2,7 @@ package facts
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"time"
 )
@@ -31,6 +32,9 @@ type HTTP struct {
 	// CrossSiteGuarded is true where every site refuses forms that other sites send. It is missing where one does not: the
 	// application may still refuse them by a token, which no stranger can see.
 	CrossSiteGuarded bool `cel:"cross_site_guarded"`
+	// AttacksSeen is true. It is missing where a site refuses its start page to strangers anyway, so that nobody without a session
+	// can see what becomes of an attack: write `"xss" in it.refuses || !http.attacks_seen`.
+	AttacksSeen bool `cel:"attacks_seen"`
 	// Complete is true. It is missing, with the reason, when a declared URL could not be probed to the end: write
 	// `… && http.complete`.
 	Complete bool `cel:"complete"`
@@ -44,7 +48,7 @@ type Site struct {
 	// CrossSite is what happens to a form that another site sends: guarded (refused, and taken from the site itself), refused
 	// (refused from everywhere, which shows nothing), accepted.
 	CrossSite string `cel:"cross_site"`
-	// Refuses are the attacks in a query that are refused: xss, sql, path. Nothing is in there when all are let through.
+	// Refuses are the attacks in a query that are refused: xss, sql, path. See attacks_seen.
 	Refuses []string `cel:"refuses"`
 	Origin  string   `cel:"origin"`
 }
@@ -140,7 +144,7 @@ func (p *prober) http(ctx context.Context, t Target) (HTTP, []Missing) {
 		err := s.probe(ctx)
 		return looked[HTTP]{s.found, err}
 	}), texts(all))
-	whole := HTTP{Outside: p.outside, Complete: true, CrossSiteGuarded: true}
+	whole := HTTP{Outside: p.outside, Complete: true, CrossSiteGuarded: true, AttacksSeen: true}
 	if !p.outside {
 		gone = append(gone, Missing{"outside", "the probe comes from the host itself: see doorward audit --from-outside HOST"})
 	}
@@ -153,6 +157,12 @@ func (p *prober) http(ctx context.Context, t Target) (HTTP, []Missing) {
 		whole.Folders = append(whole.Folders, part.Folders...)
 		whole.Paths = append(whole.Paths, part.Paths...)
 		whole.Security = append(whole.Security, part.Security...)
+	}
+	for _, a := range whole.Answers {
+		if a.Kind == "start" && a.Status >= 400 {
+			gone = append(gone, Missing{"attacks_seen", fmt.Sprintf("%s: strangers get %d, whatever they send", a.URL, a.Status)})
+			break
+		}
 	}
 	for _, site := range whole.Sites {
 		if site.CrossSite != "guarded" {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -39,7 +40,8 @@ type TLSTarget struct {
 	// NotForward are accepted suites without forward secrecy, NotSealed those without AEAD, such as CBC.
 	NotForward []string `cel:"not_forward"`
 	NotSealed  []string `cel:"not_sealed"`
-	// Order says whose preference decides: server, client, or single where only one suite is accepted.
+	// Order says whose preference decides: server, client, or single where only one suite is accepted. It is asked with suites
+	// other than ChaCha20 where two are accepted.
 	Order string `cel:"order"`
 	// DHBits is the size of the group of DHE suites; 0 where none is accepted.
 	DHBits int `cel:"dh_bits"`
@@ -204,7 +206,7 @@ func (s *tlsProbe) enumerate(ctx context.Context, t *TLSTarget, newest uint16, o
 		if !x.sealed() {
 			t.NotSealed = append(t.NotSealed, x.name)
 		}
-		if len(x.name) > 4 && x.name[:4] == "DHE-" {
+		if strings.HasPrefix(x.name, "DHE-") {
 			ephemeral = append(ephemeral, x)
 		}
 	}
@@ -245,6 +247,12 @@ func (s *tlsProbe) accepted(ctx context.Context, version uint16, offered []suite
 func (s *tlsProbe) order(ctx context.Context, version uint16, accepted []suite) (string, error) {
 	if len(accepted) < 2 {
 		return "single", nil
+	}
+	// Many servers keep their own order and still give ChaCha20 to a client that wants it first, because it has no AES in its
+	// processor; so other suites are asked about where there are two.
+	plain := slices.DeleteFunc(slices.Clone(accepted), func(x suite) bool { return strings.Contains(x.name, "CHACHA20") })
+	if len(plain) >= 2 {
+		accepted = plain
 	}
 	first, last := accepted[0], accepted[len(accepted)-1]
 	var chosen [2]uint16
