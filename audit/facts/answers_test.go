@@ -289,7 +289,7 @@ func TestPolicyForMail(t *testing.T) {
 // TestNoTLS: servers that say no to STARTTLS, or say nothing that can be read, each in their protocol.
 func TestNoTLS(t *testing.T) {
 	for protocol, replies := range map[string][]string{
-		"smtp": {"554 no\r\n", "220 hello\r\n250-mx\r\n250 SIZE\r\n", "220 hello\r\n250-mx\r\n250-XSTARTTLSX\r\n250 OK\r\n", "220 hello\r\n250-a\r\n" + strings.Repeat("250-x\r\n", 5000),
+		"smtp": {"554 no\r\n", "220 hello\r\n250-mx\r\n250 SIZE\r\n", "220 hello\r\n250-mx\r\n250-NOSTARTTLS\r\n250 OK\r\n", "220 hello\r\n250-a\r\n" + strings.Repeat("250-x\r\n", 5000),
 			"220 hello\r\n250 STARTTLS\r\n454 not now\r\n", strings.Repeat("x", 1<<20)},
 		"imap":     {"* BYE\r\n", "* OK\r\na BAD\r\n"},
 		"pop3":     {"-ERR\r\n", "+OK\r\n-ERR\r\n"},
@@ -341,4 +341,44 @@ func FuzzMailRecords(f *testing.F) {
 		facts.ReadDKIM([]string{dkim})
 		facts.ReadSTS(sts, []string{"mx.a"})
 	})
+}
+
+// TestBadCompany: servers and resolvers that say nothing, and sites that say too much, are done with in time.
+func TestBadCompany(t *testing.T) {
+	t.Parallel()
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	mute := raw(t, "127.44.0.27", func(_ []byte, conn net.Conn) { io.Copy(io.Discard, conn) })
+	t.Run("and say nothing", func(t *testing.T) {
+		for name, c := range map[string]facts.Config{
+			"resolver": {URLs: []string{"https://app.example.test/"}, Resolver: silent.LocalAddr().String()},
+			"server":   {URLs: []string{mute}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				begin := time.Now()
+				f := facts.Outside(t.Context(), "127.44.0.27", facts.Target{Now: probed, Config: c})
+				if took := time.Since(begin); took > 9*time.Second || f.Values["tls"] != nil || f.Values["http"] != nil {
+					t.Errorf("got %+v and %+v after %v", f.Values["tls"], f.Values["http"], took)
+				}
+			})
+		}
+	})
+	url := serve(t, "127.44.0.28", serverOf(newAuthority(t).issue(t, rsaKey(t, 2048), nil)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for i := range 300 {
+			w.Header().Add("Set-Cookie", fmt.Sprintf("c%d%s=1", i, r.URL.Path[1:]))
+		}
+		w.Header().Set("Content-Type", "text/html")
+		for range 30 {
+			io.WriteString(w, strings.Repeat(`<script src="http://cdn.example/x.js"></script><a href="/signup/x">x</a><img src="/a/b/c.png">`, 1000))
+		}
+	}))
+	f := lookAt(t, "127.44.0.28", url)
+	got, ok := f.Values["http"].(facts.HTTP)
+	if !ok || len(got.Cookies) != 100 || len(got.Mixed) != 50 || len(got.Folders) > 8 {
+		t.Errorf("got %d cookies, %d mixed, %d folders; missing %+v", len(got.Cookies), len(got.Mixed), len(got.Folders), f.Missing)
+	}
 }

@@ -180,6 +180,6 @@ func (p *prober) client() *http.Client {
 		Timeout:       2 * probeTime, // so that a connection that is not made is told from an answer that does not come
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{DialContext: p.dialAddress, TLSClientConfig: lenient(""), MaxConnsPerHost: 2,
-			MaxResponseHeaderBytes: 64 << 10, DisableCompression: true},
+			TLSHandshakeTimeout: probeTime, ResponseHeaderTimeout: probeTime, MaxResponseHeaderBytes: 64 << 10, DisableCompression: true},
 	}
 }

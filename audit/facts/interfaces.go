@@ -166,24 +166,7 @@ func startTLS(conn net.Conn, protocol string) error {
 	say := func(text string) error { _, err := io.WriteString(conn, text+"\r\n"); return err }
 	switch protocol {
 	case "smtp":
-		if _, err := readReply(r, "220", "-"); err != nil {
-			return err
-		}
-		if err := say("EHLO doorward-audit"); err != nil {
-			return err
-		}
-		lines, err := readReply(r, "250", "-")
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(strings.ToUpper(lines)+"\n", "STARTTLS\n") {
-			return fmt.Errorf("%w: EHLO names no STARTTLS", errRefused)
-		}
-		if err := say("STARTTLS"); err != nil {
-			return err
-		}
-		_, err = readReply(r, "220", "-")
-		return err
+		return startSMTP(r, say)
 	case "imap":
 		if _, err := readReply(r, "* OK", ""); err != nil {
 			return err
@@ -204,6 +187,28 @@ func startTLS(conn net.Conn, protocol string) error {
 		return err
 	}
 	return fmt.Errorf("STARTTLS of %s is not known", protocol)
+}
+
+// startSMTP reads the greeting, and asks where EHLO names STARTTLS (RFC 3207).
+func startSMTP(r *bufio.Reader, say func(string) error) error {
+	if _, err := readReply(r, "220", "-"); err != nil {
+		return err
+	}
+	if err := say("EHLO doorward-audit"); err != nil {
+		return err
+	}
+	lines, err := readReply(r, "250", "-")
+	if err != nil {
+		return err
+	}
+	if lines = strings.ToUpper(lines); !strings.Contains(lines, "-STARTTLS\n") && !strings.Contains(lines, " STARTTLS\n") {
+		return fmt.Errorf("%w: EHLO names no STARTTLS", errRefused)
+	}
+	if err := say("STARTTLS"); err != nil {
+		return err
+	}
+	_, err = readReply(r, "220", "-")
+	return err
 }
 
 // onebyte reads one byte at a time.

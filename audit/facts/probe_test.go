@@ -227,6 +227,22 @@ func TestHandshakes(t *testing.T) {
 			t.Errorf("got %+v", got)
 		}
 	})
+	t.Run("SSL 3.0", func(t *testing.T) {
+		t.Parallel()
+		// No OpenSSL of today speaks it. This one speaks nothing else, and knows RC4.
+		url := raw(t, "127.44.0.24", func(hello []byte, conn net.Conn) {
+			answer := []byte{21, 3, 0, 0, 2, 2, 40}
+			if hello[9] == 3 && hello[10] == 0 && bytes.Contains(hello, []byte{0, 4, 0, 5}) {
+				answer = serverHello(5, 0)
+				answer[2], answer[10] = 0, 0
+			}
+			conn.Write(answer)
+		})
+		got := targetOf(t, lookAt(t, "127.44.0.24", url))
+		if !slices.Equal(got.Versions, []string{"SSLv3"}) || !slices.Equal(got.Broken, []string{"RC4-SHA"}) || got.Grade != "F" {
+			t.Errorf("got %+v", got)
+		}
+	})
 	t.Run("every suite", func(t *testing.T) {
 		t.Parallel()
 		url := raw(t, "127.44.0.23", func(hello []byte, conn net.Conn) {
