@@ -10,7 +10,7 @@ import (
 const (
 	httpTime    = 15 * time.Second // of all targets; they are probed side by side
 	maxBody     = 1 << 20          // bytes of one answer
-	maxRequests = 60               // with one target
+	maxRequests = 70               // with one target
 	maxCookies  = 100              // of one target
 )
 

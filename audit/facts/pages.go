@@ -15,6 +15,7 @@ import (
 const (
 	maxLinks = 5000 // addresses of one page that are looked at
 	maxMixed = 50   // that are kept
+	maxLocal = 200  // of the page's own that are kept
 )
 
 // page is what stands in an HTML page, as far as the probes ask.
@@ -22,6 +23,7 @@ type page struct {
 	title   string
 	clear   []link   // loaded or sent without TLS: http:// addresses
 	folders []string // paths of the folders that its pieces lie in
+	local   []string // addresses of the page's own pieces and of what it links to, as they stand there
 	form    bool     // a field for a password or an e-mail address
 	text    bool     // text for people, more than a few words
 }
@@ -68,6 +70,9 @@ func readPage(text []byte) page {
 // take looks at one element.
 func (p *page) take(tag string, attributes map[string]string) {
 	address := ""
+	if tag == "a" && len(p.local) < maxLocal {
+		p.local = append(p.local, strings.TrimSpace(attributes["href"]))
+	}
 	switch tag {
 	case "script", "img", "iframe", "audio", "video", "source", "embed", "track":
 		address = attributes["src"]
@@ -85,6 +90,9 @@ func (p *page) take(tag string, attributes map[string]string) {
 		p.form = p.form || kind == "password" || kind == "email"
 	}
 	address = strings.TrimSpace(address)
+	if address != "" && tag != "form" && len(p.local) < maxLocal {
+		p.local = append(p.local, address)
+	}
 	switch {
 	case strings.HasPrefix(strings.ToLower(address), "http://"):
 		if len(p.clear) < maxMixed {

@@ -4,16 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // reply is one answer with its text.
@@ -337,48 +334,4 @@ func (s *siteProbe) security(ctx context.Context, _ reply) error {
 	text.URL, text.Origin = r.url, "GET "+r.url
 	s.found.Security = append(s.found.Security, text)
 	return nil
-}
-
-// plain asks without TLS, at port 80, for pages that have something to show.
-func (s *siteProbe) plain(ctx context.Context, start reply) error {
-	all := []string{"/", s.e.path}
-	for _, address := range []string{start.url, s.lost.url} {
-		if u, err := url.Parse(address); err == nil {
-			all = append(all, u.EscapedPath())
-		}
-	}
-	slices.Sort(all)
-	for _, path := range slices.Compact(all) {
-		host := s.e.host
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]"
-		}
-		address := "http://" + host + path
-		r, err := s.ask(ctx, "GET", address)
-		// Whoever takes the connection and then says nothing is busy, and may say everything next time.
-		var dial *net.OpError
-		if errors.As(err, &dial) && dial.Op == "dial" && (errors.Is(err, syscall.ECONNREFUSED) || ctx.Err() == nil && dial.Timeout()) {
-			s.found.Plain = append(s.found.Plain, Plain{URL: address, State: "closed", Origin: "GET " + address})
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		s.cookies(r)
-		s.found.Plain = append(s.found.Plain, Plain{address, plainState(r), r.status, r.location, "GET " + address})
-	}
-	return nil
-}
-
-// plainState says what an answer without TLS gives away. The text beside a redirect is read by whoever listens.
-func plainState(r reply) string {
-	switch {
-	case r.location != "" && strings.HasPrefix(r.location, "https://") && len(r.text) < 4096 && !r.page.text && !r.page.form:
-		return "redirect"
-	case r.status >= 500:
-		return "error"
-	case r.status >= 400 && r.status != http.StatusUnauthorized:
-		return "refused"
-	}
-	return "content"
 }

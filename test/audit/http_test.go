@@ -115,7 +115,8 @@ func TestHTTP(t *testing.T) {
 		{name: "no port 80", secure: good, want: "F-45:pass D-22:pass"},
 		{name: "port 80 refuses", secure: good, open: "return 403;", want: "F-45:pass"},
 		{name: "port 80 serves", secure: good, open: "location / { }", want: "F-45:fail D-22:fail"},
-		{name: "only the start page is redirected", secure: good, open: "location = / { return 301 https://$host/; } location / { }", want: "F-45:pass"},
+		{name: "only the start page is redirected", secure: good, open: "location = / { return 301 https://$host/; } location / { }", want: "F-45:fail D-22:fail"},
+		{name: "only what the start page links to is open", secure: good, open: "location ^~ /join/ { } location / { return 301 https://$host/; }", want: "F-45:fail"},
 		{name: "the page itself is not redirected", secure: good + " location = / { return 302 https://app.example.test/index.html; }", open: "location = / { return 301 https://$host/; } location / { }", want: "F-45:fail"},
 		{name: "a redirect that stays in the clear", secure: good, open: "location / { return 301 http://$host/index.html; }", want: "F-45:fail"},
 		{name: "a redirect with the page beside it", secure: good, open: `location / { error_page 418 =302 /index.html; add_header Location https://app.example.test/ always; return 418; } location = /index.html { add_header Location https://app.example.test/ always; default_type text/html; return 302 "` + strings.Repeat("secret words of a ticket ", 50) + `"; }`, want: "F-45:fail"},
@@ -145,7 +146,7 @@ func TestHTTP(t *testing.T) {
 		})
 	}
 	t.Run("from the host itself", func(t *testing.T) {
-		f := onHost(t, facts.Config{URLs: []string{"https://app.example.test/"}, ConnectTo: "127.45.3.16"})
+		f := onHost(t, facts.Config{URLs: []string{"https://app.example.test/"}, ConnectTo: "127.45.3.17"})
 		wantVerdicts(t, verdicts(t, f), "D-31:unknown F-09:pass I-38:pass D-30:pass")
 	})
 }
