@@ -28,6 +28,33 @@ type Config struct {
 	MariaDB Database `yaml:"mariadb"`
 	// PostgreSQL is how the audit signs in to PostgreSQL.
 	PostgreSQL Database `yaml:"postgresql"`
+
+	// URLs are the application as people reach it, https://helpdesk.example.com/. TLS, headers and pages are probed there.
+	URLs []string `yaml:"urls"`
+	// ConnectTo is an address to connect to instead of the names' own, such as 127.0.0.1, so that an audit on the host
+	// probes the host itself. Default: what the name says.
+	ConnectTo string `yaml:"connect_to"`
+	// Resolver is the DNS server to ask, ADDRESS or ADDRESS:PORT. Default: the system's.
+	Resolver string `yaml:"resolver"`
+	// Interfaces are the other servers that the application talks to, as ldaps://ldap.example.com,
+	// ldap+starttls://ldap.example.com, smtp+starttls://mail.example.com:587, imaps://…, postgres+starttls://… or https://….
+	// The same schemes without s or +starttls say that the interface has no TLS.
+	Interfaces []string `yaml:"interfaces"`
+	// MailDomains are the domains from which the application sends mail.
+	MailDomains []string `yaml:"mail_domains"`
+	// DKIMSelectors are those with which that mail is signed: the S of S._domainkey.DOMAIN.
+	DKIMSelectors []string `yaml:"dkim_selectors"`
+	// Canaries are folders with data that the web server must neither show nor execute. The audit puts two small files into
+	// each, asks for them and removes them. Default: none is written.
+	Canaries []Canary `yaml:"canaries"`
+}
+
+// Canary is a folder of data and where the web server would show it.
+type Canary struct {
+	// Folder is the path on the host, /var/www/deskpro/data.
+	Folder string `yaml:"folder"`
+	// URL is the address of the folder, https://helpdesk.example.com/data/.
+	URL string `yaml:"url"`
 }
 
 // SetDefaults fills in what is not set.
@@ -51,4 +78,5 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	for name, d := range map[string]Database{"mariadb": c.MariaDB, "postgresql": c.PostgreSQL} {
 		d.validate(func(key, format string, args ...any) { report(name+"."+key, format, args...) })
 	}
+	c.validateProbes(report)
 }

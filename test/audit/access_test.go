@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -15,12 +14,6 @@ import (
 	"github.com/doorward/doorward/audit/report"
 	"github.com/doorward/doorward/test/real"
 )
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	real.RemoveProgram()
-	os.Exit(code)
-}
 
 // ask runs doorward audit with the configuration and returns its findings by id.
 func ask(t *testing.T, d *real.Doorward, config string) map[string]audit.Finding {
