@@ -49,8 +49,9 @@ var allowedImports = map[string][]string{
 	"gateway/doctor": {"gateway"},
 
 	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
-	"audit":       {"audit/facts", "rules"},
-	"audit/facts": {"rules"},
+	"audit":           {"audit/facts", "rules"},
+	"audit/facts":     {"rules", "audit/netfilter"},
+	"audit/netfilter": {},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal", "mail"},

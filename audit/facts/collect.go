@@ -45,6 +45,12 @@ type Config struct {
 	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
 	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
 	OpenPorts []string `yaml:"open_ports"`
+	// Listeners are the ports that something may listen on, also on loopback, as tcp/5432, beside OpenPorts. Default: none are
+	// declared, and whether each listener is wanted is unknown.
+	Listeners []string `yaml:"listeners"`
+	// Outbound are the hosts that this one has to reach, as login.i-doit.com:443, and nothing else needs to be. Default: none,
+	// and what the firewall lets out is unknown to be needed.
+	Outbound []string `yaml:"outbound"`
 }
 
 // Target is what one audit looks at.
