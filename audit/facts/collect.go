@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,26 +36,12 @@ type Facts struct {
 	Missing []Missing      // sorted by fact
 }
 
-// Config is what the administrator declares of the host: what an audit cannot read off it, or has to look at beside its
-// own files. The zero value declares nothing; what then cannot be judged is unknown, or judged by the safe default that
-// the field names.
-type Config struct {
-	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
-	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
-	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
-	OpenPorts []string `yaml:"open_ports"`
-	// Listeners are the ports that something may listen on, also on loopback, as tcp/5432, beside OpenPorts. Default: none are
-	// declared, and whether each listener is wanted is unknown.
-	Listeners []string `yaml:"listeners"`
-	// Outbound are the hosts that this one has to reach, as login.i-doit.com:443, and nothing else needs to be. Default: none,
-	// and what the firewall lets out is unknown to be needed.
-	Outbound []string `yaml:"outbound"`
-}
-
 // Target is what one audit looks at.
 type Target struct {
 	Config
 	Now time.Time // of the audit
+	// Policy is Doorward's own, by its configuration; nil when there is none.
+	Policy *Policy
 }
 
 // collector reads one fact, which may have many fields.

@@ -74,7 +74,7 @@ type Way struct {
 	// Admin is whether audit.admin_networks get through the rules; "closed" when none is declared for this version.
 	Admin    string `cel:"admin"`
 	Loopback string `cel:"loopback"` // whether the host itself does
-	// Sources are the networks that the rules let through, at most 20; More says that there are others.
+	// Sources are the networks that the rules let through, at most 64; More says that there are others.
 	Sources []string `cel:"sources"`
 	More    bool     `cel:"more"`
 	// OnlyAdmin is that nobody outside audit.admin_networks reaches a service here. It is never so where Outside is unknown.
@@ -108,7 +108,7 @@ type Outlet struct {
 	Number   int    `cel:"number"`
 	V4       string `cel:"v4"`
 	V6       string `cel:"v6"`
-	// Destinations are the networks that may be reached where it is not open, at most 20.
+	// Destinations are the networks that may be reached where it is not open, at most 64.
 	Destinations []string `cel:"destinations"`
 	Origin       string   `cel:"origin"`
 }

@@ -13,7 +13,7 @@ import (
 
 const (
 	maxPorts   = 500 // that are judged
-	maxSources = 20  // networks told of one port
+	maxSources = 64  // networks told of one port
 )
 
 // judging asks the rules about ports.
@@ -199,7 +199,7 @@ func (g *judging) egress() Egress {
 			if answer != string(netfilter.Some) {
 				continue
 			}
-			networks, _ := r.Sources(maxSources / 2)
+			networks, _ := r.Sources(maxSources)
 			for _, n := range networks {
 				o.Destinations = append(o.Destinations, n.String())
 			}

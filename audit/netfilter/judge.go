@@ -45,7 +45,8 @@ func (r *run) hook(name string, in []branch) []branch {
 	for _, c := range r.rules.at(name, in[0].packet.v6) {
 		var here, elsewhere []branch
 		for _, b := range in {
-			b.packet.before = name == "ingress" || (name == "prerouting" || name == "output") && c.prio <= -200
+			// What the host sends itself was seen by connection tracking on its way out.
+			b.packet.before = name == "ingress" || (name == "prerouting" && !b.packet.loopback || name == "output") && c.prio <= -200
 			// Only the first packet of a connection meets nat chains, and a device's chain only its own packets.
 			nat := b.packet.state == ctNew && !(b.packet.loopback && name == "prerouting") // asked on the way out
 			if c.kind == "nat" && !nat || !c.sees(b.packet) {

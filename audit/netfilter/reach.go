@@ -234,7 +234,7 @@ func (r *Ruleset) journey(h Host, p packet, set spans, work *int) result {
 		in, one := r.through([]branch{b}, work, hooks...)
 		res.take(one, b.set)
 		for _, d := range in {
-			if p.proto != protoTCP && p.proto != protoUDP {
+			if !answered(d.packet) {
 				res.passed = res.passed.union(d.set)
 				continue
 			}
@@ -242,6 +242,17 @@ func (r *Ruleset) journey(h Host, p packet, set spans, work *int) result {
 		}
 	}
 	return res
+}
+
+// answered says whether an answer has to get back: to connections, and to echo requests.
+func answered(p packet) bool {
+	switch p.proto {
+	case protoICMP:
+		return p.kind == 8
+	case protoICMPv6:
+		return p.kind == 128
+	}
+	return true
 }
 
 // answer sends back the answer to a packet that was delivered, and returns for whom it gets there.
@@ -258,8 +269,13 @@ func (r *Ruleset) answer(d branch, iif, oif string, res *result, work *int) span
 			a.state = ctNew
 		}
 	}
-	if a.proto == protoTCP {
+	switch {
+	case a.proto == protoTCP:
 		a.flags = tcpSYN | tcpACK
+	case a.proto == protoICMP:
+		a.kind = 0
+	case a.proto == protoICMPv6:
+		a.kind = 129
 	}
 	hooks := []string{"output", "postrouting"}
 	if a.forwarded {
