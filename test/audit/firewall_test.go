@@ -31,8 +31,8 @@ const (
 	roleVariable           = "DOORWARD_TEST_ROLE"
 )
 
-// report is what the audit in the namespace prints.
-type report struct {
+// observed is what the audit in the namespace prints.
+type observed struct {
 	Firewall facts.Firewall
 	Missing  []facts.Missing
 	Status   map[string]audit.Status
@@ -161,7 +161,7 @@ func auditHere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := report{Missing: f.Missing, Status: map[string]audit.Status{}}
+	r := observed{Missing: f.Missing, Status: map[string]audit.Status{}}
 	r.Firewall, _ = f.Values["firewall"].(facts.Firewall)
 	all, _ := cat.Profile("all")
 	for _, finding := range cat.Judge(all, f, audit.Records{}) {
@@ -277,7 +277,7 @@ func TestFirewallVerdictsEqualReachability(t *testing.T) {
 					t.Fatalf("%s: %v\n%s", program, err, out)
 				}
 			}
-			var r report
+			var r observed
 			result(t, in(t, p.host, "audit"), &r)
 			c.compare(t, p, r)
 		})
@@ -304,7 +304,7 @@ func (c claim) says() bool {
 	})
 }
 
-func (c ruleset) compare(t *testing.T, p pair, r report) {
+func (c ruleset) compare(t *testing.T, p pair, r observed) {
 	var claims []claim
 	add := func(name, answer, ns, from, host string, port int) {
 		claims = append(claims, claim{name: name, answer: answer, attempt: attempt{from, net.JoinHostPort(host, fmt.Sprint(port)) + "]"}, ns: ns})
