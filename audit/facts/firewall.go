@@ -3,6 +3,7 @@ package facts
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"path"
 	"slices"
@@ -20,6 +21,8 @@ type Firewall struct {
 	// Managers are what loads rules when the host starts, with the file that says so: ufw, nftables, netfilter-persistent,
 	// firewalld, shorewall. Empty: after a restart there are none.
 	Managers []Manager `cel:"managers"`
+	// Knockers are programs that open ports to whoever knocks, started with the host: knockd, fwknop-server.
+	Knockers []Manager `cel:"knockers"`
 	// Ufw is how ufw is set, also where it is off.
 	Ufw Ufw `cel:"ufw"`
 	// Input chains that packets to the host meet.
@@ -116,6 +119,7 @@ type Outlet struct {
 func collectFirewall(ctx context.Context, h *Host, t Target) (Firewall, []Missing) {
 	f := Firewall{Origin: "the kernel's rules", Administrators: len(t.AdminNetworks) > 0}
 	f.Managers, f.Ufw = managersOf(h)
+	f.Knockers = started(h, "knockd", "fwknop-server")
 	if !h.Live() {
 		var m []Missing
 		for _, field := range []string{"rules", "input", "default4", "default6", "ports", "icmp", "egress", "understood"} {
@@ -202,30 +206,29 @@ func managersOf(h *Host) ([]Manager, Ufw) {
 	u.IPv6 = shellSetting(h, "/etc/default/ufw", "IPV6")
 	u.Input = shellSetting(h, "/etc/default/ufw", "DEFAULT_INPUT_POLICY")
 	u.Output = shellSetting(h, "/etc/default/ufw", "DEFAULT_OUTPUT_POLICY")
-	var all []Manager
-	for _, name := range []string{"ufw", "nftables", "netfilter-persistent", "firewalld", "shorewall"} {
-		if name == "ufw" && !u.Enabled {
-			continue
-		}
-		units, err := h.Glob("/etc/systemd/system/*.wants/" + name + ".service")
-		if err != nil || len(units) == 0 {
-			if units = wanted(h, name); len(units) == 0 {
-				continue
-			}
-		}
-		if h.Exists("/etc/systemd/system/"+name+".service") && masked(h, name) {
-			continue
-		}
-		all = append(all, Manager{name, units[0]})
+	names := []string{"nftables", "netfilter-persistent", "firewalld", "shorewall"}
+	if u.Enabled {
+		names = append(names, "ufw")
 	}
-	return all, u
+	return started(h, names...), u
 }
 
-// wanted finds links that Host.Glob leaves out because what they point to is not under the root.
-func wanted(h *Host, unit string) []string {
+// started lists those of the units that systemd starts with the host, and does not mask.
+func started(h *Host, names ...string) []Manager {
+	var all []Manager
+	for _, name := range names {
+		if link := wanted(h, name); link != "" && !masked(h, name) {
+			all = append(all, Manager{name, link})
+		}
+	}
+	return all
+}
+
+// wanted finds the link by which a unit is started, also where what it leads to is not under the root.
+func wanted(h *Host, unit string) string {
 	dirs, err := h.Glob("/etc/systemd/system/*.wants")
 	if err != nil {
-		return nil
+		return ""
 	}
 	for _, dir := range dirs {
 		entries, err := h.ReadDir(dir)
@@ -234,17 +237,26 @@ func wanted(h *Host, unit string) []string {
 		}
 		for _, e := range entries {
 			if e.Name() == unit+".service" {
-				return []string{path.Join(dir, e.Name())}
+				return path.Join(dir, e.Name())
 			}
 		}
 	}
-	return nil
+	return ""
 }
 
-// masked says whether a unit is a link to /dev/null.
+// masked says whether a unit is a link to /dev/null, which under another root leads nowhere.
 func masked(h *Host, unit string) bool {
-	info, err := h.Stat("/etc/systemd/system/" + unit + ".service")
-	return err == nil && !info.Mode().IsRegular()
+	entries, err := h.ReadDir("/etc/systemd/system")
+	if err != nil {
+		return false
+	}
+	for _, e := range entries {
+		if e.Name() == unit+".service" && e.Type() == fs.ModeSymlink {
+			info, err := h.Stat("/etc/systemd/system/" + e.Name())
+			return err != nil || !info.Mode().IsRegular()
+		}
+	}
+	return false
 }
 
 // shellSetting reads NAME=value from a file of shell variables; the last one counts.

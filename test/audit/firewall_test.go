@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ const (
 	anyoneV4, anyoneV6     = "9.8.7.6", "2001:db8:3::6"       // and never this one's
 	adminV4, adminV6       = "192.0.2.9", "2001:db8:a::9"
 	roleVariable           = "DOORWARD_TEST_ROLE"
+	adminsOnly             = `{"AdminNetworks": ["192.0.2.0/24", "2001:db8:a::/64"]}`
 )
 
 // observed is what the audit in the namespace prints.
@@ -36,6 +38,7 @@ type observed struct {
 	Firewall facts.Firewall
 	Missing  []facts.Missing
 	Status   map[string]audit.Status
+	Findings map[string]audit.Finding
 }
 
 // attempt is a connection to make.
@@ -52,13 +55,24 @@ func TestFirewallRole(t *testing.T) {
 	case "dial":
 		dialAll(t, input)
 	case "audit":
-		auditHere(t)
+		auditHere(t, input)
 	}
 }
 
-// serve listens until its standard input ends, and greets whoever connects.
-func serve(t *testing.T, addresses []string) {
-	for _, a := range addresses {
+// serve listens until its standard input ends, and greets whoever connects. A word is an address, with what is said after =;
+// "nobody" gives away root's rights first.
+func serve(t *testing.T, words []string) {
+	for _, word := range words {
+		if word == "nobody" {
+			if err := syscall.Setuid(65534); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		a, greeting, ok := strings.Cut(word, "=")
+		if !ok {
+			greeting = "here"
+		}
 		l, err := net.Listen("tcp", a)
 		if err != nil {
 			t.Fatal(err)
@@ -69,7 +83,7 @@ func serve(t *testing.T, addresses []string) {
 				if err != nil {
 					return
 				}
-				_, _ = c.Write([]byte("here"))
+				_, _ = c.Write([]byte(greeting))
 				_ = c.Close()
 			}
 		}()
@@ -148,24 +162,27 @@ func ping(from, to string) bool {
 	}
 }
 
-func auditHere(t *testing.T) {
+// auditHere audits the namespace, with a configuration in JSON.
+func auditHere(t *testing.T, config string) {
+	target := facts.Target{Now: time.Now()}
+	if err := json.Unmarshal([]byte(config), &target.Config); err != nil {
+		t.Fatal(err)
+	}
 	h, err := facts.OpenHost(facts.HostOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	f := facts.Collect(t.Context(), h, facts.Target{Now: time.Now(), Config: facts.Config{
-		AdminNetworks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8:a::/64")},
-	}}, nil)
+	f := facts.Collect(t.Context(), h, target, nil)
 	cat, err := audit.Load(audit.Source{Controls: rules.Controls(), Profiles: rules.Profiles()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := observed{Missing: f.Missing, Status: map[string]audit.Status{}}
+	r := observed{Missing: f.Missing, Status: map[string]audit.Status{}, Findings: map[string]audit.Finding{}}
 	r.Firewall, _ = f.Values["firewall"].(facts.Firewall)
 	all, _ := cat.Profile("all")
 	for _, finding := range cat.Judge(all, f, audit.Records{}) {
-		r.Status[finding.ID] = finding.Status
+		r.Status[finding.ID], r.Findings[finding.ID] = finding.Status, finding
 	}
 	out, _ := json.Marshal(r)
 	fmt.Printf("RESULT %s\n", out)
@@ -176,7 +193,8 @@ type pair struct{ host, peer string }
 
 func newPair(t *testing.T) pair {
 	t.Helper()
-	p := pair{fmt.Sprintf("dwh%d", os.Getpid()), fmt.Sprintf("dwp%d", os.Getpid())}
+	name := strings.ToLower(t.Name()[:12]) + fmt.Sprint(os.Getpid())
+	p := pair{name + "h", name + "p"}
 	t.Cleanup(func() {
 		_ = exec.Command("ip", "netns", "del", p.host).Run()
 		_ = exec.Command("ip", "netns", "del", p.peer).Run()
@@ -200,6 +218,24 @@ func newPair(t *testing.T) pair {
 		sh(t, fmt.Sprintf("ip -n %s neigh replace %s lladdr 02:00:00:00:00:01 dev eth0 nud permanent", p.peer, n))
 	}
 	return p
+}
+
+// enforce puts rules into force in the host's namespace instead of all that are there.
+func (p pair) enforce(t *testing.T, rules map[string]string) {
+	t.Helper()
+	sh(t, "ip netns exec "+p.host+` sh -ec '
+		nft flush ruleset
+		for i in iptables-legacy ip6tables-legacy; do
+			for t in filter nat raw mangle; do $i -t $t -F; $i -t $t -X; done
+			for c in INPUT OUTPUT FORWARD; do $i -P $c ACCEPT; done
+		done'`)
+	for program, text := range rules {
+		cmd := exec.Command("ip", "netns", "exec", p.host, "sh", "-ec", program)
+		cmd.Stdin = strings.NewReader(text)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", program, err, out)
+		}
+	}
 }
 
 func sh(t *testing.T, script string) {
@@ -269,16 +305,9 @@ func TestFirewallVerdictsEqualReachability(t *testing.T) {
 	p.serve(t, p.peer, ":443", ":25", ":9")
 	for _, c := range rulesets() {
 		t.Run(c.name, func(t *testing.T) {
-			sh(t, "ip netns exec "+p.host+" sh -ec 'nft flush ruleset; for i in iptables-legacy ip6tables-legacy; do for t in filter nat raw mangle; do $i -t $t -F; $i -t $t -X; done; for c in INPUT OUTPUT FORWARD; do $i -P $c ACCEPT; done; done'")
-			for program, text := range c.rules {
-				cmd := exec.Command("ip", "netns", "exec", p.host, "sh", "-ec", program)
-				cmd.Stdin = strings.NewReader(text)
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Fatalf("%s: %v\n%s", program, err, out)
-				}
-			}
+			p.enforce(t, c.rules)
 			var r observed
-			result(t, in(t, p.host, "audit"), &r)
+			result(t, in(t, p.host, "audit "+adminsOnly), &r)
 			c.compare(t, p, r)
 		})
 	}
