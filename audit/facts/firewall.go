@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"path"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -139,6 +140,7 @@ func collectFirewall(ctx context.Context, h *Host, t Target) (Firewall, []Missin
 		return f, missing("%s", because(err))
 	}
 	g := judging{ctx: ctx, rules: rules, host: host, assumed: assume(host), target: t, origin: origin}
+	g.same = reflect.DeepEqual(g.host, g.assumed)
 	f.Default4 = g.stranger(netfilter.Packet{Proto: "tcp", Port: g.unnamed()})
 	f.Default6 = g.stranger(netfilter.Packet{Proto: "tcp", Port: g.unnamed(), V6: true})
 	f.Ports = g.ports(listeners)

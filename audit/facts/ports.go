@@ -22,6 +22,7 @@ type judging struct {
 	rules   *netfilter.Ruleset
 	host    netfilter.Host // as it is
 	assumed netfilter.Host // with addresses of both versions
+	same    bool           // the two are
 	target  Target
 	origin  string
 	why     []string // rules that were not understood and mattered
@@ -119,7 +120,7 @@ func (g *judging) way(p *Port, on []Listener, v6, led bool) Way {
 		w.Rule = rules.Refused[0]
 	}
 	if led {
-		g.outside(&w, g.rules.Inbound(g.host, q))
+		g.outside(&w, g.inbound(q, rules))
 	}
 	for _, l := range on {
 		if !l.Outer || v6 && !l.IPv6 || !v6 && !l.IPv4 {
@@ -129,9 +130,17 @@ func (g *judging) way(p *Port, on []Listener, v6, led bool) Way {
 		if q.Bound, _ = netip.ParseAddr(l.Address); q.Bound.IsUnspecified() || q.Bound.Unmap().Is6() != v6 {
 			q.Bound = netip.Addr{}
 		}
-		g.outside(&w, g.rules.Inbound(g.host, q))
+		g.outside(&w, g.inbound(q, rules))
 	}
 	return w
+}
+
+// inbound asks about the host as it is. Where nothing had to be assumed, whole is the answer already.
+func (g *judging) inbound(q netfilter.Packet, whole netfilter.Reach) netfilter.Reach {
+	if g.same && !q.Bound.IsValid() {
+		return whole
+	}
+	return g.rules.Inbound(g.host, q)
 }
 
 // outside adds one way in to what strangers reach.

@@ -4,7 +4,7 @@ import "fmt"
 
 const (
 	maxBranches = 32         // different packets that one has become, by marks and redirections
-	maxWork     = 40_000_000 // spans that one question may walk
+	maxWork     = 20_000_000 // spans that one question may walk
 )
 
 // branch is a packet and the addresses of the other side for which it has come this far.
@@ -88,11 +88,15 @@ func (r *run) drop(set spans, by string) {
 
 // chain sends packets through a chain: ends are those that nothing was decided of, passed those that are accepted.
 func (r *run) chain(c *chain, in []branch, depth int) (ends, passed []branch) {
-	if depth > maxDepth {
-		return r.lost(in, fmt.Sprintf("%s: jumps deeper than %d", c, maxDepth))
+	if depth > maxDepth { // the kernel takes no such rules
+		r.gaveUp = true
+		r.note(&r.why, fmt.Sprintf("%s: jumps deeper than %d", c, maxDepth))
+	}
+	if r.gaveUp {
+		return nil, nil
 	}
 	for _, one := range c.rules {
-		if len(in) == 0 {
+		if len(in) == 0 || r.gaveUp {
 			break
 		}
 		var on []branch

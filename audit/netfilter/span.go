@@ -115,48 +115,66 @@ func (s spans) union(o spans) spans {
 	return out
 }
 
+// from is where the spans begin that reach n or lie after it.
+func (s spans) from(n number) int {
+	i, _ := slices.BinarySearchFunc(s, n, func(a span, n number) int {
+		if a.to.compare(n) < 0 {
+			return -1
+		}
+		return 1
+	})
+	return i
+}
+
 func (s spans) intersect(o spans) spans {
+	if len(s) < len(o) {
+		s, o = o, s
+	}
 	var out spans
-	for i, k := 0, 0; i < len(s) && k < len(o); {
-		from, to := s[i].from, s[i].to
-		if o[k].from.compare(from) > 0 {
-			from = o[k].from
-		}
-		if o[k].to.compare(to) < 0 {
-			to = o[k].to
-		}
-		if from.compare(to) <= 0 {
-			out = append(out, span{from, to})
-		}
-		if s[i].to.compare(o[k].to) < 0 {
-			i++
-		} else {
-			k++
+	for _, b := range o { // the shorter of the two: sets of a hundred thousand addresses meet rules about one
+		for i := s.from(b.from); i < len(s) && s[i].from.compare(b.to) <= 0; i++ {
+			cut := s[i]
+			if b.from.compare(cut.from) > 0 {
+				cut.from = b.from
+			}
+			if b.to.compare(cut.to) < 0 {
+				cut.to = b.to
+			}
+			out = append(out, cut)
 		}
 	}
 	return out
 }
 
 func (s spans) subtract(o spans) spans {
-	var out spans
-	k := 0
-	for _, a := range s {
-		for k < len(o) && o[k].to.compare(a.from) < 0 {
-			k++
+	if len(s.intersect(o)) == 0 {
+		return s
+	}
+	out := make(spans, 0, len(s)+len(o))
+	for k := 0; len(s) > 0; {
+		// Spans before the next one to take away are copied together.
+		if k += o[k:].from(s[0].from); k == len(o) {
+			return append(out, s...)
 		}
-		rest := true
-		for i := k; i < len(o) && o[i].from.compare(a.to) <= 0; i++ {
-			if o[i].from.compare(a.from) > 0 {
-				out = append(out, span{a.from, o[i].from.before()})
+		n := s.from(o[k].from)
+		out = append(out, s[:n]...)
+		if s = s[n:]; len(s) == 0 {
+			break
+		}
+		rest := s[0]
+		s = s[1:]
+		gone := false
+		for i := k; i < len(o) && o[i].from.compare(rest.to) <= 0; i++ {
+			if o[i].from.compare(rest.from) > 0 {
+				out = append(out, span{rest.from, o[i].from.before()})
 			}
-			if o[i].to.compare(a.to) >= 0 {
-				rest = false
+			if gone = o[i].to.compare(rest.to) >= 0; gone {
 				break
 			}
-			a.from = o[i].to.next()
+			rest.from = o[i].to.next()
 		}
-		if rest {
-			out = append(out, a)
+		if !gone {
+			out = append(out, rest)
 		}
 	}
 	return out

@@ -73,7 +73,11 @@ func serve(t *testing.T, words []string) {
 		if !ok {
 			greeting = "here"
 		}
-		l, err := net.Listen("tcp", a)
+		network := "tcp"
+		if strings.HasPrefix(a, "0.0.0.0:") { // of which Go makes a socket for both versions otherwise
+			network = "tcp4"
+		}
+		l, err := net.Listen(network, a)
 		if err != nil {
 			t.Fatal(err)
 		}
