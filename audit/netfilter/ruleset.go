@@ -77,7 +77,6 @@ type step struct {
 	mark   uint32
 	known  bool // the mark, or dnat's target
 	to     redirection
-	why    string // what was not understood
 }
 
 // redirection is the target of dnat and redirect.
