@@ -49,11 +49,12 @@ var allowedImports = map[string][]string{
 	"gateway/doctor": {"gateway"},
 
 	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
-	"audit":          {"audit/facts"},
-	"audit/facts":    {"rules"},
-	"audit/report":   {"audit", "audit/facts"},
-	"audit/register": {"journal", "store"},
-	"audit/trial":    {"audit", "audit/facts"},
+	"audit":           {"audit/facts"},
+	"audit/facts":     {"audit/netfilter", "rules"},
+	"audit/netfilter": {},
+	"audit/report":    {"audit", "audit/facts"},
+	"audit/register":  {"journal", "store"},
+	"audit/trial":     {"audit", "audit/facts"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"audit/register", "auth", "journal", "mail"},
