@@ -25,31 +25,31 @@ const (
 	outgoing = `table inet out { chain output { type filter hook output priority 0; policy drop;
 		oif lo accept; ct state established,related accept; meta l4proto ipv6-icmp accept; ip daddr 203.0.113.77 tcp dport 443 accept; }; }`
 	limited = "tcp dport { 80, 443 } accept\nip saddr 192.0.2.0/24 tcp dport 22 accept\nip6 saddr 2001:db8:a::/64 tcp dport 22 accept"
-	ssh     = "=SSH-2.0-test"
+	banner  = "=SSH-2.0-test"
 	ufwOn   = "ENABLED=yes\n"
 )
 
 func scenes() []scene {
 	full := `{"AdminNetworks": ["192.0.2.0/24", "2001:db8:a::/64"], "Listeners": ["tcp/22", "tcp/3306"], "Outbound": ["203.0.113.77:443"]}`
 	return []scene{
-		{name: "good", serve: "nobody :80 :443 127.0.0.1:3306 :22" + ssh, rules: nft(input(limited) + outgoing), config: full,
+		{name: "good", serve: "nobody :80 :443 127.0.0.1:3306 :22" + banner, rules: nft(input(limited) + outgoing), config: full,
 			files: map[string]string{"ufw/ufw.conf": ufwOn},
 			want: `I-02 pass, I-13 pass, I-23 pass, M-37 pass, F-12 fail, I-55 pass, I-58 pass, I-59 pass, I-60 pass, I-63 pass, I-64 pass, I-97 not-applicable,
 				I-98 pass, I-99 pass, M-30 pass, M-32 fail, M-38 fail, I-95 fail, I-62 fail, F-13 fail, F-14 fail, F-15 fail, I-91 fail`},
-		{name: "bad", serve: ":80 :22" + ssh + " :3306 :2222" + ssh, rules: nft(""), config: adminsOnly, files: map[string]string{"ufw/ufw.conf": "ENABLED=no\n"},
+		{name: "bad", serve: ":80 :22" + banner + " :3306 :2222" + banner, rules: nft(""), config: adminsOnly, files: map[string]string{"ufw/ufw.conf": "ENABLED=no\n"},
 			want: `I-02 fail, I-13 unknown, I-23 fail, M-37 fail, F-12 fail, I-55 fail, I-58 fail, I-59 pass, I-60 fail, I-63 fail, I-64 fail, I-95 fail, I-98 pass,
 				I-99 fail, M-30 fail, M-32 fail, M-38 fail`},
 		{name: "one listener is not declared", serve: "nobody :80 :9999", rules: nft(input(limited)), config: full, want: "I-13 fail, I-55 pass"},
-		{name: "rules for IPv4 only", serve: ":80 :22" + ssh + " :3306", rules: map[string]string{"iptables-nft-restore": legacy}, config: adminsOnly,
+		{name: "rules for IPv4 only", serve: ":80 :22" + banner + " :3306", rules: map[string]string{"iptables-nft-restore": legacy}, config: adminsOnly,
 			files: map[string]string{"ufw/ufw.conf": ufwOn}, want: "I-23 fail, I-55 fail, I-60 fail, I-98 fail, I-99 fail, M-30 fail"},
 		{name: "rules for IPv4 only, and services too", serve: "0.0.0.0:80 0.0.0.0:3306", rules: map[string]string{"iptables-nft-restore": legacy}, config: adminsOnly,
 			want: "I-23 pass, I-55 pass, I-98 fail, I-99 pass"},
 		{name: "a database on another port", serve: ":80 :13306=\x4a\x01\x01", rules: nft(input("accept")), config: adminsOnly,
 			want: "I-23 not-applicable, I-55 fail"},
-		{name: "a moved server of SSH, closed to strangers", serve: ":80 :2222" + ssh, rules: nft(input("ip saddr 192.0.2.0/24 tcp dport 2222 accept")), config: adminsOnly,
+		{name: "a moved server of SSH, closed to strangers", serve: ":80 :2222" + banner, rules: nft(input("ip saddr 192.0.2.0/24 tcp dport 2222 accept")), config: adminsOnly,
 			want: "I-55 pass, I-58 pass, M-38 fail"},
 		{name: "a database for one network", serve: ":5432", rules: nft(input("ip saddr 203.0.113.0/24 tcp dport 5432 accept")), config: adminsOnly, want: "I-23 fail, I-55 pass"},
-		{name: "a rule that nobody understands", serve: ":80 :3306 :22" + ssh, rules: nft(input("tcp dport 80 accept\ntcp dport 3306 numgen random mod 2 0 accept")), config: adminsOnly,
+		{name: "a rule that nobody understands", serve: ":80 :3306 :22" + banner, rules: nft(input("tcp dport 80 accept\ntcp dport 3306 numgen random mod 2 0 accept")), config: adminsOnly,
 			want: "I-23 unknown, I-55 unknown, M-30 unknown, I-60 fail"},
 		{name: "a rule that nobody understands beside an open port", serve: ":80 :3306 :8080", rules: nft(input("tcp dport { 80, 8080 } accept\ntcp dport 3306 numgen random mod 2 0 accept")), config: adminsOnly,
 			want: "I-23 unknown, I-55 fail"},
