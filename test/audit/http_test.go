@@ -111,7 +111,7 @@ func TestHTTP(t *testing.T) {
 	good := goodHeaders + guard
 	const cookie = `add_header Set-Cookie "sid=1; Path=/; HttpOnly; SameSite=Lax%s" always; `
 	sites := []site{
-		{name: "good", secure: good + fmt.Sprintf(cookie, "; Secure"), open: redirect, want: "D-22:pass F-45:pass F-32:pass I-81:pass D-30:pass D-31:pass M-13:pass F-49:fail F-36:fail"},
+		{name: "good", secure: good + fmt.Sprintf(cookie, "; Secure"), open: redirect, want: "D-22:pass F-45:pass F-32:pass I-61:pass I-24:pass F-07:fail I-81:pass D-30:pass D-31:pass M-13:pass F-49:fail F-36:fail"},
 		{name: "no port 80", secure: good, want: "F-45:pass D-22:pass"},
 		{name: "port 80 refuses", secure: good, open: "return 403;", want: "F-45:pass"},
 		{name: "port 80 serves", secure: good, open: "location / { }", want: "F-45:fail D-22:fail"},
@@ -124,7 +124,7 @@ func TestHTTP(t *testing.T) {
 		{name: "a cookie without Secure", secure: good + fmt.Sprintf(cookie, ""), open: redirect, want: "F-45:fail D-22:fail"},
 		{name: "a cookie for other sites", secure: good + `add_header Set-Cookie "sid=1; Secure; SameSite=None" always; `, open: redirect, want: "F-45:pass F-32:fail"},
 		{name: "a page that loads in the clear", secure: good + " index mixed.html;", want: "F-45:fail D-22:fail"},
-		{name: "left behind and open", secure: goodHeaders + " autoindex on;", want: "D-22:fail D-30:fail M-13:fail F-32:fail F-36:fail I-81:unknown"},
+		{name: "left behind and open", secure: goodHeaders + " autoindex on;", want: "D-22:fail D-30:fail M-13:fail F-32:fail I-61:fail I-24:fail F-07:fail F-36:fail I-81:unknown"},
 		{name: "an old security.txt", secure: good + " location = /.well-known/security.txt { alias " + root + "/old/security.txt; }", want: "F-49:fail"},
 		{name: "one page for every name", secure: goodHeaders + " location / { try_files /index.html =404; }", want: "M-13:pass D-31:pass D-30:fail"},
 		{name: "administration is open", secure: goodHeaders + " location = /admin/ { default_type text/html; return 200 '<title>Administration</title>'; }", want: "D-31:fail"},
