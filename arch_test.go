@@ -49,8 +49,10 @@ var allowedImports = map[string][]string{
 	"gateway/doctor": {"gateway"},
 
 	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
-	"audit":       {"audit/facts", "rules"},
-	"audit/facts": {"rules"},
+	"audit":        {"audit/facts"},
+	"audit/facts":  {"rules"},
+	"audit/report": {"audit", "audit/facts"},
+	"audit/trial":  {"audit", "audit/facts"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"auth", "journal", "mail"},

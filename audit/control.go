@@ -24,8 +24,8 @@ const (
 	Critical Severity = "critical"
 )
 
-// severities in their order.
-func severities() []Severity { return []Severity{Low, Medium, High, Critical} }
+// Severities lists the severities, least first.
+func Severities() []Severity { return []Severity{Low, Medium, High, Critical} }
 
 // Control is one row of a guide as a question about facts. See docs/controls-format.md for the file.
 type Control struct {
@@ -155,7 +155,7 @@ func (c Control) problems() []string {
 	}
 	demand(idPattern.MatchString(c.ID), "id %q is not like I-03", c.ID)
 	demand(c.Title != "", "it has no title")
-	demand(slices.Contains(severities(), c.Severity), "severity %q is none of low, medium, high, critical", c.Severity)
+	demand(slices.Contains(Severities(), c.Severity), "severity %q is none of low, medium, high, critical", c.Severity)
 	demand(c.Rationale != "", "it has no rationale")
 	demand(len(c.By) > 0, "by is empty")
 	for _, way := range c.By {

@@ -161,4 +161,3 @@ func cut(text string) string {
 	}
 	return strings.ToValidUTF8(text[:maxValue], "") + "…"
 }
-

@@ -69,3 +69,12 @@ type Records struct {
 	// Unread says why the records could not be read; then no control is attested, waived or failed for want of an answer.
 	Unread string
 }
+
+// String is the evidence in one line: what was looked at, what was there, and where.
+func (e Evidence) String() string {
+	text := e.Fact + ": " + e.Value
+	if e.Origin != "" {
+		text += " (" + e.Origin + ")"
+	}
+	return text
+}

@@ -1,0 +1,128 @@
+package report
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxReport = 32 << 20 // bytes of one kept report
+	// keepRuns is how many reports of a profile are kept: a daily audit, for a quarter.
+	keepRuns = 92
+	stamp    = "20060102T150405.000Z"
+)
+
+// Spool is the folder of the reports of earlier runs, a JSON file each. Only root writes there; the daemon's group reads.
+type Spool struct{ dir string }
+
+// Run is one kept report.
+type Run struct {
+	Profile string    `json:"profile"`
+	Time    time.Time `json:"time"`
+	File    string    `json:"file"`
+}
+
+var runName = regexp.MustCompile(`^([a-z][a-z0-9-]{0,40})_([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)\.json$`)
+
+// OpenSpool makes the folder where it is missing. Its parent has to exist.
+func OpenSpool(dir string) (*Spool, error) {
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("make the folder of reports: %w", err)
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the folder of reports: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("open the folder of reports: %s is no folder", dir)
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("open the folder of reports: others can write in %s; run: chmod go-w %s", dir, dir)
+	}
+	return &Spool{dir}, nil
+}
+
+// Runs lists what is kept of a profile, or of all when it is empty, the newest first.
+func (s *Spool) Runs(profile string) ([]Run, error) {
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("list reports: %w", err)
+	}
+	runs := []Run{}
+	for _, e := range entries {
+		m := runName.FindStringSubmatch(e.Name())
+		if m == nil || profile != "" && m[1] != profile {
+			continue
+		}
+		at, err := time.Parse(stamp, m[2])
+		if err != nil {
+			continue
+		}
+		runs = append(runs, Run{m[1], at, filepath.Join(s.dir, e.Name())})
+	}
+	slices.SortFunc(runs, func(a, b Run) int {
+		if c := b.Time.Compare(a.Time); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Profile, b.Profile)
+	})
+	return runs, nil
+}
+
+// Last returns the newest report of a profile, and nil when there is none.
+func (s *Spool) Last(profile string) (*Report, error) {
+	runs, err := s.Runs(profile)
+	if err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	return s.Read(runs[0])
+}
+
+// Read returns one kept report.
+func (s *Spool) Read(run Run) (*Report, error) {
+	f, err := os.Open(run.File)
+	if err != nil {
+		return nil, fmt.Errorf("read report: %w", err)
+	}
+	defer f.Close()
+	var r Report
+	if err := json.NewDecoder(io.LimitReader(f, maxReport)).Decode(&r); err != nil {
+		return nil, fmt.Errorf("read report %s: %w", run.File, err)
+	}
+	return &r, nil
+}
+
+// Keep writes the report whole or not at all, and removes those of its profile that are too many.
+func (s *Spool) Keep(r Report) error {
+	f, err := os.CreateTemp(s.dir, ".new-*")
+	if err != nil {
+		return fmt.Errorf("keep report: %w", err)
+	}
+	defer os.Remove(f.Name()) // an error: it was renamed
+	name := filepath.Join(s.dir, r.Profile+"_"+r.Time.UTC().Format(stamp)+".json")
+	if err := errors.Join(json.NewEncoder(f).Encode(r), f.Chmod(0o640), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("keep report: %w", err)
+	}
+	if err := os.Rename(f.Name(), name); err != nil {
+		return fmt.Errorf("keep report: %w", err)
+	}
+	runs, err := s.Runs(r.Profile)
+	if err != nil {
+		return err
+	}
+	for _, old := range runs[min(len(runs), keepRuns):] {
+		if err := os.Remove(old.File); err != nil {
+			return fmt.Errorf("remove an old report: %w", err)
+		}
+	}
+	return nil
+}
