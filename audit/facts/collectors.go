@@ -9,5 +9,8 @@ func collectors() []collector {
 		read("packages", collectPackages),
 		read("updates", collectUpdates).slow(10 * time.Second),                 // some 50 MB of lists
 		read("vulnerabilities", collectVulnerabilities).slow(15 * time.Second), // some 100 MB of JSON
+		read("apt", collectApt),
+		read("units", collectUnits),
+		read("ids", collectIDS),
 	}
 }
