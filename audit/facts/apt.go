@@ -132,7 +132,7 @@ func aptDays(text string) float64 {
 func (a *Apt) timers(h *Host) {
 	units := unitFiles{h: h}
 	for _, name := range []string{"apt-daily.timer", "apt-daily-upgrade.timer"} {
-		if by := units.enabledBy(name); by != "" {
+		if by := units.enabledBy(name); by != "" && (!h.Live() || runsSystemd(h)) {
 			a.Timers = append(a.Timers, Setting{name, by})
 		}
 	}

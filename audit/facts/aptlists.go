@@ -31,6 +31,7 @@ type AptList struct {
 	Date      time.Time `cel:"date"`      // when the archive made it
 	// ValidUntil is when the archive's word ends; zero where the archive does not say.
 	ValidUntil time.Time `cel:"valid_until"`
+	Expired    bool      `cel:"expired"`
 	Origin     string    `cel:"origin"`
 
 	automatic int // apt's priority of its versions

@@ -12,5 +12,10 @@ func collectors() []collector {
 		read("apt", collectApt),
 		read("units", collectUnits),
 		read("ids", collectIDS),
+		read("storage", collectStorage),
+		read("mac", collectMAC),
+		read("logs", collectLogs),
+		read("backups", collectBackups),
+		read("monitoring", collectMonitoring),
 	}
 }

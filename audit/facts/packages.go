@@ -54,6 +54,7 @@ type packageClass struct {
 	Unwanted bool     `yaml:"unwanted"`
 	Why      string   `yaml:"why"`
 	Names    []string `yaml:"names"` // patterns of path.Match
+	Units    []string `yaml:"units"` // names of units that differ from their package's, without ending
 }
 
 // packageClasses looks names up: exact ones in a map, patterns one by one.
@@ -75,7 +76,7 @@ func readPackageClasses() (packageClasses, error) {
 	}
 	for i := range file.Classes {
 		of := &file.Classes[i]
-		for _, name := range of.Names {
+		for _, name := range slices.Concat(of.Names, of.Units) {
 			if strings.ContainsAny(name, `*?[\`) {
 				c.patterns = append(c.patterns, struct {
 					text string

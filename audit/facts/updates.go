@@ -47,7 +47,7 @@ type Upgrade struct {
 
 var phpPackage = regexp.MustCompile(`^(?:libapache2-mod-)?php([0-9]\.[0-9]{1,2})(?:-(?:cli|fpm|cgi|phpdbg|common))?$|^libphp([0-9]\.[0-9]{1,2})-embed$`)
 
-func collectUpdates(ctx context.Context, h *Host, _ Target) (Updates, []Missing) {
+func collectUpdates(ctx context.Context, h *Host, t Target) (Updates, []Missing) {
 	u := Updates{Origin: aptLists}
 	all, err := dpkgPackages(h)
 	if err != nil {
@@ -69,6 +69,9 @@ func collectUpdates(ctx context.Context, h *Host, _ Target) (Updates, []Missing)
 		gone = append(gone, Missing{"pending", "there are no lists of packages in " + aptLists + ": run apt-get update"})
 	}
 	u.Lists = lists
+	for i := range lists {
+		lists[i].Expired = !lists[i].ValidUntil.IsZero() && t.Now.After(lists[i].ValidUntil)
+	}
 	u.Security = slices.ContainsFunc(lists, func(l AptList) bool { return l.Security })
 	u.pending(all, offered)
 	if why := u.applyPins(ctx, h); why != "" {
