@@ -16,6 +16,7 @@ const (
 	maxIniOptions  = 50_000
 	maxIniIncludes = 500
 	maxIniValue    = 1 << 20 // bytes of a value with all its references
+	maxIniFills    = 500_000 // references that are followed in all
 )
 
 // iniSection is the options of a section by lower-case name.
@@ -31,6 +32,7 @@ type ini struct {
 	order    []string // sections, as they first appear
 	options  int
 	includes int
+	fills    int
 	files    map[string]iniFile // read before
 }
 
@@ -283,7 +285,7 @@ func (c *ini) fill(section, value string, depth int) (string, bool) {
 		if reference == "%%" {
 			return "%"
 		}
-		if !whole || size > maxIniValue {
+		if c.fills++; !whole || size > maxIniValue || c.fills > maxIniFills {
 			whole = false
 			return ""
 		}

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,8 @@ const maxPending = 5000
 type Updates struct {
 	// Pending are the packages for which apt's lists have a newer version that apt would install.
 	Pending []Upgrade `cel:"pending"`
-	Lists   []AptList `cel:"lists"`
+	// Lists are apt's lists of packages, one an archive and component.
+	Lists []AptList `cel:"sources"`
 	// Refreshed is when the host last fetched its lists.
 	Refreshed time.Time `cel:"refreshed"`
 	// Security says that a list of security updates is among the lists.
@@ -62,7 +64,7 @@ func collectUpdates(ctx context.Context, h *Host, t Target) (Updates, []Missing)
 	lists, offered, err := aptAvailable(ctx, h, wanted)
 	switch {
 	case err != nil:
-		for _, field := range []string{"pending", "lists", "security"} {
+		for _, field := range []string{"pending", "sources", "security"} {
 			gone = append(gone, Missing{field, because(err)})
 		}
 	case len(lists) == 0:
@@ -74,7 +76,7 @@ func collectUpdates(ctx context.Context, h *Host, t Target) (Updates, []Missing)
 	}
 	u.Security = slices.ContainsFunc(lists, func(l AptList) bool { return l.Security })
 	u.pending(all, offered)
-	if why := u.applyPins(ctx, h); why != "" {
+	if why := u.applyPins(ctx, h, offered); why != "" {
 		gone = append(gone, Missing{"pending", why})
 	}
 	u.Refreshed = refreshed(h)
@@ -105,10 +107,10 @@ func (u *Updates) pending(all []Package, offered map[string][]available) {
 
 var simulated = regexp.MustCompile(`^Inst (\S+) \[([^\]]+)\] \((\S+) ([^)]*)\)`)
 
-// applyPins asks apt where preferences pin versions, because only apt knows what they leave: apt-get -s changes nothing, and
-// without cache files it writes none. It returns why the upgrades cannot be told.
-func (u *Updates) applyPins(ctx context.Context, h *Host) string {
-	pinned, err := pinFile(h)
+// applyPins asks apt where preferences pin the versions of packages that are installed and in the lists, because only apt knows
+// what they leave: apt-get -s changes nothing, and without cache files it writes none. It returns why the upgrades cannot be told.
+func (u *Updates) applyPins(ctx context.Context, h *Host, offered map[string][]available) string {
+	pinned, err := pinFile(h, offered)
 	if err != nil {
 		return because(err)
 	}
@@ -136,8 +138,8 @@ func (u *Updates) applyPins(ctx context.Context, h *Host) string {
 
 func trimArch(name string) string { name, _, _ = strings.Cut(name, ":"); return name }
 
-// pinFile returns the first preferences file that has a pin.
-func pinFile(h *Host) (string, error) {
+// pinFile returns the first preferences file that pins one of the packages (apt_preferences(5)).
+func pinFile(h *Host, packages map[string][]available) (string, error) {
 	names, err := h.Glob("/etc/apt/preferences.d/*")
 	if err != nil {
 		return "", err
@@ -153,13 +155,38 @@ func pinFile(h *Host) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		for line := range strings.Lines(string(text)) {
-			if strings.HasPrefix(strings.ToLower(line), "pin:") {
-				return name, nil
-			}
+		pins := false
+		err = stanzas(bytes.NewReader(text), []string{"Package", "Pin"}, func(f map[string]string, _ int) bool {
+			pins = f["Pin"] != "" && pinsOneOf(f["Package"], packages)
+			return !pins
+		})
+		if err != nil || pins {
+			return name, err
 		}
 	}
 	return "", nil
+}
+
+// pinsOneOf says whether a Package field means one of the packages. What is no plain name or pattern is taken for one that does.
+func pinsOneOf(field string, packages map[string][]available) bool {
+	for word := range strings.FieldsSeq(field) {
+		if strings.HasPrefix(word, "/") || strings.HasPrefix(word, "src:") {
+			return true
+		}
+		word, _, _ = strings.Cut(word, ":")
+		if !strings.ContainsAny(word, `*?[\`) {
+			if packages[word] != nil {
+				return true
+			}
+			continue
+		}
+		for name := range packages {
+			if ok, err := path.Match(word, name); ok || err != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // refreshed is when lists were last fetched: apt gives the lists themselves the archive's time, so that only the folders and stamps
