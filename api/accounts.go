@@ -29,7 +29,8 @@ func (h *Handler) addPrincipal(r *http.Request, who auth.Actor) (any, error) {
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	n := auth.NewPrincipal{Name: in.Name, Email: in.Email, DisplayName: in.DisplayName, Roles: rolesOf(in.Roles), Password: in.Password, MustChange: in.MustChange}
+	n := auth.NewPrincipal{Name: in.Name, Email: in.Email, DisplayName: in.DisplayName, Roles: rolesOf(in.Roles), Password: in.Password,
+		NoPassword: in.NoPassword, MustChange: in.MustChange}
 	p, err := h.deps.Auth.AddPrincipal(r.Context(), who, n)
 	if err != nil {
 		return nil, err

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
@@ -82,7 +83,7 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
-	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloaded = append(r.reloaded, who)
@@ -229,6 +230,7 @@ func TestRefusalsAreWordsForTheCaller(t *testing.T) {
 	}{
 		{"taken", add(owner), http.StatusConflict, "the name or e-mail address belongs to another account"},
 		{"short password", add(api.NewPrincipal{Name: "x", Roles: []string{"user"}, Password: "short"}), http.StatusBadRequest, "The password needs at least 15 characters. The password is too easy to guess. Several words that have nothing to do with each other are better."},
+		{"no password where none is said to be", add(api.NewPrincipal{Name: "x", Roles: []string{"user"}}), http.StatusBadRequest, "The password needs at least 15 characters."},
 		{"unknown role", add(api.NewPrincipal{Name: "x", Roles: []string{"root"}, Password: password}), http.StatusBadRequest, `roles must not contain "root": only owner, admin, agent, user exist`},
 		{"large", add(api.NewPrincipal{Name: strings.Repeat("x", 70_000), Roles: []string{"user"}, Password: password}), http.StatusRequestEntityTooLarge, "the request is larger than 65536 bytes"},
 		{"last owner", func() error { return c.SetDisabled(ctx, "maria", true) }, http.StatusConflict, "this is the last enabled owner"},

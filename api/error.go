@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
 )
 
@@ -37,6 +38,7 @@ func (h *Handler) public(err error, to route, r *http.Request) *Error {
 	var invalid *auth.InputError
 	var unfit *auth.PasswordError
 	var no *auth.DeniedError
+	var unsaid *register.InputError
 	switch {
 	case errors.As(err, &invalid):
 		return badRequest(invalid.Error())
@@ -44,7 +46,11 @@ func (h *Handler) public(err error, to route, r *http.Request) *Error {
 		return badRequest(unfit.Error())
 	case errors.As(err, &no):
 		return &Error{Status: http.StatusForbidden, Message: no.Problem}
-	case errors.Is(err, auth.ErrNotFound) && to.missing != nil:
+	case errors.As(err, &unsaid):
+		return badRequest(unsaid.Error())
+	case errors.Is(err, register.ErrFull):
+		return &Error{Status: http.StatusConflict, Message: "the register is full", Hint: "end what does not hold any more: doorward attest list, doorward asset list"}
+	case (errors.Is(err, auth.ErrNotFound) || errors.Is(err, register.ErrNotFound)) && to.missing != nil:
 		return to.missing
 	case errors.Is(err, auth.ErrNotFound):
 		return noSuch("account", "doorward user list shows the accounts")

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
@@ -22,12 +23,16 @@ import (
 type Deps struct {
 	Auth    *auth.Auth
 	Journal *journal.Journal
-	Mail    *mail.Outbox
-	Log     *slog.Logger
-	Version string
+	// Register keeps what people say about controls.
+	Register *register.Register
+	Mail     *mail.Outbox
+	Log      *slog.Logger
+	Version  string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error
+	// Config tells the hash of the configuration file in force. Nil: there is nothing running.
+	Config func() string
 }
 
 // Handler answers commands. The actor of each comes from the connection, or from the API token, never from what is asked.
@@ -121,7 +126,11 @@ func decode(r *http.Request, v any) error {
 type done struct{}
 
 func (h *Handler) status(*http.Request, auth.Actor) (any, error) {
-	return Status{Version: h.deps.Version, PID: os.Getpid()}, nil
+	s := Status{Version: h.deps.Version, PID: os.Getpid()}
+	if h.deps.Config != nil {
+		s.Config = h.deps.Config()
+	}
+	return s, nil
 }
 
 func (h *Handler) reload(r *http.Request, who auth.Actor) (any, error) {

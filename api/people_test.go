@@ -29,6 +29,12 @@ func TestPeopleBothWays(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if _, err := c.AddPrincipal(ctx, api.NewPrincipal{Name: "zoe", Roles: []string{"agent"}, NoPassword: true}); err != nil {
+				t.Errorf("add an account without a password: %v", err)
+			}
+			if d, err := c.Details(ctx, "zoe"); err != nil || !d.PasswordChanged.IsZero() {
+				t.Errorf("details of an account without a password are %+v, %v", d, err)
+			}
 			at := auth.Attempt{Login: "joe", Password: password, Realm: auth.SiteRealm, Host: "a.example.org", Address: netip.MustParseAddr("2001:db8::7")}
 			if _, err := r.auth.SignIn(ctx, at, time.Now()); err != nil {
 				t.Fatal(err)

@@ -21,7 +21,8 @@ type NewPrincipal struct {
 	Email       string   `json:"email"`
 	DisplayName string   `json:"display_name"`
 	Roles       []string `json:"roles"`
-	Password    string   `json:"password"`
+	Password    string   `json:"password,omitempty"`
+	NoPassword  bool     `json:"no_password,omitempty"` // none, in the place of Password: for who comes by another system or a passkey
 	MustChange  bool     `json:"must_change,omitempty"`
 }
 
@@ -80,4 +81,6 @@ type Mail struct {
 type Status struct {
 	Version string `json:"version"`
 	PID     int    `json:"pid"`
+	// Config is the hash of the configuration file that is in force: SHA-256, in hexadecimal. Empty where nothing runs.
+	Config string `json:"config,omitempty"`
 }

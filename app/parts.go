@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
@@ -89,8 +90,13 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 
 // commands answers what administrators ask, by the admin socket or with an API token at the console.
 func (a *App) commands() *api.Handler {
-	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Mail: a.mail, Log: a.log, Version: a.opts.Version,
-		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) }})
+	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Log: a.log, Version: a.opts.Version,
+		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
+		Config: func() string {
+			a.reload.Lock()
+			defer a.reload.Unlock()
+			return a.cfg.SHA256
+		}})
 }
 
 // newAdmin opens the socket that the command line talks to.

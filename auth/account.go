@@ -21,6 +21,9 @@ type NewPrincipal struct {
 	DisplayName string // may be empty
 	Roles       []Role // at least one
 	Password    string // as the roles' rules want it
+	// NoPassword makes an account for who comes by another system, and by passkeys once they have one: no Password, and none by
+	// mail either. ResetPassword gives it one.
+	NoPassword bool
 	// MustChange asks for a new password at the first sign-in, whatever the roles' rules say.
 	MustChange bool
 }
@@ -31,9 +34,11 @@ func (a *Auth) AddPrincipal(ctx context.Context, by Actor, n NewPrincipal) (Prin
 	if err != nil {
 		return Principal{}, fmt.Errorf("add account: %w", err)
 	}
-	phc, err := a.hashNew(ctx, p, n.Password, 0, netip.Prefix{})
-	if err != nil {
-		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, err)
+	phc := ""
+	if !n.NoPassword {
+		if phc, err = a.hashNew(ctx, p, n.Password, 0, netip.Prefix{}); err != nil {
+			return Principal{}, fmt.Errorf("add account %q: %w", p.Name, err)
+		}
 	}
 	if err := a.insertNew(ctx, by, &p, phc); err != nil {
 		return Principal{}, fmt.Errorf("add account %q: %w", p.Name, a.storeError(err))
@@ -80,12 +85,15 @@ func (a *Auth) checkNew(n NewPrincipal) (Principal, error) {
 	if n.DisplayName != "" && !usable(n.DisplayName) {
 		return p, displayNameError()
 	}
+	if n.NoPassword && (n.Password != "" || n.MustChange) {
+		return p, &InputError{"password", "can neither be given nor have to be changed where there is none"}
+	}
 	cfg := a.cfg.Load()
 	var err error
 	if p.Roles, err = cfg.checkRoles(n.Roles); err != nil {
 		return p, err
 	}
-	p.MustChange = n.MustChange || cfg.changesFirst(p.Roles)
+	p.MustChange = !n.NoPassword && (n.MustChange || cfg.changesFirst(p.Roles))
 	return p, nil
 }
 
@@ -219,7 +227,7 @@ func (a *Auth) SetRoles(ctx context.Context, by Actor, name string, roles []Role
 }
 
 // ResetPassword replaces the account's password and ends its sessions. Where the roles' rules say so, or mustChange does,
-// the person has to choose another at the next sign-in. The errors are *InputError, *PasswordError, ErrNotFound, ErrBusy and
+// the person has to choose another at the next sign-in. An account without a password has one from then on. The errors are *InputError, *PasswordError, ErrNotFound, ErrBusy and
 // ErrUnavailable.
 func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password string, mustChange bool) error {
 	p, err := a.Principal(ctx, name)
@@ -244,9 +252,16 @@ func (a *Auth) ResetPassword(ctx context.Context, by Actor, name, password strin
 }
 
 // RequireNewPassword has the person choose a new password at the next sign-in, and ends the account's sessions. The errors
-// are ErrNotFound and ErrUnavailable.
+// are *InputError for an account that has none, ErrNotFound and ErrUnavailable.
 func (a *Auth) RequireNewPassword(ctx context.Context, by Actor, name string) error {
 	err := a.change(ctx, by, "account.must-change", name, Change{Kind: AskNewPassword}, func(tx *sql.Tx, p *Principal, now time.Time) (bool, error) {
+		who, err := readAccountByID(ctx, tx, p.ID)
+		if err != nil {
+			return false, err
+		}
+		if who == nil || who.phc == "" {
+			return false, &InputError{"account", "has no password that could be changed"}
+		}
 		if p.MustChange {
 			return false, nil
 		}
@@ -324,8 +339,12 @@ func anotherOwner(ctx context.Context, tx *sql.Tx, id string) error {
 	return nil
 }
 
-// endAll ends the account's sessions in the store and returns which.
+// endAll ends the account's sessions in the store and returns which. Sign-ins that lack a step end too: what they have proved
+// already, such as a factor that is being taken away, must not become a session afterwards.
 func endAll(ctx context.Context, tx *sql.Tx, id, why string, at int64) ([]string, error) {
+	if _, err := tx.ExecContext(ctx, sqlDeletePendingOf, id); err != nil {
+		return nil, fmt.Errorf("end pending sign-ins: %w", err)
+	}
 	return endOthers(ctx, tx, id, "", why, at)
 }
 

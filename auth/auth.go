@@ -44,7 +44,7 @@ var (
 	ErrNotConfirmed = errors.New("needs a fresh proof of the person")
 	// ErrExists means that the name or the e-mail address is another account's.
 	ErrExists = errors.New("name or e-mail address is taken")
-	// ErrLastOwner means that the change would leave no enabled owner.
+	// ErrLastOwner means that the change would leave no enabled owner who has a way in.
 	ErrLastOwner = errors.New("this is the last enabled owner")
 )
 

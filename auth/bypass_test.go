@@ -204,6 +204,36 @@ func TestNotMeEndsOtherLinks(t *testing.T) {
 	f.wantStep(out, err, "", "the person chooses a new password")
 }
 
+// A request that began before the link was used, and had to wait for its turn to write, does not use it again.
+func TestLinkIsUsedOnce(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		server := f.withMail()
+		var codes []string
+		for i := range 2 {
+			f.begin(attempt("agent", password, fmt.Sprintf("198.51.100.%d", i)))
+			codes = append(codes, codeIn(t, f.nextMail(server, "agent@example.com"), "/.doorward/link/not-me"))
+		}
+		f.now = f.now.Add(time.Minute)
+		at := attempt("", "", "192.0.2.1")
+		if _, err := f.NotMe(t.Context(), at, codes[0], f.now); err != nil {
+			t.Fatal(err)
+		}
+		for i, what := range []string{"the link that was used", "one that ended with it"} {
+			_, err := f.NotMe(t.Context(), at, codes[i], f.now.Add(-time.Second))
+			wantErr(t, err, auth.ErrNoLink, what)
+		}
+		f.Sweep(t.Context(), f.now)
+		if n := row[int](f, `SELECT COUNT(*) FROM mailed_link WHERE kind = 'not-me'`); n != 2 {
+			t.Errorf("%d links are left for the count of an hour, want 2", n)
+		}
+		f.Sweep(t.Context(), f.now.Add(time.Hour))
+		if n := row[int](f, `SELECT COUNT(*) FROM mailed_link WHERE kind = 'not-me'`); n != 0 {
+			t.Errorf("%d links are left an hour later, want none", n)
+		}
+	})
+}
+
 // Who has their password elsewhere chooses none here, and is sent to no link that would say that it is none.
 func TestNotMeElsewhere(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))

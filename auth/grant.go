@@ -30,8 +30,8 @@ type grant struct {
 	sid      string
 
 	pending string // id of the pending sign-in that this is a step of; empty at the beginning
-	// factor says that a second factor is given: only while that is the step that is lacking.
-	factor bool
+	// step is the one that prove and apply are for: they are done only while it is what lacks. stepNone: whatever lacks.
+	step Step
 	// prove is what remains to be proved inside the transaction, and what next has reached by it; false means wrong.
 	prove func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error)
 	// apply changes the account in the same transaction, before the next step is chosen.
@@ -145,14 +145,15 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 	if !t.cfg.allowedFrom(who.Roles, t.at.Address) {
 		return ErrNetwork
 	}
-	if g.factor {
-		// A factor that nothing asks for is not looked at: a recovery code would be used up for nothing.
+	if g.step != stepNone {
+		// A factor that nothing asks for is not looked at: a recovery code would be used up for nothing. Nor is a password changed
+		// before what comes first.
 		reached, err := t.a.judge(ctx, tx, &g, t.at, t.now, t.cfg)
 		if err != nil {
 			return err
 		}
-		if reached.next() != StepFactor {
-			g.prove = nil
+		if reached.next() != g.step {
+			g.prove, g.apply = nil, nil
 		}
 	}
 	if g.prove != nil {

@@ -105,7 +105,7 @@ func (a *Auth) ReleaseSignIn(ctx context.Context, at Attempt, code, pendingToken
 		if _, err := putAddress(ctx, tx, who.ID, at.Address, "mailed-link", store.Micros(now), store.Micros(now.Add(period))); err != nil {
 			return err
 		}
-		return useLink(ctx, tx, code, now)
+		return useLink(ctx, tx, code)
 	})
 	if err != nil {
 		return Outcome{}, a.linkError(err, now)
@@ -114,8 +114,8 @@ func (a *Auth) ReleaseSignIn(ctx context.Context, at Attempt, code, pendingToken
 }
 
 // RefuseSignIn ends the held sign-in of the link's code: it was somebody else who knows the password. It makes the
-// password useless and returns the code of a link by which the person chooses a new one, empty where the password is another
-// system's. The errors are ErrNoLink and ErrUnavailable.
+// password useless and returns the code of a link by which the person chooses a new one, empty where there is none of
+// Doorward's. The errors are ErrNoLink and ErrUnavailable.
 func (a *Auth) RefuseSignIn(ctx context.Context, at Attempt, code string, now time.Time) (reset string, err error) {
 	var d disowned
 	err = a.withLink(ctx, LinkRelease, code, now, func(tx *sql.Tx, l *link) error {
@@ -123,7 +123,7 @@ func (a *Auth) RefuseSignIn(ctx context.Context, at Attempt, code string, now ti
 		if err != nil {
 			return err
 		}
-		if err := useLink(ctx, tx, code, now); err != nil {
+		if err := useLink(ctx, tx, code); err != nil {
 			return err
 		}
 		d, err = a.disown(ctx, tx, who, at, "refused sign-in from "+r.address, now)

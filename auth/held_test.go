@@ -75,6 +75,51 @@ func TestHeldSignIn(t *testing.T) {
 	})
 }
 
+// What a link has released at one address goes on at no other, where the rest of the steps would have that one trusted (D-13).
+func TestReleaseIsGoodAtItsAddress(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPostbox(t, db)
+		p.roles(trusting())
+		if err := p.RequireNewPassword(t.Context(), actor, "agent"); err != nil {
+			t.Fatal(err)
+		}
+		at, elsewhere := attempt("agent", password, "198.51.100.7"), attempt("agent", password, "203.0.113.9")
+		out := p.begin(at)
+		p.wantStep(out, nil, auth.StepHeld, "a new address")
+		code := codeIn(t, p.next("agent@example.com"), "/.doorward/link/release")
+		released, err := p.ReleaseSignIn(t.Context(), at, code, out.Token, p.now)
+		p.wantStep(released, err, auth.StepPassword, "released")
+		_, err = p.PendingSignIn(t.Context(), elsewhere, out.Token, p.now)
+		wantErr(t, err, auth.ErrNoPending, "seen elsewhere")
+		_, err = p.ProveNewPassword(t.Context(), elsewhere, out.Token, newPassword, p.now)
+		wantErr(t, err, auth.ErrNoPending, "a new password elsewhere")
+		done, err := p.ProveNewPassword(t.Context(), at, out.Token, newPassword, p.now)
+		p.wantStep(done, err, "", "a new password where it was released")
+		p.wantStep(p.begin(attempt("agent", newPassword, "203.0.113.9")), nil, auth.StepHeld, "elsewhere then")
+	})
+}
+
+// Who moves before the last step of a reset is not trusted where no mailbox was proved; where nothing is held, nothing changes.
+func TestResetGoesOnAtItsAddress(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPostbox(t, db)
+		p.roles(trusting())
+		for name, held := range map[string]bool{"agent": true, "user": false} {
+			app, _ := p.enrolApp(p.named(name))
+			at := attempt("", "", "198.51.100.7")
+			out, err := p.ResetByLink(t.Context(), at, p.resetCode(name, name+"@example.com"), newPassword, p.now)
+			p.wantStep(out, err, auth.StepFactor, name)
+			later := p.now.Add(time.Minute)
+			done, err := p.ProveCode(t.Context(), attempt("", "", "203.0.113.9"), out.Token, app.code(later), later)
+			if held {
+				wantErr(t, err, auth.ErrNoPending, name+" elsewhere")
+				continue
+			}
+			p.wantStep(done, err, "", name+" elsewhere")
+		}
+	})
+}
+
 // One customer's /64 is one address.
 func TestHeldSignInIPv6(t *testing.T) {
 	f := newFixture(t, storetest.SQLite(t))

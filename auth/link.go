@@ -20,7 +20,7 @@ const (
 	LinkReset   LinkKind = "reset"   // choose a new password
 )
 
-// linkLife is how long a link of each kind is good.
+// life is how long a link of each kind is good.
 func (k LinkKind) life() time.Duration {
 	switch k {
 	case LinkRelease:
@@ -79,8 +79,8 @@ func readLink(ctx context.Context, q reader, kind LinkKind, code string, now tim
 }
 
 // useLink ends a link. Its row stays for the count of an hour, and can be found no more.
-func useLink(ctx context.Context, tx *sql.Tx, code string, now time.Time) error {
-	if _, err := tx.ExecContext(ctx, sqlUseLink, store.Micros(now), tokenKey(code)); err != nil {
+func useLink(ctx context.Context, tx *sql.Tx, code string) error {
+	if _, err := tx.ExecContext(ctx, sqlUseLink, tokenKey(code)); err != nil {
 		return fmt.Errorf("end link: %w", err)
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -187,12 +188,16 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 		return Outcome{}, err
 	}
 	return a.step(ctx, at, token, now, func(g *grant) {
-		g.apply = func(ctx context.Context, tx *sql.Tx, _ *turnover, who *account) error {
+		g.step = StepPassword // the hash took its time, and more may lack by now
+		g.apply = func(ctx context.Context, tx *sql.Tx, t *turnover, who *account) error {
 			before := snapshotOf(who.Principal)
 			if err := putOwnPassword(ctx, tx, who.ID, phc, now); err != nil {
 				return err
 			}
 			who.phc, who.MustChange, who.passwordAt = phc, false, now
+			if err := t.tellPassword(ctx, tx, who.Principal, "password_changed"); err != nil {
+				return err
+			}
 			by := Actor{Name: who.Name, Origin: at.Address.String()}
 			return a.note(ctx, tx, by, "account.password", who.Name, before, snapshotOf(who.Principal))
 		}
@@ -200,8 +205,8 @@ func (a *Auth) ProveNewPassword(ctx context.Context, at Attempt, token, text str
 }
 
 // ChangePassword replaces the password of the session's own account, after the current one is proved again, and ends its
-// other sessions (ASVS 6.2.3, 7.4.3). A wrong current password counts like a wrong sign-in. Who has no password here, because
-// another system checks it, gets none: it would be a way around that system. The errors are ErrWrong, *WaitError, *InputError,
+// other sessions (ASVS 6.2.3, 7.4.3). What ends the session or the current password meanwhile keeps the new one out. A wrong current password counts like a wrong sign-in. The person is
+// told by mail (ASVS 6.3.7). Who has no password here gets none: it would be a way around the other system, or the passkey, that they come by. The errors are ErrWrong, *WaitError, *InputError,
 // *PasswordError, ErrBusy and ErrUnavailable.
 func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, current, text string, now time.Time) error {
 	who, err := a.accountByID(ctx, s.Principal.ID)
@@ -209,7 +214,7 @@ func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, curre
 		return a.stepError(err, now)
 	}
 	if who.phc == "" {
-		return &InputError{"password elsewhere", "is kept by another system and can only be changed there"}
+		return &InputError{"password elsewhere", "is not Doorward's: this account has none here"}
 	}
 	at.Login, at.Password = s.Principal.Name, current
 	if err := a.Reauthenticate(ctx, at, s, now); err != nil {
@@ -219,32 +224,45 @@ func (a *Auth) ChangePassword(ctx context.Context, at Attempt, s *Session, curre
 	if err != nil {
 		return err
 	}
-	by := Actor{Name: s.Principal.Name, Origin: at.Address.String()}
-	var ended []string
-	err = a.db.Write(ctx, func(tx *sql.Tx) error {
-		ended = nil
-		who, err := readAccountByID(ctx, tx, s.Principal.ID)
-		if err != nil {
-			return err
-		}
-		if who == nil || who.Disabled {
-			return ErrWrong
-		}
-		if err := putOwnPassword(ctx, tx, who.ID, phc, now); err != nil {
-			return err
-		}
-		if ended, err = endOthers(ctx, tx, who.ID, s.ID, "account.password", store.Micros(now)); err != nil {
-			return err
-		}
-		return a.note(ctx, tx, by, "account.password", who.Name, snapshotOf(who.Principal), snapshotOf(who.Principal))
-	})
+	t := &turnover{a: a, cfg: a.cfg.Load(), at: at, now: now, hostName: a.nameForMail(ctx, at.Address)}
+	err = a.db.Write(ctx, func(tx *sql.Tx) error { return t.changePassword(ctx, tx, s, who, phc) })
 	if err != nil {
 		return a.stepError(err, now)
 	}
-	if len(ended) > 0 {
-		a.sessions.end(ended...)
+	if len(t.ended) > 0 {
+		a.sessions.end(t.ended...)
+	}
+	if t.mailed {
+		a.mail.Wake()
 	}
 	return nil
+}
+
+// changePassword stores the new password of the session's person; who is the account as it was when the old one was proved.
+func (t *turnover) changePassword(ctx context.Context, tx *sql.Tx, s *Session, who *account, phc string) error {
+	t.ended, t.mailed = nil, false
+	// Whoever knows the old password must not have the last word against its owner, who has just made it useless.
+	still, err := readAccountByID(ctx, tx, who.ID)
+	if err != nil {
+		return err
+	}
+	live, err := readStrings(ctx, tx, sqlLiveOf, who.ID)
+	if err != nil {
+		return fmt.Errorf("list sessions: %w", err)
+	}
+	if still == nil || still.Disabled || still.phc != who.phc || !slices.Contains(live, s.ID) {
+		return ErrWrong
+	}
+	if err := putOwnPassword(ctx, tx, who.ID, phc, t.now); err != nil {
+		return err
+	}
+	if t.ended, err = endOthers(ctx, tx, who.ID, s.ID, "account.password", store.Micros(t.now)); err != nil {
+		return err
+	}
+	if err := t.tellPassword(ctx, tx, still.Principal, "password_changed"); err != nil {
+		return err
+	}
+	return t.a.note(ctx, tx, s.By(t.at), "account.password", who.Name, snapshotOf(still.Principal), snapshotOf(still.Principal))
 }
 
 // Reauthenticate checks the password of a session's person again, before something that a borrowed screen must not do.

@@ -22,6 +22,8 @@ const (
 	// failureMails is how many such mails there are in an hour, to all people together: whoever knows many names could
 	// otherwise have the mail server refuse us, and with it the links that let people in.
 	failureMails = 500
+	// changesTold is how many changes of their password a person is told of in an hour.
+	changesTold = 5
 	// maxNoticeAddresses is how many addresses a notice names.
 	maxNoticeAddresses = 5
 	// hostNameWait is how long a mail waits for an address's host name.
@@ -73,6 +75,30 @@ func (t *turnover) tellSignIn(ctx context.Context, tx *sql.Tx, s *Session, newAd
 	}
 	return t.a.send(ctx, tx, letter{kind: "signed_in", to: s.Principal, host: s.Host, realm: s.Realm, path: "/.doorward/link/not-me?c=" + code,
 		facts: t.where(s.Principal, s.Address, s.UserAgent), until: t.now.Add(24 * time.Hour)}, t.now)
+}
+
+// tellPassword mails that the password was replaced, with the link to take the account back (ASVS 6.3.7); the kind of letter says
+// how. Where the links of this hour are used up the person is told all the same: sign-ins by whoever knows the password cost links
+// too, and must not keep a change from its owner. changesTold bounds both.
+func (t *turnover) tellPassword(ctx context.Context, tx *sql.Tx, p Principal, kind string) error {
+	if !t.a.canMail(p) {
+		return nil
+	}
+	if wait, err := spend(ctx, tx, t.now, quota{"password told " + p.ID, changesTold, time.Hour}); err != nil || wait > 0 {
+		return err
+	}
+	l := letter{kind: kind, to: p, host: t.at.Host, realm: t.at.Realm, facts: t.where(p, t.at.Address, cut(store.Text(t.at.UserAgent), maxUserAgent)),
+		until: t.now.Add(24 * time.Hour)}
+	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: p.ID}, t.now)
+	if err != nil {
+		return err
+	}
+	if l.path = "/.doorward/link/not-me?c=" + code; code == "" {
+		l.path, l.variant = "", ".unlinked"
+	}
+	sent, err := t.a.send(ctx, tx, l, t.now)
+	t.mailed = t.mailed || sent
+	return err
 }
 
 // tellFactor mails that a second factor came or went (ASVS 6.3.7): change is added or removed, kind totp, passkey or all.

@@ -11,8 +11,8 @@ import (
 )
 
 // NotMe does what the link in a notice says: all sessions end, the password is useless, no address or browser is known
-// any more. It returns the code of a link by which the person chooses a new password, empty where the password is another
-// system's. Factors stay. The errors are ErrNoLink and ErrUnavailable.
+// any more. It returns the code of a link by which the person chooses a new password, empty where there is none of
+// Doorward's. Factors stay. The errors are ErrNoLink and ErrUnavailable.
 func (a *Auth) NotMe(ctx context.Context, at Attempt, code string, now time.Time) (reset string, err error) {
 	var d disowned
 	err = a.withLink(ctx, LinkNotMe, code, now, func(tx *sql.Tx, l *link) error {
@@ -20,7 +20,7 @@ func (a *Auth) NotMe(ctx context.Context, at Attempt, code string, now time.Time
 		if err != nil {
 			return err
 		}
-		if err := useLink(ctx, tx, code, now); err != nil {
+		if err := useLink(ctx, tx, code); err != nil {
 			return err
 		}
 		d, err = a.disown(ctx, tx, who, at, "said not me", now)
@@ -64,7 +64,7 @@ func linkOwner(ctx context.Context, tx *sql.Tx, l *link) (*account, error) {
 type disowned struct {
 	id        string
 	name, why string
-	reset     string   // the code of the link to choose a new password with; empty where the password is another system's
+	reset     string   // the code of the link to choose a new password with; empty where there is none of Doorward's
 	ended     []string // its sign-ins
 }
 
@@ -75,7 +75,7 @@ func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt,
 	if d.ended, err = endAll(ctx, tx, who.ID, "not-me", store.Micros(now)); err != nil {
 		return d, err
 	}
-	for _, statement := range []string{sqlRetirePassword, sqlDeletePendingOf, sqlDeleteAddressesOf, sqlDeleteDevicesOf} {
+	for _, statement := range []string{sqlRetirePassword, sqlDeleteAddressesOf, sqlDeleteDevicesOf} {
 		if _, err := tx.ExecContext(ctx, statement, who.ID); err != nil {
 			return d, fmt.Errorf("take back what the password opened: %w", err)
 		}
@@ -85,11 +85,15 @@ func (a *Auth) disown(ctx context.Context, tx *sql.Tx, who *account, at Attempt,
 	}
 	// Nor do links that were mailed before: who could read the mailbox would do the same again with the next one.
 	for _, kind := range []LinkKind{LinkNotMe, LinkReset} {
-		if _, err := tx.ExecContext(ctx, sqlUseLinksOf, store.Micros(now), who.ID, string(kind)); err != nil {
+		if _, err := tx.ExecContext(ctx, sqlUseLinksOf, who.ID, string(kind)); err != nil {
 			return d, fmt.Errorf("end links: %w", err)
 		}
 	}
-	if !hasPasswordElsewhere(who.Principal) {
+	kept, err := keptFromPasswords(ctx, tx, who.Principal)
+	if err != nil {
+		return d, err
+	}
+	if kept == "" {
 		code, hash := newToken()
 		if _, err := tx.ExecContext(ctx, sqlInsertLink, hexHash(hash), string(LinkReset), who.ID, "", store.Micros(now),
 			store.Micros(now.Add(LinkReset.life()))); err != nil {

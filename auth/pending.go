@@ -194,6 +194,9 @@ func (a *Auth) withPending(ctx context.Context, at Attempt, token string, now ti
 		if err := r.sessionLives(ctx, a.db); err != nil {
 			return err
 		}
+		if !r.releasedFor(at, who, a.cfg.Load()) {
+			return ErrNoPending
+		}
 		return f(r, who)
 	})
 }
@@ -212,6 +215,17 @@ func (r *pendingRow) sessionLives(ctx context.Context, from reader) error {
 		return ErrNoPending
 	}
 	return nil
+}
+
+// releasedFor tells whether a release, if there was one, is good where the browser is now: a link, and a mailbox that was
+// proved, release the address that they were opened at and no other (D-13). Who has moved begins again, and is held there. A
+// step-up is not held, wherever its session has moved.
+func (r *pendingRow) releasedFor(at Attempt, who *account, cfg *settings) bool {
+	if r.released == 0 || r.want != 0 || addressKey(at.Address) == addressKey(parseStored(r.address)) {
+		return true
+	}
+	required, _ := cfg.trust(who.Roles, at.Address)
+	return !required
 }
 
 // CancelPending forgets a sign-in that was begun.

@@ -30,11 +30,10 @@ const (
 
 // How a request to reset a password ended, as its event says.
 const (
-	resetUnknown   = "unknown-account"
-	resetDisabled  = "disabled-account"
-	resetNoMail    = "no-e-mail"
-	resetElsewhere = "password-is-elsewhere"
-	resetLimit     = "limit"
+	resetUnknown  = "unknown-account"
+	resetDisabled = "disabled-account"
+	resetNoMail   = "no-e-mail"
+	resetLimit    = "limit"
 )
 
 // ErrNotOffered means that the installation does not let strangers do this: registration is off, or there is no mail server.
@@ -211,13 +210,17 @@ func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now ti
 	case p.Email == "":
 		return p.Name, resetNoMail, nil
 	}
-	allowed, err := mayMailReset(ctx, tx, p, r, now)
+	kept, err := keptFromPasswords(ctx, tx, p)
+	if err != nil {
+		return "", "", err
+	}
+	allowed, err := mayMailReset(ctx, tx, p, r, kept != "", now)
 	if err != nil || !allowed {
 		return p.Name, resetLimit, err
 	}
-	if hasPasswordElsewhere(p) {
+	if kept != "" {
 		_, err := a.send(ctx, tx, letter{kind: "reset_elsewhere", to: p, host: r.Host, until: now.Add(24 * time.Hour)}, now)
-		return p.Name, resetElsewhere, err
+		return p.Name, kept, err
 	}
 	code, err := newLink(ctx, tx, link{kind: LinkReset, principalID: p.ID, data: a.resetMark(who.phc)}, now)
 	if err != nil || code == "" {
@@ -232,9 +235,9 @@ func (a *Auth) mailReset(ctx context.Context, tx *sql.Tx, r resetRequest, now ti
 	return p.Name, refused, err
 }
 
-// mayMailReset counts a mail against what strangers may cause in all, and, where no link counts it, against what the
+// mayMailReset counts a mail against what strangers may cause in all, and, where it has no link that counts it, against what the
 // person may get.
-func mayMailReset(ctx context.Context, tx *sql.Tx, p Principal, r resetRequest, now time.Time) (bool, error) {
+func mayMailReset(ctx context.Context, tx *sql.Tx, p Principal, r resetRequest, unlinked bool, now time.Time) (bool, error) {
 	var quotas []quota
 	var networks, devices int
 	err := tx.QueryRowContext(ctx, sqlFamiliarBy, p.ID, addressKey(parseStored(r.Address)).String(), r.Device).Scan(&networks, &devices)
@@ -244,7 +247,7 @@ func mayMailReset(ctx context.Context, tx *sql.Tx, p Principal, r resetRequest, 
 	if networks+devices == 0 {
 		quotas = append(quotas, quota{"reset mails", resetMails, time.Hour})
 	}
-	if hasPasswordElsewhere(p) {
+	if unlinked {
 		quotas = append(quotas, quota{"reset told " + p.ID, 1, time.Hour})
 	}
 	wait, err := spend(ctx, tx, now, quotas...)

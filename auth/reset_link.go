@@ -13,9 +13,27 @@ import (
 	"github.com/doorward/doorward/store"
 )
 
-// hasPasswordElsewhere tells whether another system checks who the person is. A password of ours would be a way around it.
-func hasPasswordElsewhere(p Principal) bool {
-	return strings.HasPrefix(p.Origin, "oidc:") || strings.HasPrefix(p.Origin, "ldap:")
+// Why an account gets no password by mail, as events say it.
+const (
+	resetElsewhere  = "password-is-elsewhere"
+	resetNoPassword = "no-password"
+)
+
+// keptFromPasswords tells why a person chooses no password here by themselves; empty when they may. Either another system made
+// the account, and checks who the person is, or the account never had a password: an administrator made it so. A password of ours
+// would be a way around what was to be the way in. One that had a password until it was made useless is not kept from the next.
+func keptFromPasswords(ctx context.Context, from reader, p Principal) (why string, err error) {
+	if strings.HasPrefix(p.Origin, "oidc:") || strings.HasPrefix(p.Origin, "ldap:") {
+		return resetElsewhere, nil
+	}
+	var newest int64
+	if err := from.QueryRowContext(ctx, sqlNewestPassword, p.ID).Scan(&newest); err != nil {
+		return "", fmt.Errorf("look for passwords: %w", err)
+	}
+	if newest == 0 {
+		return resetNoPassword, nil
+	}
+	return "", nil
 }
 
 // resetMark binds a link to the password that it replaces: once that has changed, by whatever way, the link is worth nothing.
@@ -33,7 +51,11 @@ func (a *Auth) resetBy(ctx context.Context, tx *sql.Tx, l *link) (*account, erro
 	if err != nil {
 		return nil, err
 	}
-	if hasPasswordElsewhere(who.Principal) || l.data != a.resetMark(who.phc) {
+	kept, err := keptFromPasswords(ctx, tx, who.Principal)
+	if err != nil {
+		return nil, err
+	}
+	if kept != "" || l.data != a.resetMark(who.phc) {
 		return nil, ErrNoLink
 	}
 	return who, nil
@@ -95,9 +117,6 @@ func (a *Auth) ResetByLink(ctx context.Context, at Attempt, code, text string, n
 	if len(ended) > 0 {
 		a.sessions.end(ended...)
 	}
-	if a.mails() {
-		a.mail.Wake()
-	}
 	a.append(event.Event{Time: now, Class: event.Authentication, Action: "password-reset", Outcome: event.Success, Source: at.Address.Unmap(),
 		User: who.Name, Site: at.Site, Severity: event.Medium, Fields: []event.Field{{Key: "how", Value: "mailed-link"},
 			{Key: "sessions_ended", Value: strconv.Itoa(len(ended))}, {Key: "request_id", Value: at.RequestID}}})
@@ -115,11 +134,8 @@ func (a *Auth) applyReset(ctx context.Context, tx *sql.Tx, t *turnover, who *acc
 		return nil, err
 	}
 	before := snapshotOf(who.Principal)
-	if _, err := tx.ExecContext(ctx, sqlUseLinksOf, store.Micros(now), who.ID, string(LinkReset)); err != nil {
+	if _, err := tx.ExecContext(ctx, sqlUseLinksOf, who.ID, string(LinkReset)); err != nil {
 		return nil, fmt.Errorf("end links: %w", err)
-	}
-	if _, err := tx.ExecContext(ctx, sqlDeletePendingOf, who.ID); err != nil {
-		return nil, fmt.Errorf("end pending sign-ins: %w", err)
 	}
 	if ended, err = endAll(ctx, tx, who.ID, "password-reset", store.Micros(now)); err != nil {
 		return nil, err
@@ -128,23 +144,9 @@ func (a *Auth) applyReset(ctx context.Context, tx *sql.Tx, t *turnover, who *acc
 		return nil, err
 	}
 	who.phc, who.MustChange, who.passwordAt = phc, false, now
-	if err := a.tellReset(ctx, tx, t, who.Principal); err != nil {
+	if err := t.tellPassword(ctx, tx, who.Principal, "reset_done"); err != nil {
 		return nil, err
 	}
 	by := Actor{Name: who.Name, Origin: t.at.Address.Unmap().String()}
 	return ended, a.note(ctx, tx, by, "account.password-reset", who.Name, before, snapshotOf(who.Principal))
-}
-
-// tellReset mails that the password was replaced, with the link to take the account back (ASVS 6.3.7).
-func (a *Auth) tellReset(ctx context.Context, tx *sql.Tx, t *turnover, p Principal) error {
-	if !a.canMail(p) {
-		return nil
-	}
-	code, err := newLink(ctx, tx, link{kind: LinkNotMe, principalID: p.ID}, t.now)
-	if err != nil || code == "" {
-		return err
-	}
-	_, err = a.send(ctx, tx, letter{kind: "reset_done", to: p, host: t.at.Host, path: "/.doorward/link/not-me?c=" + code,
-		facts: t.where(p, t.at.Address, cut(store.Text(t.at.UserAgent), maxUserAgent)), until: t.now.Add(24 * time.Hour)}, t.now)
-	return err
 }

@@ -152,6 +152,9 @@ func (a *Auth) RevokeAll(ctx context.Context, by Actor, name string) (int, error
 }
 
 func endEverything(ctx context.Context, tx *sql.Tx, at int64) ([]string, error) {
+	if _, err := tx.ExecContext(ctx, sqlDeleteAllPending); err != nil {
+		return nil, fmt.Errorf("end pending sign-ins: %w", err)
+	}
 	ids, err := readStrings(ctx, tx, sqlLive)
 	if err != nil {
 		return nil, fmt.Errorf("list sessions: %w", err)

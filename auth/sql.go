@@ -39,8 +39,12 @@ VALUES ($1, $2, $3, $4, $5, $6, 0, $7, $8, $9, $10, $11, $12, $13)`
 
 	sqlInsertRole = `INSERT INTO principal_role (principal_id, role) VALUES ($1, $2)`
 
+	// An owner whom nobody can be yet is none: their account has no password, and nobody has come to it by another system.
 	sqlOtherOwners = `SELECT COUNT(*) FROM principal p JOIN principal_role r ON r.principal_id = p.id
-WHERE r.role = 'owner' AND p.disabled_at = 0 AND p.id <> $1`
+WHERE r.role = 'owner' AND p.disabled_at = 0 AND p.id <> $1
+AND (EXISTS (SELECT 1 FROM password w WHERE w.principal_id = p.id)
+OR EXISTS (SELECT 1 FROM external_identity e WHERE e.principal_id = p.id)
+OR EXISTS (SELECT 1 FROM passkey k WHERE k.principal_id = p.id))`
 
 	sqlNewestPassword = `SELECT COALESCE(MAX(created_at), 0) FROM password WHERE principal_id = $1`
 

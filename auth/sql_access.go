@@ -33,6 +33,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $
 
 	sqlDeletePendingOf = `DELETE FROM pending_sign_in WHERE principal_id = $1`
 
+	sqlDeleteAllPending = `DELETE FROM pending_sign_in`
+
 	sqlPrunePending = `DELETE FROM pending_sign_in WHERE principal_id = $1 AND id NOT IN
 (SELECT id FROM pending_sign_in s WHERE principal_id = $1 ORDER BY
 (SELECT COUNT(*) FROM known_device d WHERE d.principal_id = $1 AND d.hash = s.device) DESC, created_at DESC, id DESC LIMIT $2)`
@@ -112,9 +114,12 @@ ORDER BY e.seen_at, e.subject LIMIT $2`
 
 	sqlLink = `SELECT principal_id, data FROM mailed_link WHERE hash = $1 AND kind = $2 AND expires_at > $3`
 
-	sqlUseLink = `UPDATE mailed_link SET expires_at = $1 WHERE hash = $2`
+	// A link that was used was never good: neither a request that began before the use may find it so, nor a gateway whose clock is
+	// behind.
+	sqlUseLink = `UPDATE mailed_link SET expires_at = 0 WHERE hash = $1`
 
-	sqlForgetLinks = `DELETE FROM mailed_link WHERE expires_at < $1`
+	// Those of the last hour stay for its count, used or not.
+	sqlForgetLinks = `DELETE FROM mailed_link WHERE expires_at < $1 AND created_at < $1`
 
 	sqlRate = `SELECT count FROM sign_in_rate WHERE key = $1 AND window_start = $2`
 

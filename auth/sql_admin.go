@@ -15,6 +15,8 @@ FROM api_token t JOIN principal p ON p.id = t.principal_id WHERE t.ended_at = 0`
 
 	sqlAPITokensOf = sqlTokenColumns + ` AND t.principal_id = $2 ORDER BY t.created_at, t.id LIMIT $1`
 
+	sqlGoodTokensOf = `SELECT id, privileges FROM api_token WHERE principal_id = $1 AND ended_at = 0 AND expires_at > $2`
+
 	sqlAPIToken = sqlTokenColumns + ` AND t.id = $1`
 
 	sqlCountTokens = `SELECT COUNT(*), COALESCE(SUM(CASE WHEN name = $2 THEN 1 ELSE 0 END), 0) FROM api_token

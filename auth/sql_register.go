@@ -14,7 +14,7 @@ const (
 
 	sqlKnownToAny = `SELECT COUNT(*) FROM known_address WHERE prefix = $1`
 
-	sqlUseLinksOf = `UPDATE mailed_link SET expires_at = $1 WHERE principal_id = $2 AND kind = $3 AND expires_at > $1`
+	sqlUseLinksOf = `UPDATE mailed_link SET expires_at = 0 WHERE principal_id = $1 AND kind = $2`
 
 	sqlInvitationColumns = `SELECT id, email, name, display_name, language, roles, invited_by, created_at, expires_at, ended_at, ended_how
 FROM invitation`

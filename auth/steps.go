@@ -15,7 +15,7 @@ import (
 func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, now time.Time) (Outcome, error) {
 	method, owner := methodTOTP, ""
 	out, err := a.step(ctx, at, token, now, func(g *grant) {
-		g.factor = true
+		g.step = StepFactor
 		owner = g.who.Name
 		g.prove = func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error) {
 			var right bool
@@ -52,7 +52,7 @@ func (a *Auth) checkCode(ctx context.Context, tx *sql.Tx, principalID, code stri
 // ceremony. The errors are SignIn's and ErrNoPending.
 func (a *Auth) ProvePasskey(ctx context.Context, at Attempt, token, ceremony string, response []byte, now time.Time) (Outcome, error) {
 	return a.step(ctx, at, token, now, func(g *grant) {
-		g.factor = true
+		g.step = StepFactor
 		_, _, err := a.finishPasskey(ctx, at.Host, ceremony, response, g.who.ID, now)
 		a.recordFactorUse(at, g.who.Name, methodPasskey, err, now)
 		g.prove = func(_ context.Context, _ *sql.Tx, next *grant) (bool, error) {

@@ -2,6 +2,7 @@ package auth_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,39 @@ import (
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
 )
+
+// What ends the sessions of an account ends its sign-ins that lack a step too: a factor that is taken away was proved in vain.
+func TestPendingEndsWithSessions(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFactors(t, db)
+		for name, end := range map[string]func() error{
+			"factors are reset": func() error { return f.ResetFactors(t.Context(), actor, "agent") },
+			"disabled for a time": func() error {
+				return errors.Join(f.SetDisabled(t.Context(), actor, "agent", true), f.SetDisabled(t.Context(), actor, "agent", false))
+			},
+			"sessions revoked": func() error {
+				_, err := f.RevokeAll(t.Context(), actor, "agent")
+				return err
+			},
+			"everybody's sessions revoked": func() error {
+				_, err := f.RevokeAll(t.Context(), actor, "")
+				return err
+			},
+		} {
+			app, _ := f.enrolApp(f.named("agent"))
+			f.exec(`UPDATE principal SET must_change = 1 WHERE name = 'agent'`)
+			f.now = f.now.Add(time.Minute)
+			at := attempt("agent", password, "192.0.2.1")
+			token := f.begin(at).Token
+			out, err := f.ProveCode(t.Context(), at, token, app.code(f.now), f.now)
+			f.wantStep(out, err, auth.StepPassword, name)
+			wantErr(t, end(), nil, name)
+			_, err = f.ProveNewPassword(t.Context(), at, token, newPassword, f.now)
+			wantErr(t, err, auth.ErrNoPending, name+": the step that was lacking")
+			f.now = f.now.Add(time.Minute)
+		}
+	})
+}
 
 // Whoever has a second factor is asked for it, whatever the role demands (F-26, F-41, I-82, M-08).
 func TestSecondFactor(t *testing.T) {
@@ -197,6 +231,67 @@ func TestChangePassword(t *testing.T) {
 	}
 	f.wantSession(here.Token, nil, "this session")
 	f.wantSession(there.Token, auth.ErrNoSession, "the other session")
+}
+
+// Who changes their password is told so by mail in their language, however many links were mailed in the hour (ASVS 6.3.7).
+func TestPasswordChangeIsTold(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPostbox(t, db)
+		s := p.begin(attempt("agent", password, "192.0.2.1")).Session
+		change := func(from, to string) {
+			t.Helper()
+			if err := p.ChangePassword(t.Context(), attempt("", "", "192.0.2.77"), s, from, to, p.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantErr(t, p.ChangePassword(t.Context(), attempt("", "", "192.0.2.77"), s, "wrong", newPassword, p.now), auth.ErrWrong, "a wrong one")
+		change(password, newPassword)
+		m := p.next("agent@example.com")
+		if m.Subject != "Your password for desk.example was changed" || !strings.Contains(m.Text, "192.0.2.77") || p.mails("password-changed") != 1 {
+			t.Errorf("told %q:\n%s\nwant that the password was changed, and from where", m.Subject, m.Text)
+		}
+		notMe := codeIn(t, m, "/.doorward/link/not-me")
+		if err := p.SetLanguage(t.Context(), person, s.Principal.ID, "de", p.now); err != nil {
+			t.Fatal(err)
+		}
+		change(newPassword, password+" 1")
+		if m := p.next("agent@example.com"); m.Subject != "Ihr Passwort für desk.example wurde geändert" || len(m.Links()) != 1 {
+			t.Errorf("told %q with %d links, want it in German with one", m.Subject, len(m.Links()))
+		}
+		// Whoever knows the password uses the links of the hour up.
+		p.exec(`INSERT INTO mailed_link (hash, kind, principal_id, data, created_at, expires_at)
+SELECT l.hash || '-' || p.name, l.kind, l.principal_id, '', l.created_at, 0 FROM mailed_link l, principal p WHERE kind = 'not-me'`)
+		change(password+" 1", password+" 2")
+		if m := p.next("agent@example.com"); m.Subject != "Ihr Passwort für desk.example wurde geändert" || len(m.Links()) != 0 {
+			t.Errorf("told %q with %d links, want it without a link", m.Subject, len(m.Links()))
+		}
+		for i := range 4 {
+			change(fmt.Sprint(password, " ", i+2), fmt.Sprint(password, " ", i+3))
+		}
+		if n := p.mails("password-changed"); n != 5 {
+			t.Errorf("%d mails of seven changes in an hour, want 5", n)
+		}
+		if _, err := p.NotMe(t.Context(), attempt("", "", "192.0.2.1"), notMe, p.now); err != nil {
+			t.Errorf("the link in the first mail: %v", err)
+		}
+		wantErr(t, p.try("agent", password+" 6", "192.0.2.9"), auth.ErrWrong, "the new password then")
+	})
+}
+
+// A change that the sign-in demands is told too: it may be somebody else who knows the old password.
+func TestForcedChangeIsTold(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		p := newPostbox(t, db)
+		if err := p.RequireNewPassword(t.Context(), actor, "agent"); err != nil {
+			t.Fatal(err)
+		}
+		at := attempt("agent", password, "192.0.2.77")
+		out, err := p.ProveNewPassword(t.Context(), at, p.begin(at).Token, newPassword, p.now)
+		p.wantStep(out, err, "", "a new password")
+		if m := p.next("agent@example.com"); m.Subject != "Your password for desk.example was changed" || len(m.Links()) != 1 {
+			t.Errorf("told %q with %d links, want that the password was changed, with one", m.Subject, len(m.Links()))
+		}
+	})
 }
 
 // Proving more than the session has makes a new one (ASVS 7.2.4).

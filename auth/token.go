@@ -229,7 +229,7 @@ func (a *Auth) settleTokens(ctx context.Context, tx *sql.Tx, p Principal, kind C
 		}
 	case SetRolesOf:
 		have := a.PrivilegesOf(p.Roles)
-		lost, err := tokensBeyond(ctx, tx, p.ID, have)
+		lost, err := tokensBeyond(ctx, tx, p.ID, have, at)
 		if err != nil {
 			return err
 		}
@@ -242,21 +242,22 @@ func (a *Auth) settleTokens(ctx context.Context, tx *sql.Tx, p Principal, kind C
 	return nil
 }
 
-// tokensBeyond lists the account's tokens that have a privilege other than these.
-func tokensBeyond(ctx context.Context, tx *sql.Tx, principalID string, have []Privilege) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, sqlAPITokensOf, maxListed, principalID)
+// tokensBeyond lists the account's tokens that are good at a time, microseconds, and have a privilege other than these. No more than
+// maxTokens are good at a time; expired ones, which may be any number, open nothing.
+func tokensBeyond(ctx context.Context, tx *sql.Tx, principalID string, have []Privilege, at int64) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, sqlGoodTokensOf, principalID, at)
 	if err != nil {
 		return nil, fmt.Errorf("list tokens: %w", err)
 	}
 	defer rows.Close()
 	var lost []string
 	for rows.Next() {
-		info, err := scanToken(rows)
-		if err != nil {
+		var id, privileges string
+		if err := rows.Scan(&id, &privileges); err != nil {
 			return nil, fmt.Errorf("list tokens: %w", err)
 		}
-		if slices.ContainsFunc(info.Privileges, func(p Privilege) bool { return !slices.Contains(have, p) }) {
-			lost = append(lost, info.ID)
+		if slices.ContainsFunc(splitPrivileges(privileges), func(p Privilege) bool { return !slices.Contains(have, p) }) {
+			lost = append(lost, id)
 		}
 	}
 	return lost, rows.Err()

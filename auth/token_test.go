@@ -451,3 +451,37 @@ func FuzzToken(f *testing.F) {
 		}
 	})
 }
+
+// However many tokens have expired before, the one that is good loses what the roles do not give any more.
+func TestRolesLostAfterManyTokens(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB) {
+		f := newFixture(t, db)
+		p := f.add("both", auth.Admin, auth.Agent)
+		old := store.Micros(f.now.Add(-24 * time.Hour))
+		if err := db.Write(t.Context(), func(tx *sql.Tx) error {
+			for i := range 1000 {
+				id := fmt.Sprintf("old-%d", i)
+				if _, err := tx.ExecContext(t.Context(), `INSERT INTO api_token (id, principal_id, name, hash, privileges, hosts, networks,
+created_at, expires_at, changed_at) VALUES ($1, $2, $1, $1, 'see-events', '', '', $3, $3, $3)`, id, p.ID, old); err != nil {
+					return err
+				}
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		_, info := f.token("both", "new", auth.UseSites, auth.SeeEvents)
+		if err := f.SetRoles(t.Context(), actor, "both", []auth.Role{auth.Agent}); err != nil {
+			t.Fatal(err)
+		}
+		if why := row[string](f, `SELECT ended_why FROM api_token WHERE id = $1`, info.ID); why != "account.roles" {
+			t.Errorf("the new token has ended by %q, want account.roles", why)
+		}
+		if err := f.SetRoles(t.Context(), actor, "both", []auth.Role{auth.Admin, auth.Agent}); err != nil {
+			t.Fatal(err)
+		}
+		if ended := row[int](f, `SELECT COUNT(*) FROM api_token WHERE ended_at > 0`); ended != 1 {
+			t.Errorf("%d tokens have ended, want the one that was good", ended)
+		}
+	})
+}

@@ -17,6 +17,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/doorward/doorward/audit"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/directory"
 	"github.com/doorward/doorward/auth/oidc"
@@ -50,6 +51,8 @@ type Config struct {
 	Events    event.Config       `yaml:"events"`
 	Mail      mail.Config        `yaml:"mail"`
 	Console   console.Config     `yaml:"console"`
+	// Audit is what doorward audit asks of this machine.
+	Audit audit.Config `yaml:"audit"`
 
 	// File is where the configuration was read from; SHA256 is the hash of its bytes, in hexadecimal.
 	File   string `yaml:"-"`
@@ -110,6 +113,10 @@ func LoadStore(path string) (*Config, error) {
 
 // LoadMail is Load for the command that tries the mail server: only problems of the mail section stop it.
 func LoadMail(path string) (*Config, error) { return loadPart(path, "mail") }
+
+// LoadAudit is Load for the audit: only problems of its section stop it, so that a host can be audited before, or while, its
+// gateway is set up.
+func LoadAudit(path string) (*Config, error) { return loadPart(path, "audit") }
 
 // loadPart is Load for a command that uses some sections only, with the files that they name.
 func loadPart(path string, sections ...string) (*Config, error) {
@@ -205,6 +212,7 @@ func (c *Config) setDefaults() {
 	}
 	c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, c.Console.Hosts...)
 	c.Mail.SetDefaults()
+	c.Audit.SetDefaults()
 }
 
 // readBounded reads a regular file of at most limit bytes, and one byte more, by which the caller sees that

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/doorward/doorward/auth"
@@ -23,7 +24,7 @@ func (c *Config) reportRoles(report func(string, string, ...any)) {
 			reportRole(known, fmt.Sprintf("oidc[%d].roles[%d].role", i, j), r.Role, report)
 		}
 		if p.DefaultRole != "" {
-			reportRole(known, fmt.Sprintf("oidc[%d].default_role", i), p.DefaultRole, report)
+			reportDefaultRole(known, fmt.Sprintf("oidc[%d].default_role", i), p.DefaultRole, report)
 		}
 	}
 	for i, d := range c.LDAP {
@@ -31,9 +32,19 @@ func (c *Config) reportRoles(report func(string, string, ...any)) {
 			reportRole(known, fmt.Sprintf("ldap[%d].roles[%d].role", i, j), r.Role, report)
 		}
 		if d.DefaultRole != "" {
-			reportRole(known, fmt.Sprintf("ldap[%d].default_role", i), d.DefaultRole, report)
+			reportDefaultRole(known, fmt.Sprintf("ldap[%d].default_role", i), d.DefaultRole, report)
 		}
 	}
+}
+
+// reportDefaultRole is reportRole for a role that everybody may get. Those that may not be it are reported elsewhere when they
+// are named, and are not offered for another name.
+func reportDefaultRole(known []auth.Role, path, name string, report func(string, string, ...any)) {
+	if slices.Contains(known, auth.Role(name)) {
+		return
+	}
+	offered := slices.DeleteFunc(slices.Clone(known), func(r auth.Role) bool { return r == auth.Owner || r == auth.Admin })
+	reportRole(offered, path, name, report)
 }
 
 // reportRole reports a name at path that is no role's, with the one that was probably meant.

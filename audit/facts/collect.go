@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -37,53 +36,12 @@ type Facts struct {
 	Missing []Missing      // sorted by fact
 }
 
-// Config is what the administrator declares of the host: what an audit cannot read off it, or has to look at beside its
-// own files. The zero value declares nothing; what then cannot be judged is unknown, or judged by the safe default that
-// the field names.
-type Config struct {
-	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
-	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
-	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
-	OpenPorts []string `yaml:"open_ports"`
-	// NeededPackages are installed on purpose though a server seldom needs their kind: gcc, cups. Default: none.
-	NeededPackages []string `yaml:"needed_packages"`
-	// VulnerabilityFile is a copy of https://security-tracker.debian.org/tracker/data/json on the host, by which installed
-	// packages are looked up. Default: none, and then only the package archive tells what is out of date.
-	VulnerabilityFile string `yaml:"vulnerability_file"`
-	// DataFolders hold what has to be encrypted at rest. Default: those of databases, mail and web pages that are there.
-	DataFolders []string `yaml:"data_folders"`
-	// Backups are where backups arrive on this host. Default: none, and then none is known.
-	Backups []Backup `yaml:"backups"`
-	// Logs are log files that have to go on, beside the system's own: those of the applications. Default: none.
-	Logs []Log `yaml:"logs"`
-}
-
-// Backup is a folder into which backups are written.
-type Backup struct {
-	// Folder holds the backups, or is a repository of restic or borg.
-	Folder string `yaml:"folder"`
-	// Within is how old the last backup may be. Default: 26h.
-	Within time.Duration `yaml:"within"`
-	// Drill is a file that is written when a restore was tried and its result checked. Default: none, and then no restore counts as tried.
-	Drill string `yaml:"drill"`
-	// DrillWithin is how long ago the last drill may be. Default: 2208h, 92 days.
-	DrillWithin time.Duration `yaml:"drill_within"`
-}
-
-// Log is a log file that has to go on.
-type Log struct {
-	// File is its name; a pattern stands for the newest file that fits.
-	File string `yaml:"file"`
-	// Kind is what stands in it: errors of an application, actions of its users, or calls of a telephone exchange. Default: errors.
-	Kind string `yaml:"kind"`
-	// Within is how old its last line may be. Default: 0, which lets it be silent: many error logs are.
-	Within time.Duration `yaml:"within"`
-}
-
 // Target is what one audit looks at.
 type Target struct {
 	Config
 	Now time.Time // of the audit
+	// Policy is Doorward's own, by its configuration; nil when there is none.
+	Policy *Policy
 }
 
 // collector reads one fact, which may have many fields.

@@ -5,6 +5,7 @@ import "time"
 // collectors lists every fact that can be read, by name.
 func collectors() []collector {
 	return []collector{
+		read("policy", collectPolicy),
 		read("system", collectSystem),
 		read("packages", collectPackages),
 		read("updates", collectUpdates).slow(10 * time.Second),                 // some 50 MB of lists

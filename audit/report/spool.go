@@ -33,11 +33,16 @@ type Run struct {
 
 var runName = regexp.MustCompile(`^([a-z][a-z0-9-]{0,40})_([0-9]{8}T[0-9]{6}\.[0-9]{3}Z)\.json$`)
 
-// OpenSpool makes the folder where it is missing. Its parent has to exist.
-func OpenSpool(dir string) (*Spool, error) {
+// MakeSpool opens the folder, and makes it where it is missing. Its parent has to exist.
+func MakeSpool(dir string) (*Spool, error) {
 	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make the folder of reports: %w", err)
 	}
+	return OpenSpool(dir)
+}
+
+// OpenSpool opens the folder. One that others can write in is refused: reports are compared with, and believed.
+func OpenSpool(dir string) (*Spool, error) {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open the folder of reports: %w", err)

@@ -1,10 +1,15 @@
 package pages_test
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"text/template/parse"
@@ -112,4 +117,73 @@ func TestEveryTextIsUsed(t *testing.T) {
 			t.Errorf("%s is in the catalogue and nothing shows it", key)
 		}
 	}
+}
+
+// TestEveryWordOfWhatWasDone: the account's page shows no word for an action whose text is missing, so every action that ends
+// there has one in each language, and there are no others.
+func TestEveryWordOfWhatWasDone(t *testing.T) {
+	names, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make(map[string]bool)
+	for _, name := range names {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			word := wordOfWhatWasDone(n)
+			if word == nil {
+				return true
+			}
+			if handed, ok := word.(*ast.Ident); ok && handed.Name == "what" {
+				return true // by finish, whose callers are asked
+			}
+			literal, ok := word.(*ast.BasicLit)
+			if !ok {
+				t.Errorf("%s: the word of what was done is no literal, so no test can know its text", name)
+				return true
+			}
+			key, err := strconv.Unquote(literal.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want["page.done."+key] = true
+			return true
+		})
+	}
+	if len(want) < 10 {
+		t.Errorf("found only %d words", len(want))
+	}
+	catalogue := languagetest.Shipped(t)
+	for _, lang := range catalogue.Names() {
+		have := slices.DeleteFunc(slices.Clone(catalogue.Keys(lang)), func(key string) bool { return !strings.HasPrefix(key, "page.done.") })
+		slices.Sort(have)
+		if wanted := slices.Sorted(maps.Keys(want)); !slices.Equal(have, wanted) {
+			t.Errorf("%s has the texts\n%q, want\n%q", lang, have, wanted)
+		}
+	}
+}
+
+// wordOfWhatWasDone is what a call of done, or of Pages.finish, says was done; nil for everything else.
+func wordOfWhatWasDone(n ast.Node) ast.Expr {
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return nil
+	}
+	switch f := call.Fun.(type) {
+	case *ast.Ident:
+		if f.Name == "done" && len(call.Args) == 1 {
+			return call.Args[0]
+		}
+	case *ast.SelectorExpr:
+		if f.Sel.Name == "finish" && len(call.Args) == 3 {
+			return call.Args[2]
+		}
+	}
+	return nil
 }

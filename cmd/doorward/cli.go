@@ -60,11 +60,11 @@ func run(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		return 0
 	}
-	return report(s.err, err)
+	return tell(s.err, err)
 }
 
-// report writes an error as every command does and returns the exit code.
-func report(w io.Writer, err error) int {
+// tell writes an error as every command does and returns the exit code.
+func tell(w io.Writer, err error) int {
 	code, hint := exitFailure, ""
 	var known *cliError
 	if errors.As(err, &known) {
@@ -124,7 +124,7 @@ in, lets through only what the site's rules allow, and tells the application who
 	})
 	root.AddCommand(
 		newDemo(s), newServe(s), newInit(s), newCheck(s), newDoctor(s),
-		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newMail(s),
+		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newMail(s), newAudit(s), newAttest(s), newWaive(s), newAsset(s),
 		newVersion(s), newCompletion(s), newMan(s),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true

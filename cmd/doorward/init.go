@@ -54,7 +54,7 @@ func writeStarter(s streams, starter config.Starter, output string) error {
 			lines = append(lines, errors.New(flagFor(p.Path)+": "+p.Message))
 		}
 		for _, line := range lines[:len(lines)-1] {
-			report(s.err, line)
+			tell(s.err, line)
 		}
 		return &cliError{err: lines[len(lines)-1], code: exitUsage}
 	}

@@ -25,9 +25,14 @@ func newUserAdd(s streams) *cobra.Command {
 		Short: "Add an account",
 		Long: `Add makes an account that may sign in at the sites, and, with the privilege use-console, at the console. Roles: owner
 (everything), admin (administration of the applications), agent (the application's staff), user (everybody else), and those
-of your own in the configuration file.`,
+of your own in the configuration file.
+
+With --no-password the account has none: for a person who comes by OpenID Connect or a directory, and by passkeys once they have
+set one up. At their first sign-in there the account is found by --email, in a directory also by its name (docs/other-ways-in.md).
+Nobody chooses a password for it by mail; doorward user reset gives it one.`,
 		Example: `  doorward user add maria --role owner --email maria@example.org
-  doorward user add joe --role agent --generate-password`,
+  doorward user add joe --role agent --generate-password
+  doorward user add zoe --role agent --email zoe@example.org --no-password`,
 		Args: exactly("NAME"),
 	}
 	c.Flags().StringSliceVar(&n.Roles, "role", []string{"user"}, "owner, admin, agent, user or one of your own; several with commas")
@@ -35,13 +40,19 @@ of your own in the configuration file.`,
 	c.Flags().StringVar(&n.Email, "email", "", "e-mail address, which also serves to sign in")
 	c.Flags().StringVar(&n.DisplayName, "display-name", "", "the name that people see")
 	c.Flags().BoolVar(&n.MustChange, "must-change", false, "have the person choose another password at the first sign-in")
+	c.Flags().BoolVar(&n.NoPassword, "no-password", false, "make an account without a password")
 	password, asJSON := addPasswordFlags(c), jsonFlag(c)
 	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
 		var generated bool
 		var err error
 		n.Name = args[0]
-		if n.Password, generated, err = password.read(ctx, s); err != nil {
-			return err
+		if n.NoPassword && (password.stdin || password.generate || n.MustChange) {
+			return usage("leave one of them out", "--no-password contradicts --password-stdin, --generate-password and --must-change")
+		}
+		if !n.NoPassword {
+			if n.Password, generated, err = password.read(ctx, s); err != nil {
+				return err
+			}
 		}
 		added, err := client.AddPrincipal(ctx, n)
 		if err != nil {
@@ -51,7 +62,11 @@ of your own in the configuration file.`,
 		if generated {
 			shown = n.Password
 		}
-		return showPassword(s, *asJSON, added.Name, "added "+added.Name+" as "+strings.Join(added.Roles, ", "), shown)
+		message := "added " + added.Name + " as " + strings.Join(added.Roles, ", ")
+		if n.NoPassword {
+			message += ", without a password"
+		}
+		return showPassword(s, *asJSON, added.Name, message, shown)
 	})
 }
 
@@ -112,7 +127,9 @@ func newUserEnable(s streams) *cobra.Command {
 }
 
 func newUserReset(s streams) *cobra.Command {
-	c := &cobra.Command{Use: "reset NAME", Short: "Set a new password for an account and end its sessions", Args: exactly("NAME")}
+	c := &cobra.Command{Use: "reset NAME", Short: "Set a new password for an account and end its sessions", Args: exactly("NAME"),
+		Long: `Reset replaces an account's password and ends its sessions. An account that had none has one
+from then on, and no directory is asked about its password any more.`}
 	password, asJSON := addPasswordFlags(c), jsonFlag(c)
 	mustChange := c.Flags().Bool("must-change", false, "have the person choose another password at the next sign-in")
 	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {

@@ -157,7 +157,7 @@ func TestDoorwardBeforeDex(t *testing.T) {
 }
 
 // TestDoorwardMakesNoAccounts: without create_accounts nobody gets in whom no administrator has made an account for, and an
-// account with a password is not found by an address.
+// account with a password is not found by an address, but one without.
 func TestDoorwardMakesNoAccounts(t *testing.T) {
 	d, provider, _ := startDoorwardWithDex(t, "")
 	_, err := d.Auth().AddPrincipal(t.Context(), auth.Actor{Name: "test", Origin: "local"},
@@ -170,6 +170,14 @@ func TestDoorwardMakesNoAccounts(t *testing.T) {
 		if status, _, _ := b.follow(b.toCallback(login, password)); status != http.StatusForbidden || b.who() != "" {
 			t.Errorf("%s: got %d as %q, want 403", login, status, b.who())
 		}
+	}
+	if _, err := d.Auth().AddPrincipal(t.Context(), auth.Actor{Name: "test", Origin: "local"},
+		auth.NewPrincipal{Name: "miller", Email: "zoe@example.org", Roles: []auth.Role{auth.Agent}, NoPassword: true}); err != nil {
+		t.Fatal(err)
+	}
+	b := d.surfer(provider.Certificate())
+	if status, _, _ := b.follow(b.toCallback("zoe", zoePassword)); status != http.StatusSeeOther || b.who() != "miller (agent)" {
+		t.Errorf("zoe, with an account that was made for her: got %d as %q, want 303 as miller (agent)", status, b.who())
 	}
 }
 
