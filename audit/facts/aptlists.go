@@ -34,7 +34,9 @@ type AptList struct {
 	Expired    bool      `cel:"expired"`
 	Origin     string    `cel:"origin"`
 
-	automatic int // apt's priority of its versions
+	automatic int    // apt's priority of its versions
+	host      string // that it was fetched from
+	version   string // of the release: 12.5
 }
 
 // available is one version of a package that an archive offers.
@@ -81,6 +83,7 @@ func aptAvailable(ctx context.Context, h *Host, wanted map[string]bool) ([]AptLi
 		}
 		list := releaseOf(releases, base)
 		list.Origin = path.Join(aptLists, entry.Name())
+		list.host, _, _ = strings.Cut(base, "_")
 		if err := readList(ctx, h, list, compression, wanted, offered); err != nil {
 			return nil, nil, fmt.Errorf("read %s: %w", list.Origin, err)
 		}
@@ -123,13 +126,14 @@ func readRelease(h *Host, name string) (AptList, error) {
 	}
 	defer f.Close()
 	signed := true // an InRelease file begins with a stanza of its signature: "Hash: SHA256"
-	err = stanzas(io.LimitReader(f, maxFile), []string{"Origin", "Label", "Suite", "Codename", "Date", "Valid-Until", "NotAutomatic", "ButAutomaticUpgrades"},
+	err = stanzas(io.LimitReader(f, maxFile), []string{"Origin", "Label", "Suite", "Codename", "Date", "Valid-Until", "NotAutomatic", "ButAutomaticUpgrades", "Version"},
 		func(f map[string]string, _ int) bool {
 			if f["Suite"] == "" && f["Codename"] == "" && f["Date"] == "" && signed {
 				signed = false
 				return true
 			}
 			list.Maker, list.Label, list.Archive, list.Codename = f["Origin"], f["Label"], f["Suite"], f["Codename"]
+			list.version = f["Version"]
 			list.Date, list.ValidUntil = releaseTime(f["Date"]), releaseTime(f["Valid-Until"])
 			switch {
 			case f["NotAutomatic"] == "yes" && f["ButAutomaticUpgrades"] == "yes":

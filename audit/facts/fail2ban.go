@@ -325,7 +325,8 @@ func collectFail2ban(ctx context.Context, h *Host, daemons []Process) (f Fail2ba
 	if _, ok := daemon(daemons, "fail2ban-server"); !ok {
 		return f, jails, nil, gone
 	}
-	out, err := h.Run(ctx, h.Look("/usr/bin/fail2ban-client", "/usr/local/bin/fail2ban-client"), "status")
+	client := h.Look("/usr/bin/fail2ban-client", "/usr/local/bin/fail2ban-client")
+	out, err := h.Run(ctx, client, "status")
 	if err != nil {
 		return f, jails, nil, append(gone, Missing{"fail2ban.running", because(err)}, Missing{"running_jails", because(err)})
 	}
@@ -340,7 +341,50 @@ func collectFail2ban(ctx context.Context, h *Host, daemons []Process) (f Fail2ba
 			}
 		}
 	}
+	if err := askServer(ctx, h, client, jails, running); err != nil {
+		gone = append(gone, Missing{"jails", because(err)})
+	}
 	return f, jails, running, gone
+}
+
+var jailName = regexp.MustCompile(`^[\w.@+-]+$`)
+
+// askServer takes the numbers of the jails that run from the server: files that were changed since it read them do not count.
+func askServer(ctx context.Context, h *Host, client string, jails []Jail, running []string) error {
+	var asked []*Jail
+	var questions strings.Builder
+	for i := range jails {
+		if j := &jails[i]; slices.Contains(running, j.Name) && jailName.MatchString(j.Name) {
+			asked = append(asked, j)
+			fmt.Fprintf(&questions, "get %[1]s maxretry\nget %[1]s findtime\nget %[1]s bantime\n", j.Name)
+		}
+	}
+	if len(asked) == 0 {
+		return nil
+	}
+	out, err := h.RunWith(ctx, []byte(questions.String()), client, "-i")
+	if err != nil {
+		return err
+	}
+	answers := strings.Split(string(out.Stdout), "fail2ban> ")
+	if len(answers) < 1+3*len(asked) {
+		return fmt.Errorf("fail2ban-client -i: %d answers to %d questions", len(answers)-1, 3*len(asked))
+	}
+	for i, j := range asked {
+		before := [3]int64{j.Maxretry, j.Findtime, j.Bantime}
+		for k, value := range []*int64{&j.Maxretry, &j.Findtime, &j.Bantime} {
+			n, err := strconv.ParseInt(strings.TrimSpace(answers[1+3*i+k]), 10, 64)
+			if err != nil {
+				return fmt.Errorf("fail2ban-client get %s: %w", j.Name, err)
+			}
+			*value = n
+		}
+		j.Enabled = true
+		if before != [3]int64{j.Maxretry, j.Findtime, j.Bantime} {
+			j.Origin = "the running server, by fail2ban-client get " + j.Name + "; its files differ: " + j.Origin
+		}
+	}
+	return nil
 }
 
 // overrides lists the files over those of the package.

@@ -1,12 +1,7 @@
 package facts
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"io/fs"
-	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -75,10 +70,10 @@ func collectUpdates(ctx context.Context, h *Host, t Target) (Updates, []Missing)
 		lists[i].Expired = !lists[i].ValidUntil.IsZero() && t.Now.After(lists[i].ValidUntil)
 	}
 	u.Security = slices.ContainsFunc(lists, func(l AptList) bool { return l.Security })
-	u.pending(all, offered)
-	if why := u.applyPins(ctx, h, offered); why != "" {
-		gone = append(gone, Missing{"pending", why})
+	if err := pinVersions(h, lists, offered); err != nil {
+		gone = append(gone, Missing{"pending", because(err)})
 	}
+	u.pending(all, offered)
 	u.Refreshed = refreshed(h)
 	if u.Refreshed.IsZero() {
 		gone = append(gone, Missing{"refreshed", "nothing tells when the lists were fetched"})
@@ -103,90 +98,6 @@ func (u *Updates) pending(all []Package, offered map[string][]available) {
 		}
 		u.Pending = append(u.Pending, up)
 	}
-}
-
-var simulated = regexp.MustCompile(`^Inst (\S+) \[([^\]]+)\] \((\S+) ([^)]*)\)`)
-
-// applyPins asks apt where preferences pin the versions of packages that are installed and in the lists, because only apt knows
-// what they leave: apt-get -s changes nothing, and without cache files it writes none. It returns why the upgrades cannot be told.
-func (u *Updates) applyPins(ctx context.Context, h *Host, offered map[string][]available) string {
-	pinned, err := pinFile(h, offered)
-	if err != nil {
-		return because(err)
-	}
-	if pinned == "" {
-		return ""
-	}
-	out, err := h.Run(ctx, "/usr/bin/apt-get", "-s", "-o", "Debug::NoLocking=1", "-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=", "dist-upgrade")
-	if err == nil && out.Code != 0 {
-		err = fmt.Errorf("apt-get -s: %s", strings.TrimSpace(string(out.Stderr)))
-	}
-	if err != nil {
-		return "pins in " + pinned + " decide which versions count, and apt could not be asked: " + because(err)
-	}
-	names := map[string]bool{}
-	for line := range strings.Lines(string(out.Stdout)) {
-		if m := simulated.FindStringSubmatch(line); m != nil {
-			names[trimArch(m[1])] = true
-		}
-	}
-	// What a security archive has is pending, whatever a pin says: a pin that holds it back is what an audit is to find.
-	u.Pending = slices.DeleteFunc(u.Pending, func(up Upgrade) bool { return !names[up.Name] && !up.Security })
-	u.Origin = "apt-get -s dist-upgrade"
-	return ""
-}
-
-func trimArch(name string) string { name, _, _ = strings.Cut(name, ":"); return name }
-
-// pinFile returns the first preferences file that pins one of the packages (apt_preferences(5)).
-func pinFile(h *Host, packages map[string][]available) (string, error) {
-	names, err := h.Glob("/etc/apt/preferences.d/*")
-	if err != nil {
-		return "", err
-	}
-	for _, name := range append(names, "/etc/apt/preferences") {
-		if ending := path.Ext(name); ending != "" && ending != ".pref" {
-			continue
-		}
-		text, err := h.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		pins := false
-		err = stanzas(bytes.NewReader(text), []string{"Package", "Pin"}, func(f map[string]string, _ int) bool {
-			pins = f["Pin"] != "" && pinsOneOf(f["Package"], packages)
-			return !pins
-		})
-		if err != nil || pins {
-			return name, err
-		}
-	}
-	return "", nil
-}
-
-// pinsOneOf says whether a Package field means one of the packages. What is no plain name or pattern is taken for one that does.
-func pinsOneOf(field string, packages map[string][]available) bool {
-	for word := range strings.FieldsSeq(field) {
-		if strings.HasPrefix(word, "/") || strings.HasPrefix(word, "src:") {
-			return true
-		}
-		word, _, _ = strings.Cut(word, ":")
-		if !strings.ContainsAny(word, `*?[\`) {
-			if packages[word] != nil {
-				return true
-			}
-			continue
-		}
-		for name := range packages {
-			if ok, err := path.Match(word, name); ok || err != nil {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // refreshed is when lists were last fetched: apt gives the lists themselves the archive's time, so that only the folders and stamps

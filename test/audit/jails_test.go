@@ -1,4 +1,3 @@
-// Package audit_test holds what the audit says against what the real programs do.
 package audit_test
 
 import (
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/audit/facts"
+	"github.com/doorward/doorward/test/real"
 )
 
 // jails reads the jails of a root as the audit does.
@@ -140,6 +140,7 @@ func seconds(t *testing.T, text string) int64 {
 // TestFail2banJailsAreReadAsFail2banReadsThem holds every jail that Debian ships, and overridden ones, against the dump of
 // fail2ban-client.
 func TestFail2banJailsAreReadAsFail2banReadsThem(t *testing.T) {
+	real.Require(t, "fail2ban-client")
 	for name, files := range map[string]map[string]string{
 		"all jails": {"jail.local": "[DEFAULT]\nenabled = true\n"},
 		"a drop-in, then local, then a local drop-in": {
