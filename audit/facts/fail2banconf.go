@@ -179,7 +179,7 @@ func parseIni(text, name string) (iniFile, int, error) {
 	f := iniFile{defaults: iniSection{}, sections: map[string]iniSection{}}
 	var section iniSection
 	option, indent, number, options := "", 0, 0, 0
-	lines := map[string]*strings.Builder{} // of the section at hand
+	lines := map[string]*strings.Builder{} // of the section
 	flush := func() {
 		for key, value := range lines {
 			section[key] = Setting{strings.TrimRight(value.String(), " \t\n\r"), section[key].Origin}
@@ -203,17 +203,9 @@ func parseIni(text, name string) (iniFile, int, error) {
 		indent = deep
 		if end := strings.LastIndexByte(value, ']'); value[0] == '[' && end > 1 {
 			flush()
-			header := value[1:end]
 			option = ""
-			switch {
-			case header == "DEFAULT":
-				section = f.defaults
-			case f.sections[header] != nil:
-				return f, 0, fmt.Errorf("%s:%d: section %q is there twice", name, number, header)
-			default:
-				section = iniSection{}
-				f.sections[header] = section
-				f.order = append(f.order, header)
+			if section = f.begin(value[1:end]); section == nil {
+				return f, 0, fmt.Errorf("%s:%d: section %q is there twice", name, number, value[1:end])
 			}
 			continue
 		}
@@ -236,6 +228,19 @@ func parseIni(text, name string) (iniFile, int, error) {
 		flush()
 	}
 	return f, options, nil
+}
+
+// begin makes the section of a header; nil when it is there already.
+func (f *iniFile) begin(header string) iniSection {
+	if header == "DEFAULT" {
+		return f.defaults
+	}
+	if f.sections[header] != nil {
+		return nil
+	}
+	f.sections[header] = iniSection{}
+	f.order = append(f.order, header)
+	return f.sections[header]
 }
 
 // iniValue is a line without its comment and the spaces around it.

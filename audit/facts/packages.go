@@ -178,20 +178,6 @@ func dpkgPackages(h *Host) ([]Package, error) {
 	return all, err
 }
 
-// hasPackage says whether dpkg has one of names installed. A host without dpkg has none, as far as can be told.
-func hasPackage(all []Package, names ...string) (Package, bool) {
-	for _, name := range names {
-		if i, ok := slices.BinarySearchFunc(all, name, func(p Package, name string) int { return strings.Compare(p.Name, name) }); ok {
-			for ; i < len(all) && all[i].Name == name; i++ {
-				if all[i].Status != "config-files" && all[i].Status != "not-installed" {
-					return all[i], true
-				}
-			}
-		}
-	}
-	return Package{}, false
-}
-
 // modified is when a file was last written, in UTC.
 func modified(h *Host, name string) (time.Time, bool) {
 	info, err := h.Stat(name)
