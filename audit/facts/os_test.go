@@ -406,3 +406,25 @@ func TestStorage(t *testing.T) {
 		t.Errorf("got %+v %q, want two file systems, and that a folder does not tell what is mounted", s.Fstab, gone)
 	}
 }
+
+// TestSupport: the table is read, a day ends with its last second, and a subscription counts where its archive is among the sources.
+func TestSupport(t *testing.T) {
+	ubuntu := "ID=ubuntu\nVERSION_ID=\"20.04\"\nVERSION_CODENAME=focal\n"
+	for name, c := range map[string]struct {
+		files map[string]string
+		known bool
+		ends  string
+	}{
+		"Debian 12":                 {map[string]string{"etc/os-release": bookworm}, true, "2028-06-30T23:59:59Z"},
+		"Ubuntu without a contract": {map[string]string{"etc/os-release": ubuntu}, true, "2025-05-29T23:59:59Z"},
+		"Ubuntu with a contract": {map[string]string{"etc/os-release": ubuntu, lists + "esm.ubuntu.com_infra_dists_focal-infra-security_Release": "Origin: UbuntuESM\nSuite: focal-infra-security\n",
+			lists + "esm.ubuntu.com_infra_dists_focal-infra-security_main_binary-amd64_Packages": ""}, true, "2030-04-23T23:59:59Z"},
+		"a release of the future": {map[string]string{"etc/os-release": "ID=debian\nVERSION_ID=\"99\"\n"}, false, "0001-01-01T00:00:00Z"},
+	} {
+		c.files["var/lib/dpkg/status"] = status
+		u, gone := osFact[facts.Updates](t, osFolder(t, c.files), "updates", facts.Target{})
+		if got := u.Release.Ends.Format(time.RFC3339); u.Release.Known != c.known || got != c.ends {
+			t.Errorf("%s: got %v %s %q, want %v %s", name, u.Release.Known, got, gone, c.known, c.ends)
+		}
+	}
+}
