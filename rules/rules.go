@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps controls passwords profiles texts
+//go:embed apps controls eol.yaml packages.yaml passwords profiles texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -36,3 +36,18 @@ func Controls() fs.FS { return folder("controls") }
 
 // Profiles is which controls belong to which guide, and how a guide reads those that can be read in several ways.
 func Profiles() fs.FS { return folder("profiles") }
+
+// EOL is until when releases get security updates (eol.yaml). Package audit/facts reads it.
+func EOL() []byte { return file("eol.yaml") }
+
+// Packages is which Debian packages are of which kind, and which kinds a server has no use for (packages.yaml). Package
+// audit/facts reads it.
+func Packages() []byte { return file("packages.yaml") }
+
+func file(name string) []byte {
+	text, err := files.ReadFile(name)
+	if err != nil {
+		panic("rules: the embedded tree has no file " + name + ": " + err.Error()) // the compiler embeds it or fails
+	}
+	return text
+}
