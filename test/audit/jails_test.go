@@ -188,14 +188,14 @@ func TestFail2banJailsAreReadAsFail2banReadsThem(t *testing.T) {
 				}
 			}
 			for name, w := range want {
-				compare(t, name, got[name], w)
+				compareJail(t, name, got[name], w)
 			}
 		})
 	}
 }
 
 // compare holds a jail against the dump.
-func compare(t *testing.T, name string, j facts.Jail, w *truth) {
+func compareJail(t *testing.T, name string, j facts.Jail, w *truth) {
 	t.Helper()
 	if !j.Enabled || j.Error != "" {
 		t.Errorf("jail %s: fail2ban has it enabled, the audit has %+v", name, j)
