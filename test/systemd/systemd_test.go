@@ -217,6 +217,39 @@ sites:
 	real.Eventually(t, 20*time.Second, "the service to end", process.Ended)
 }
 
+// TestServiceTakesBoundSockets: a configuration that names its ports by address, as the quickstart's end and docs/access.md have it,
+// runs under the same socket units.
+func TestServiceTakesBoundSockets(t *testing.T) {
+	real.Require(t, "systemd-socket-activate")
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the application") }))
+	defer up.Close()
+	dir, httpsPort, httpPort := real.Folder(t), real.FreePort(t), real.FreePort(t)
+	file := real.Write(t, dir, "doorward.yaml", fmt.Sprintf(`data_dir: %s
+listen: {https: [":%d"], http: [":%d"]}
+console: {listen: ["127.0.0.1:%d"]}
+sites:
+  - hosts: [localhost]
+    upstreams: [%q]
+    access: [{path: /, public: true}]
+`, filepath.Join(dir, "data"), httpsPort, httpPort, real.FreePort(t), up.URL), 0o644)
+	m := newManager(t)
+	// A port alone, as ListenStream=443 has it: every address of both families.
+	activate := exec.Command("systemd-socket-activate", "--listen="+strconv.Itoa(httpsPort), "--listen="+strconv.Itoa(httpPort), "--fdname=https:http",
+		"--setenv=NOTIFY_SOCKET="+m.path, real.Program(t), "serve", "--config", file)
+	process := real.Start(t, "doorward", activate)
+	process.AwaitListening(fmt.Sprintf("127.0.0.1:%d", httpPort), 20*time.Second)
+	m.hear("READY=1")
+	if status, body := get(t, fmt.Sprintf("https://localhost:%d/", httpsPort)); status != 200 || body != "the application" {
+		t.Errorf("https got %d %q, want 200", status, body)
+	}
+	if status, _ := get(t, fmt.Sprintf("http://localhost:%d/", httpPort)); status != 308 {
+		t.Errorf("http got %d, want 308", status)
+	}
+	process.Signal(syscall.SIGTERM)
+	m.hear("STOPPING=1")
+	real.Eventually(t, 20*time.Second, "the service to end", process.Ended)
+}
+
 func get(t *testing.T, url string) (int, string) {
 	t.Helper()
 	client := &http.Client{Timeout: 10 * time.Second,
