@@ -193,7 +193,7 @@ func (d *desk) admin(t *testing.T) {
 	p.AddAuthenticator()
 	p.signIn("anna", d.passwords["anna"])
 	p.choosePassword("seven green lamps in the hall")
-	p.makePasskey()
+	recovery := p.makePasskey()
 	p.wantWho("anna", "/admin/")
 
 	session := p.cookie()
@@ -217,6 +217,21 @@ func (d *desk) admin(t *testing.T) {
 	outside.signIn("anna", "seven green lamps in the hall")
 	outside.wantStatus("403")
 	outside.wantText("Your account cannot be used from this network.")
+
+	// Her computer is lost: a recovery code, and a passkey of the next one.
+	next := d.at(t, office, "/admin/")
+	next.AddAuthenticator()
+	next.signIn("anna", "seven green lamps in the hall")
+	next.wantAt("/.doorward/sign-in/factor")
+	next.Fill("#code", recovery)
+	next.Click(`form[action$="/factor"] button`)
+	next.offeredPasskey()
+	next.Click(".passkey button")
+	next.wantWho("anna", "/admin/") // no new recovery codes: nine are left
+	next.Go(d.url + "/.doorward/account")
+	if got := next.Eval(`() => document.querySelectorAll('form[action$="/passkey/remove"]').length`); got != "2" {
+		t.Errorf("%s passkeys listed, want the lost one and the new one\n%s", got, next.Text())
+	}
 }
 
 // agent: an app, and a hold on networks that are new.
