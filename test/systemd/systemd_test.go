@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,6 +69,49 @@ func installed(t *testing.T) []string {
 		}
 	}
 	return paths
+}
+
+// TestInstallAsAService follows the block of docs/quickstart.md as far as a machine without systemd can: the same commands, below a
+// folder for the root, and systemctl's own enable there.
+func TestInstallAsAService(t *testing.T) {
+	real.Require(t, "systemctl", "install", "bash")
+	page, err := os.ReadFile(filepath.Join(real.Repository(t), "docs", "quickstart.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?ms)^## Install as a service$.*?^```shell\n(.*?)^```$").FindSubmatch(page)
+	if found == nil {
+		t.Fatal("docs/quickstart.md has no block under Install as a service")
+	}
+	const reload, enable, folder = "systemctl daemon-reload\n", "systemctl enable --now ", "/etc/systemd/system"
+	script := string(found[1])
+	for _, part := range []string{reload, enable, " " + folder + "/\n"} {
+		if strings.Count(script, part) != 1 {
+			t.Fatalf("the block has not %q once:\n%s", part, script)
+		}
+	}
+	root := real.Folder(t)
+	for _, dir := range []string{folder, "/usr/lib/systemd/system"} {
+		if err := os.MkdirAll(root+dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script = strings.NewReplacer(reload, "", enable, "systemctl --root="+root+" enable ", " "+folder, " "+root+folder).Replace(script)
+	cmd := exec.CommandContext(t.Context(), "bash", "--noprofile", "--norc", "-e", "-c", script)
+	cmd.Dir = real.Repository(t)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v in\n%s\n%s", err, script, out)
+	}
+	for _, link := range []string{"multi-user.target.wants/doorward.service", "sockets.target.wants/doorward-https.socket", "sockets.target.wants/doorward-http.socket"} {
+		if _, err := os.Lstat(filepath.Join(root+folder, link)); err != nil {
+			t.Errorf("not enabled: %v", err)
+		}
+	}
+	for _, path := range installed(t) {
+		if _, err := os.Stat(filepath.Join(root+folder, filepath.Base(path))); err != nil {
+			t.Errorf("not installed: %v", err)
+		}
+	}
 }
 
 func TestUnitsAreValid(t *testing.T) {
