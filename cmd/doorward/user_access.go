@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -91,10 +92,15 @@ func since(f api.Factors) string {
 	return "since " + stamp(f.TOTPSince)
 }
 
+// passkeyNames lists passkeys; one without a name is there all the same, and opens the account.
 func passkeyNames(list []api.Passkey) string {
 	var names []string
 	for _, p := range list {
-		names = append(names, p.Name)
+		name := p.Name
+		if name == "" {
+			name = "(unnamed, added " + p.Created.UTC().Format(time.DateOnly) + ")"
+		}
+		names = append(names, name)
 	}
 	return strings.Join(names, ", ")
 }
