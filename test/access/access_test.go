@@ -84,11 +84,11 @@ func openDesk(t *testing.T) *desk {
 		replacement{"192.0.2.7", robot, "192.0.2.7"},
 		replacement{`":443"`, fmt.Sprintf(`"127.0.0.1:%d"`, port), ""},
 		replacement{`":80"`, fmt.Sprintf(`"127.0.0.1:%d"`, real.FreePort(t)), ""},
+		replacement{"console: {", fmt.Sprintf("console: {listen: [\"127.0.0.1:%d\"], ", real.FreePort(t)), ""},
 		replacement{"/var/lib/doorward\n", filepath.Join(dir, "data") + "\n", ""},
 		replacement{"/etc/doorward/doorward.yaml", filepath.Join(dir, "doorward.yaml"), ""},
 	)
-	file := real.Write(t, dir, "doorward.yaml", d.take("yaml", "data_dir:")+
-		fmt.Sprintf("console: {listen: [\"127.0.0.1:%d\"]}\n", real.FreePort(t)), 0o644)
+	file := real.Write(t, dir, "doorward.yaml", d.take("yaml", "data_dir:"), 0o644)
 	d.install(file)
 	d.shows(d.run("doorward check"))
 	d.run("doorward mail test")
