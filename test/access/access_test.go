@@ -92,7 +92,7 @@ func openDesk(t *testing.T) *desk {
 	d.install(file)
 	d.shows(d.run("doorward check"))
 	d.run("doorward mail test")
-	d.mail.Next(t, "helpdesk@example.com")
+	d.mail.Next(t, "support@example.com")
 
 	d.Process = real.Serve(t, file)
 	d.keepPasswords(d.run("doorward user add emergency"), "emergency", "anna", "ben", "carla")
