@@ -125,6 +125,7 @@ func (j *judge) finding(c compiled, records Records) Finding {
 		attest(c, &f, records, j.facts.Time)
 	}
 	waive(&f, records, j.facts.Time)
+	f.Reason = Plain(f.Reason)
 	return f
 }
 

@@ -126,9 +126,9 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 	r := report.New(profile, catalogue.Judge(profile, found, records), found, titles)
 	r.Took, r.Root = time.Since(begin).Milliseconds(), root
 	r.Doorward, _ = buildVersion()
-	r.Host = hostName(h)
+	r.Host = audit.Plain(hostName(h))
 	if system, ok := found.Values["system"].(facts.System); ok {
-		r.System = system.Name
+		r.System = audit.Plain(system.Name)
 	}
 	return r, nil
 }
