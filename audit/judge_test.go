@@ -113,6 +113,15 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestTooMuchToCompare shows that a host with too many accounts is none of our defects, and does not pass.
+func TestTooMuchToCompare(t *testing.T) {
+	cat, p := catalogue(t, "controls:\n"+control("X-1", `expect: accounts.users.all(a, accounts.users.all(b, a.uid >= 0 && b.uid >= 0))`))
+	f := facts.Facts{Time: now, Values: map[string]any{"accounts": facts.Accounts{Users: make([]facts.User, 10_000)}}}
+	if got := cat.Judge(p, f, audit.Records{})[0]; got.Status != audit.Unknown || !strings.Contains(got.Reason, "more on the host") {
+		t.Errorf("got %s because %q, want unknown", got.Status, got.Reason)
+	}
+}
+
 // TestHostileText shows that nothing of a host steers the terminal of who reads the report.
 func TestHostileText(t *testing.T) {
 	const hostile = "a\x1b[2J\u009b2J\u202ex\r\xff"
