@@ -261,3 +261,15 @@ func TestNothingPassesUnseen(t *testing.T) {
 		}
 	}
 }
+
+// TestLongCrontabLine shows that an account cannot hide the jobs of the host behind a line that takes long to read.
+func TestLongCrontabLine(t *testing.T) {
+	f := collect(t, map[string]string{
+		"etc/passwd":                  "root:x:0:0::/root:/bin/sh\nben:x:1000:1000::/home/ben:/bin/sh\n",
+		"etc/crontab":                 "* * * * * root /usr/bin/true\n",
+		"var/spool/cron/crontabs/ben": "* * * * * " + strings.Repeat("$(`;", 2<<20) + "\n",
+	})
+	if c, ok := f.Values["cron"].(facts.Cron); !ok || len(c.Jobs) != 1 {
+		t.Errorf("got %+v, %v, want the job of root", f.Values["cron"], f.Missing)
+	}
+}

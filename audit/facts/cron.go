@@ -22,6 +22,10 @@ type Cron struct {
 	Jobs      []CronJob `cel:"jobs"`
 }
 
+// maxCronCommand is the longest argument that the kernel takes (execve(2), MAX_ARG_STRLEN): no shell can be given more, so
+// that a longer line never runs. Every account has a crontab, and must not keep the others from being looked at.
+const maxCronCommand = 128 << 10
+
 // CronJob is one line of a crontab, or one script of a folder such as /etc/cron.daily.
 type CronJob struct {
 	Schedule string `cel:"schedule"`
@@ -203,7 +207,7 @@ func parseCron(line string, own bool, user string, anacron bool) (CronJob, bool)
 		}
 	}
 	job.Command = strings.TrimSpace(rest)
-	return job, job.Command != ""
+	return job, job.Command != "" && len(job.Command) < maxCronCommand
 }
 
 // route finds where output and errors go, by the redirections of the command.
