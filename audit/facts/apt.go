@@ -83,6 +83,7 @@ func collectApt(ctx context.Context, h *Host, _ Target) (Apt, []Missing) {
 	a.MailReport = conf.get("Unattended-Upgrade::MailReport", report)
 	a.Mailer = h.Look("/usr/sbin/sendmail", "/usr/bin/mail")
 	a.Proxy = conf.get("Acquire::http::Proxy", "")
+	a.Proxy.Value = noUserInfo(a.Proxy.Value)
 	for _, name := range []string{"APT::Get::AllowUnauthenticated", "Acquire::AllowInsecureRepositories", "Acquire::AllowDowngradeToInsecureRepositories"} {
 		if s := conf.get(name, ""); aptTruth(s.Value) {
 			a.Unauthenticated = Setting{name, s.Origin}

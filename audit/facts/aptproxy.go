@@ -23,7 +23,7 @@ func aptProxies(h *Host) ([]Setting, error) {
 		for _, a := range parseAptConf(string(text)) {
 			switch name := strings.ToLower(a.name); name {
 			case "acquire::http::proxy", "acquire::https::proxy":
-				proxies[name] = Setting{a.value, fmt.Sprintf("%s:%d", file, a.line)}
+				proxies[name] = Setting{noUserInfo(a.value), fmt.Sprintf("%s:%d", file, a.line)}
 			}
 		}
 	}

@@ -22,11 +22,15 @@ type Cron struct {
 	Jobs      []CronJob `cel:"jobs"`
 }
 
+// maxCronCommand is the longest argument that the kernel takes (execve(2), MAX_ARG_STRLEN): no shell can be given more, so
+// that a longer line never runs. Every account has a crontab, and must not keep the others from being looked at.
+const maxCronCommand = 128 << 10
+
 // CronJob is one line of a crontab, or one script of a folder such as /etc/cron.daily.
 type CronJob struct {
 	Schedule string `cel:"schedule"`
 	User     string `cel:"user"`
-	Command  string `cel:"command"`
+	Command  string `cel:"command"` // its first program; arguments and variables, which may be passwords, are left out
 	// Output and Errors are where its standard output and errors go: "file", "log" (syslog or the journal), "mail",
 	// "discarded" (/dev/null), or "lost" (to cron, which has nobody to mail to or no mailer).
 	Output string `cel:"output"`
@@ -64,7 +68,31 @@ func collectCron(ctx context.Context, h *Host, _ Target) (Cron, []Missing) {
 			return c, missing("%s: there are more than %d jobs", name, maxCronJobs)
 		}
 	}
+	for i := range c.Jobs {
+		c.Jobs[i].Command = shownCommand(c.Jobs[i].Command)
+	}
 	return c, nil
+}
+
+// shownCommand is what a report may tell of a command: the program, and that there is more.
+func shownCommand(command string) string {
+	words := strings.Fields(command)
+	for i, w := range words {
+		if strings.Contains(w, "=") && !strings.HasPrefix(w, "/") {
+			if strings.ContainsAny(w, "\"'`$(") {
+				return "…" // the value may go on in the next word
+			}
+			continue
+		}
+		if strings.ContainsAny(w, "\"'`$()<>|&;=") {
+			return "…"
+		}
+		if i < len(words)-1 {
+			return w + " …"
+		}
+		return w
+	}
+	return "…"
 }
 
 // cronFiles lists the crontabs that cron reads: in cron.d only names without a dot.
@@ -179,7 +207,7 @@ func parseCron(line string, own bool, user string, anacron bool) (CronJob, bool)
 		}
 	}
 	job.Command = strings.TrimSpace(rest)
-	return job, job.Command != ""
+	return job, job.Command != "" && len(job.Command) < maxCronCommand
 }
 
 // route finds where output and errors go, by the redirections of the command.

@@ -184,6 +184,9 @@ func collectUnits(ctx context.Context, h *Host, t Target) (Units, []Missing) {
 	byName := func(a, b Unit) int { return strings.Compare(a.Name, b.Name) }
 	slices.SortFunc(u.Enabled, byName)
 	slices.SortFunc(u.Masked, byName)
+	if len(files.links) == 0 && !slices.ContainsFunc(append(unitFolders(), "/etc/init.d"), h.Exists) {
+		return u, missing("there are no units of systemd and no start scripts")
+	}
 	if !h.Live() {
 		return u, []Missing{{"manager", ErrNotLive.Error()}, {"running", ErrNotLive.Error()}, {"failed", ErrNotLive.Error()}, {"processes", ErrNotLive.Error()}}
 	}

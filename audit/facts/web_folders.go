@@ -53,8 +53,11 @@ func collectWeb(ctx context.Context, h *Host, t Target) (Web, []Missing) {
 	}
 	w.Roots = len(c.roots)
 	var lost []Missing
-	if w.Tools, err = c.tools(ctx, h); err != nil {
+	switch w.Tools, err = c.tools(ctx, h); {
+	case err != nil:
 		lost = append(lost, Missing{"tools", because(err)})
+	case w.Roots == 0 && !h.Exists("/var/lib/dpkg/status"): // then nothing was looked at
+		lost = append(lost, Missing{"tools", "neither folders of a web server nor a list of packages could be read"})
 	}
 	if w.Data, err = c.data(ctx, h); err != nil {
 		lost = append(lost, Missing{"data", because(err)})

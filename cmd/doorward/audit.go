@@ -128,9 +128,9 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 		return report.Report{}, ctx.Err()
 	}
 	r := newReport(catalogue, profile, found, catalogue.Judge(profile, found, records))
-	r.Root, r.Host = root, hostName(h)
+	r.Root, r.Host = root, audit.Plain(hostName(h))
 	if system, ok := found.Values["system"].(facts.System); ok {
-		r.System = system.Name
+		r.System = audit.Plain(system.Name)
 	}
 	return r, nil
 }
@@ -166,7 +166,7 @@ func auditFromOutside(ctx context.Context, s streams, catalogue *audit.Catalogue
 	})
 	found.Missing = slices.DeleteFunc(found.Missing, func(m facts.Missing) bool { return m.Reason == facts.NotFromOutside })
 	r := newReport(catalogue, profile, found, findings)
-	r.Root, r.Host, r.System = "outside", f.outside, "seen from outside"
+	r.Root, r.Host, r.System = "outside", audit.Plain(f.outside), "seen from outside"
 	return r, nil
 }
 
