@@ -39,5 +39,6 @@ func inCopyWith(t *testing.T, doorward bool) bool {
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Fatalf("in the copy: %v\n%s", err, out)
 	}
+	t.Logf("in the copy:\n%s", out)
 	return false
 }

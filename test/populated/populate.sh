@@ -113,6 +113,7 @@ table inet filter {
 	}
 }
 END
+systemctl enable nftables 2>/dev/null
 nft -f /etc/nftables.conf
 
 # Backups, logs, and evidence for what people say.
