@@ -84,7 +84,7 @@ fi
 # What watches, and what stands in the way.
 cat >/etc/fail2ban/jail.local <<'END'
 [DEFAULT]
-action = dummy
+banaction = nftables-multiport
 [sshd]
 backend = polling
 logpath = /var/log/auth.log
