@@ -48,7 +48,11 @@ func TestCronMails(t *testing.T) {
 		"dotted.name":        {text: job + "\n"},
 		"open-file":          {text: job + "\n", mode: 0o664},
 		"no-end-of-line":     {text: job},
-		"account-of-nobody":  {text: strings.Replace(job, "root", "nosuchaccount", 1) + "\n"},
+		"two-turned":         {text: job + " >/dev/null 2>&1; true\n"},
+		"exec":               {text: "* * * * * root exec 2>/dev/null; " + say + "\n"},
+		"if":                 {text: "* * * * * root if true; then " + say + "; fi 2>/dev/null\n"},
+		"substitution":       {text: job + " $(echo x 2>/dev/null)\n"},
+		"braces":             {text: "* * * * * root { " + say + " {}; } 2>/dev/null\n"},
 		"name-with-a-tilde~": {text: job + "\n"},
 	}
 	clean(t, "/etc/cron.d/*", "/var/spool/cron/crontabs/*", "/etc/crontab", "/usr/sbin/sendmail")
@@ -62,7 +66,17 @@ func TestCronMails(t *testing.T) {
 	}
 	crond := real.Start(t, "cron", exec.Command("cron", "-f"))
 	real.Eventually(t, 90*time.Second, "cron to run a job", func() bool { _, err := os.Stat("/run/ran-plain"); return err == nil })
-	time.Sleep(3 * time.Second) // for the others, and their mail
+	time.Sleep(2 * time.Second)                                                         // for the others
+	real.Eventually(t, 30*time.Second, "cron to mail what the jobs said", func() bool { // one process a job, until it has mailed
+		names, err := filepath.Glob("/proc/[0-9]*/comm")
+		running := 0
+		for _, name := range names {
+			if comm, err := os.ReadFile(name); err == nil && strings.TrimSpace(string(comm)) == "cron" {
+				running++
+			}
+		}
+		return err == nil && running == 1
+	})
 	crond.Stop()
 	mails, err := os.ReadFile("/run/mails")
 	if err != nil {
