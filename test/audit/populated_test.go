@@ -40,11 +40,6 @@ func TestPopulatedCopy(t *testing.T) {
 	count := map[audit.Status]int{}
 	var open, broken []string
 	for _, f := range r.Results {
-		for _, e := range f.Evidence {
-			fmt.Printf("    %s = %.300v (%s)\n", e.Fact, e.Value, e.Origin)
-		}
-	}
-	for _, f := range r.Results {
 		count[f.Status]++
 		switch f.Status {
 		case audit.Unknown:
