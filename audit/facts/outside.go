@@ -56,6 +56,9 @@ func collectOutside(context.Context, *Host, Target) (Reach, []Missing) {
 	return Reach{}, missing("only another machine can see it: doorward audit --from-outside HOST")
 }
 
+// NotFromOutside is the reason of facts that only the host itself can tell.
+const NotFromOutside = "it cannot be read from outside"
+
 // Outside reads what a machine that is not the host reaches of it: TCP ports of a bounded list on IPv4 and IPv6, and, at
 // the declared URLs or https://HOST/, TLS, headers and pages. host is a name or an address; with an address the URLs' names are
 // not looked up. Everything else is missing, so that the same controls judge it.
@@ -106,7 +109,7 @@ func Outside(ctx context.Context, host string, t Target) Facts {
 	}
 	for _, name := range slices.Sorted(maps.Keys(Types())) {
 		if _, ok := f.Values[name]; !ok && !slices.ContainsFunc(f.Missing, func(m Missing) bool { return m.Fact == name }) {
-			add(name, nil, missing("it cannot be read from outside"))
+			add(name, nil, missing(NotFromOutside))
 		}
 	}
 	slices.SortFunc(f.Missing, func(a, b Missing) int { return strings.Compare(a.Fact, b.Fact) })

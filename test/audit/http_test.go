@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/audit"
 	"github.com/doorward/doorward/audit/facts"
+	"github.com/doorward/doorward/audit/report"
 	"github.com/doorward/doorward/test/real"
 )
 
@@ -268,7 +271,8 @@ func TestOutside(t *testing.T) {
 	if len(open) != 4 {
 		t.Errorf("got %v, want four", open)
 	}
-	wantVerdicts(t, verdicts(t, f), "F-09:pass D-31:pass D-28:unknown F-48:unknown")
+	wantVerdicts(t, verdicts(t, f), "F-09:pass D-31:pass D-28:unknown F-48:unknown I-62:fail")
+	commandFromOutside(t, resolver, port)
 	filter(t, all[1])
 	f = fromOutside(t, all[1])
 	if plain := f.Values["http"].(facts.HTTP).Plain; len(plain) != 1 || plain[0].State != "closed" {
@@ -276,6 +280,27 @@ func TestOutside(t *testing.T) {
 	}
 	if f = facts.Outside(t.Context(), "127.45.5.200", facts.Target{Now: time.Now()}); f.Values["tls"] != nil {
 		t.Errorf("got %+v of a host that serves nothing", f.Values["tls"])
+	}
+}
+
+// commandFromOutside: the command tells the same, and only what can be seen from outside.
+func commandFromOutside(t *testing.T, resolver string, port int) {
+	t.Helper()
+	config := real.Write(t, real.Folder(t), "doorward.yaml", fmt.Sprintf("audit: {resolver: %q, open_ports: [tcp/80, tcp/443, tcp/%d]}\n", resolver, port), 0o644)
+	out, err := exec.Command(real.Program(t), "audit", "--config", config, "--from-outside", "app.example.test", "--fail-on", "none", "--format", "json").Output()
+	var r report.Report
+	if err != nil || json.Unmarshal(out, &r) != nil {
+		t.Fatalf("doorward audit --from-outside: %v\n%s", err, out)
+	}
+	found := map[string]audit.Finding{}
+	for _, f := range r.Results {
+		found[f.ID] = f
+	}
+	wantStatus(t, found, audit.Pass, "F-09", "D-31")
+	wantStatus(t, found, audit.Fail, "I-62")
+	wantStatus(t, found, "", "I-03", "F-01", "D-04")
+	if r.Root != "outside" || r.Host != "app.example.test" || len(r.Results) > 50 {
+		t.Errorf("got %d results for %s in %s", len(r.Results), r.Host, r.Root)
 	}
 }
 

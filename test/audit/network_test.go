@@ -35,7 +35,7 @@ func scenes() []scene {
 		{name: "good", serve: "nobody :80 :443 127.0.0.1:3306 :22" + banner, rules: nft(input(limited) + outgoing), config: full,
 			files: map[string]string{"ufw/ufw.conf": ufwOn},
 			want: `I-02 pass, I-13 pass, I-23 pass, M-37 pass, F-12 fail, I-55 pass, I-58 pass, I-59 pass, I-60 pass, I-63 pass, I-64 pass, I-97 not-applicable,
-				I-98 pass, I-99 pass, M-30 pass, M-32 fail, M-38 fail, I-95 fail, I-62 fail, F-13 fail, F-14 fail, F-15 fail, I-91 fail`},
+				I-98 pass, I-99 pass, M-30 pass, M-32 fail, M-38 fail, I-95 fail, I-62 unknown, F-13 fail, F-14 fail, F-15 fail, I-91 fail`},
 		{name: "bad", serve: ":80 :22" + banner + " :3306 :2222" + banner, rules: nft(""), config: adminsOnly, files: map[string]string{"ufw/ufw.conf": "ENABLED=no\n"},
 			want: `I-02 fail, I-13 unknown, I-23 fail, M-37 fail, F-12 fail, I-55 fail, I-58 fail, I-59 pass, I-60 fail, I-63 fail, I-64 fail, I-95 fail, I-98 pass,
 				I-99 fail, M-30 fail, M-32 fail, M-38 fail`},
