@@ -41,8 +41,10 @@ type Jail struct {
 	// Logs are the files that it is told to read. Reads says that one of them is there, or that it reads the journal.
 	Logs  []string `cel:"logs"`
 	Reads bool     `cel:"reads"`
-	// Actions are what it does, by name; without one it bans nobody.
+	// Actions are what it does, by name. Blocks says that one of them keeps the address out: dummy and those that write mail or tell
+	// others do not, and fail2ban counts an address as banned all the same.
 	Actions []string `cel:"actions"`
+	Blocks  bool     `cel:"blocks"`
 	Ignored []string `cel:"ignored"` // addresses that it never bans
 	// Words are the texts that its failregexes look for, in lower case, taken apart at every sign that means something in a regular
 	// expression. Failures is how many failregexes there are.
@@ -154,10 +156,20 @@ func (j *Jail) actions(h *Host, text string) (bad error) {
 				bad = fmt.Errorf("there is no action %q", name)
 			}
 			j.Actions = append(j.Actions, name)
+			j.Blocks = j.Blocks || !tellsOnly(name)
 		}
 		depth = max(0, depth+strings.Count(line, "[")-strings.Count(line, "]"))
 	}
 	return bad
+}
+
+// tellsOnly says that an action of Debian's package keeps nobody out. One that is not known is taken to do so.
+func tellsOnly(action string) bool {
+	switch action {
+	case "abuseipdb", "apprise", "blocklist_de", "complain", "dshield", "dummy", "ipthreat", "mynetwatchman", "nsupdate", "smtp", "xarf-login-attack":
+		return true
+	}
+	return action == "mail" || strings.HasPrefix(action, "mail-") || strings.HasPrefix(action, "sendmail")
 }
 
 var (

@@ -163,8 +163,12 @@ var deskproPath = regexp.MustCompile(`^(?:(DP_ROOT|__DIR__|dirname\(__FILE__\))\
 
 // dataFolders are those that are declared; of Deskpro else the one that its config.php names, by default data.
 func dataFolders(h *Host, app App) ([]string, string, error) {
-	if len(app.Data) > 0 || app.Kind != "deskpro" {
+	if len(app.Data) > 0 {
 		return app.Data, "audit.apps " + app.Name, nil
+	}
+	if app.Kind != "deskpro" {
+		kind, err := readAppKind(app.Kind)
+		return kind.paths(kind.Data), "rules/apps/" + app.Kind + "/host.yaml", err
 	}
 	file := h.Look(path.Join(app.Root, "config.php"), path.Join(app.Root, "config/config.php"))
 	if file == "" {

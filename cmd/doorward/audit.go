@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -73,6 +74,9 @@ could not be answered counts as one that fails. The format nagios has the exit c
 	return c
 }
 
+// auditGC has an audit hold less memory than Go's default of 100, at some more CPU: it runs beside the servers that it looks at.
+const auditGC = 50
+
 func runAudit(ctx context.Context, s streams, f auditFlags) error {
 	if !slices.Contains(report.Formats(), f.format) {
 		return usage("", "--format %q is none of %s", f.format, strings.Join(report.Formats(), ", "))
@@ -83,6 +87,9 @@ func runAudit(ctx context.Context, s streams, f auditFlags) error {
 	cfg, err := auditConfig(f.config)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(auditGC)
 	}
 	catalogue, err := loadCatalogue(cfg.Audit.Controls)
 	if err != nil {
