@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps controls passwords profiles texts
+//go:embed apps controls fixes passwords profiles texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -36,3 +36,7 @@ func Controls() fs.FS { return folder("controls") }
 
 // Profiles is which controls belong to which guide, and how a guide reads those that can be read in several ways.
 func Profiles() fs.FS { return folder("profiles") }
+
+// Fixes is what brings controls into force: repairs, the services that they concern, and where applications keep their
+// passwords. Package audit/fix reads them; docs/hardening.md describes them.
+func Fixes() fs.FS { return folder("fixes") }
