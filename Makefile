@@ -32,8 +32,8 @@ fuzz: ## each fuzz target for FUZZTIME
 bench: ## beside nginx and a bare reverse proxy; writes docs/benchmarks.md
 	cd test && $(GO) run ./bench -out docs/benchmarks.md
 
-docs: ## the generated references: docs/configuration.md, docs/commands.md, docs/man, docs/openapi.yaml, the matrix in docs/roles.md
-	DOORWARD_UPDATE=1 $(GO) test -count=1 -run '^TestGenerated' ./api ./config ./cmd/doorward
+docs: ## the generated references: docs/configuration.md, docs/commands.md, docs/man, docs/openapi.yaml, docs/controls.md, the matrix in docs/roles.md
+	DOORWARD_UPDATE=1 $(GO) test -count=1 -run '^TestGenerated' . ./api ./config ./cmd/doorward
 
 clean:
 	rm -rf bin

@@ -17,6 +17,8 @@ type Profile struct {
 	Title string `yaml:"title"` // of the guide
 	// Guide is the letter with which the ids of the guide's rows begin; empty means every guide.
 	Guide string `yaml:"guide"`
+	// Rows is how many rows the guide has, numbered from 1.
+	Rows int `yaml:"rows"`
 	// Choose names, by control, the variant that counts where readings differ.
 	Choose []Choice `yaml:"choose"`
 }

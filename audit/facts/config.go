@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -12,8 +13,48 @@ import (
 type Config struct {
 	// AdminNetworks are where administrators work: nobody else needs SSH, administration pages or monitoring.
 	AdminNetworks []netip.Prefix `yaml:"admin_networks"`
+	// Administrators are the accounts of the host that may become root. Default: nobody is named, and who may is not judged.
+	Administrators []string `yaml:"administrators"`
 	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
 	OpenPorts []string `yaml:"open_ports"`
+	// Apps are the application folders of the host. Default: none.
+	Apps []App `yaml:"apps"`
+	// ApacheModules are the modules of Apache that are needed, without _module, beside the built-in ones: ssl, headers. Default:
+	// those that are a risk have to be used by the configuration.
+	ApacheModules []string `yaml:"apache_modules"`
+	// PHPModules are the modules of PHP that are needed, beside the built-in ones. Default: all but those of developers.
+	PHPModules []string `yaml:"php_modules"`
+	// MariaDB is how the audit signs in to MariaDB or MySQL.
+	MariaDB Database `yaml:"mariadb"`
+	// PostgreSQL is how the audit signs in to PostgreSQL.
+	PostgreSQL Database `yaml:"postgresql"`
+
+	// URLs are the application as people reach it, https://helpdesk.example.com/. TLS, headers and pages are probed there.
+	URLs []string `yaml:"urls"`
+	// ConnectTo is an address to connect to instead of the names' own, such as 127.0.0.1, so that an audit on the host
+	// probes the host itself. Default: what the name says.
+	ConnectTo string `yaml:"connect_to"`
+	// Resolver is the DNS server to ask, ADDRESS or ADDRESS:PORT. Default: the system's.
+	Resolver string `yaml:"resolver"`
+	// Interfaces are the other servers that the application talks to, as ldaps://ldap.example.com,
+	// ldap+starttls://ldap.example.com, smtp+starttls://mail.example.com:587, imaps://…, postgres+starttls://… or https://….
+	// The same schemes without s or +starttls say that the interface has no TLS.
+	Interfaces []string `yaml:"interfaces"`
+	// MailDomains are the domains from which the application sends mail.
+	MailDomains []string `yaml:"mail_domains"`
+	// DKIMSelectors are those with which that mail is signed: the S of S._domainkey.DOMAIN.
+	DKIMSelectors []string `yaml:"dkim_selectors"`
+	// Canaries are folders with data that the web server must neither show nor execute. The audit puts two small files into
+	// each, asks for them and removes them. Default: none is written.
+	Canaries []Canary `yaml:"canaries"`
+}
+
+// Canary is a folder of data and where the web server would show it.
+type Canary struct {
+	// Folder is the path on the host, /var/www/deskpro/data.
+	Folder string `yaml:"folder"`
+	// URL is the address of the folder, https://helpdesk.example.com/data/.
+	URL string `yaml:"url"`
 }
 
 // SetDefaults fills in what is not set.
@@ -31,4 +72,11 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 			report("open_ports", "%q is not like tcp/443 or udp/5060", p)
 		}
 	}
+	for i, app := range c.Apps {
+		app.validate(func(name, format string, args ...any) { report(fmt.Sprintf("apps[%d].%s", i, name), format, args...) })
+	}
+	for name, d := range map[string]Database{"mariadb": c.MariaDB, "postgresql": c.PostgreSQL} {
+		d.validate(func(key, format string, args ...any) { report(name+"."+key, format, args...) })
+	}
+	c.validateProbes(report)
 }

@@ -72,7 +72,10 @@ func (h *Host) Live() bool { return h.live }
 // open opens name as a process that is confined to the root would: absolute links start at the root, and none leads
 // out of it (openat2 with RESOLVE_IN_ROOT).
 func (h *Host) open(name string, flags int) (*os.File, error) {
-	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC | unix.O_NONBLOCK), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
+	if flags&unix.O_PATH == 0 { // with which openat2 takes no other flag
+		flags |= unix.O_NONBLOCK
+	}
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	for {
 		fd, err := unix.Openat2(int(h.top.Fd()), path.Clean("/"+name), &how)
 		switch {

@@ -29,8 +29,10 @@ type Report struct {
 	Coverage Coverage `json:"coverage"`
 	Guides   []Guide  `json:"guides"`
 	// Since is the time of the run that Changes compare with; nil when there was none.
-	Since   *time.Time      `json:"since,omitempty"`
-	Changes []Change        `json:"changes,omitempty"`
+	Since   *time.Time `json:"since,omitempty"`
+	Changes []Change   `json:"changes,omitempty"`
+	// Ending are attestations and waivers that end within 30 days, the first to end first.
+	Ending  []Ending        `json:"ending,omitempty"`
 	Results []audit.Finding `json:"results"`
 	Missing []Missing       `json:"missing,omitempty"`
 }
@@ -106,6 +108,17 @@ func (c Change) Worse() bool {
 	return c.Before != "" && c.After != "" && rank(c.After) > rank(c.Before)
 }
 
+// Ending is an attestation or a waiver that has to be looked at soon.
+type Ending struct {
+	ID     string       `json:"id"`
+	Title  string       `json:"title"`
+	Status audit.Status `json:"status"`
+	Until  time.Time    `json:"until"`
+}
+
+// soon is how long before its end an attestation or a waiver is listed.
+const soon = 30 * 24 * time.Hour
+
 // Missing is a fact that could not be read.
 type Missing struct {
 	Fact   string `json:"fact"`
@@ -123,7 +136,11 @@ func New(profile audit.Profile, findings []audit.Finding, f facts.Facts, titles 
 			guides[letter] = &Coverage{}
 		}
 		guides[letter].count(finding.Status)
+		if finding.Until != nil && finding.Until.Sub(f.Time) <= soon {
+			r.Ending = append(r.Ending, Ending{finding.ID, finding.Title, finding.Status, *finding.Until})
+		}
 	}
+	slices.SortStableFunc(r.Ending, func(a, b Ending) int { return a.Until.Compare(b.Until) })
 	for letter, c := range guides {
 		r.Guides = append(r.Guides, Guide{letter, cmp.Or(titles[letter], letter), c.Score(), *c})
 	}

@@ -22,6 +22,7 @@ var now = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 func sample(t *testing.T) report.Report {
 	t.Helper()
 	day := now.AddDate(0, 1, 0)
+	later := day.AddDate(0, 1, 0)
 	findings := []audit.Finding{
 		{ID: "D-23", Title: "Files are not root's", Status: audit.Pass, Severity: audit.Medium, Expected: "another owner", Evidence: []audit.Evidence{{Fact: "trees", Value: "owner=app", Origin: "/srv/app"}}},
 		{ID: "D-30", Title: "No data is served", Status: audit.NotApplicable, Severity: audit.High, Reason: "there is no data folder", Evidence: []audit.Evidence{}},
@@ -29,7 +30,7 @@ func sample(t *testing.T) report.Report {
 			Evidence: []audit.Evidence{{Fact: "sshd.contexts", Value: "permit_root_login=yes <script>", Origin: "/etc/ssh/sshd_config:12", Offends: true}, {Fact: "sshd.installed", Value: "true"}}},
 		{ID: "I-04", Title: "Keys are strong", Status: audit.Unknown, Severity: audit.Low, Reason: "keys: no rights", Evidence: []audit.Evidence{}},
 		{ID: "I-05", Title: "Keys are allowed", Status: audit.Waived, Severity: audit.Critical, Reason: "until the move (ben)", Underlying: audit.Fail, Until: &day, Evidence: []audit.Evidence{}},
-		{ID: "I-20", Title: "A copy lies elsewhere", Status: audit.Attested, Severity: audit.Low, Until: &day, Evidence: []audit.Evidence{}},
+		{ID: "I-20", Title: "A copy lies elsewhere", Status: audit.Attested, Severity: audit.Low, Until: &later, Evidence: []audit.Evidence{}},
 		{ID: "I-21", Title: "It cannot be told", Status: audit.Errored, Severity: audit.Low, Reason: "division by zero", Evidence: []audit.Evidence{}},
 	}
 	f := facts.Facts{Time: now, Missing: []facts.Missing{{Fact: "keys", Reason: "no rights"}}}
@@ -70,7 +71,7 @@ func TestThreshold(t *testing.T) {
 
 func TestFormats(t *testing.T) {
 	for format, want := range map[string][]string{
-		"text":   {"answered 5 of 7 controls (71 %)", "FAIL  I-03  high  Root stays out", "found     sshd.contexts: permit_root_login=yes <script> (/etc/ssh/sshd_config:12)", "until     2026-12-25"},
+		"text":   {"answered 5 of 7 controls (71 %)", "FAIL  I-03  high  Root stays out", "found     sshd.contexts: permit_root_login=yes <script> (/etc/ssh/sshd_config:12)", "until     2026-12-25", "to be looked at again within 30 days\n  I-05  waived until 2026-12-25"},
 		"json":   {`"profile": "all"`, `"answered": 5`, `"origin": "/etc/ssh/sshd_config:12"`},
 		"html":   {"<strong>5 of 7 controls are answered.</strong>", "permit_root_login=yes &lt;script&gt;", `<rect class="fail"`},
 		"sarif":  {`"ruleId": "I-03"`, `"level": "error"`, `"uri": "file:///etc/ssh/sshd_config"`, `"startLine": 12`, `"kind": "open"`, `"justification": "until the move (ben)"`},

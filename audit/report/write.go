@@ -55,6 +55,12 @@ func (r Report) text(w io.Writer) error {
 			fmt.Fprintf(out, "  %s  %s -> %s  %s\n", change.ID, orNone(change.Before), orNone(change.After), change.Title)
 		}
 	}
+	for i, e := range r.Ending {
+		if i == 0 {
+			out.WriteString("\nto be looked at again within 30 days\n")
+		}
+		fmt.Fprintf(out, "  %s  %s until %s  %s\n", e.ID, e.Status, e.Until.Format(time.DateOnly), e.Title)
+	}
 	for _, f := range worstFirst(r.Results) {
 		if f.Status != audit.Pass && f.Status != audit.Attested && f.Status != audit.NotApplicable {
 			writeFinding(out, f)

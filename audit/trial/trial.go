@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"golang.org/x/tools/txtar"
 
 	"github.com/doorward/doorward/audit"
@@ -30,8 +31,9 @@ type Trial struct {
 	Name string
 	Want map[string]audit.Status // by control id
 
-	files []txtar.File
-	steps []step
+	files    []txtar.File
+	steps    []step
+	declared facts.Config
 }
 
 // step is a line of the archive's head that changes what the files are like.
@@ -45,7 +47,8 @@ type step struct{ verb, name, value string }
 //	dir srv/app/data                          an empty folder
 //	# a remark
 //
-// Files have the mode 0644 and folders 0755 otherwise, and belong to whoever runs the trial.
+// Files have the mode 0644 and folders 0755 otherwise, and belong to whoever runs the trial. A file audit.yaml is no file of
+// the host: it is what its administrator declares, as in the section audit of the configuration.
 func Read(file string) (*Trial, error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -59,6 +62,9 @@ func Read(file string) (*Trial, error) {
 		return nil, err
 	}
 	t := &Trial{Name: strings.TrimSuffix(filepath.Base(file), ".txtar"), Want: map[string]audit.Status{}, files: archive.Files}
+	if err := t.declare(); err != nil {
+		return nil, fmt.Errorf("%s: audit.yaml: %w", file, err)
+	}
 	number := 0
 	for line := range strings.Lines(string(archive.Comment)) {
 		number++
@@ -79,6 +85,20 @@ func Read(file string) (*Trial, error) {
 		return nil, fmt.Errorf("%s: it promises no verdict; write a line such as I-03: fail above the files", file)
 	}
 	return t, nil
+}
+
+// declare takes audit.yaml out of the host's files.
+func (t *Trial) declare() error {
+	at := slices.IndexFunc(t.files, func(f txtar.File) bool { return f.Name == "audit.yaml" })
+	if at < 0 {
+		return nil
+	}
+	text := t.files[at].Data
+	t.files = slices.Delete(t.files, at, at+1)
+	if err := yaml.UnmarshalWithOptions(text, &t.declared, yaml.Strict()); err != nil {
+		return errors.New(strings.TrimSpace(yaml.FormatError(err, false, true)))
+	}
+	return nil
 }
 
 // Lay writes the host's files below dir, which is to be empty. No name leads out of it.
@@ -154,7 +174,7 @@ func (t *Trial) Run(ctx context.Context, c *audit.Catalogue, now time.Time) ([]M
 	}
 	defer h.Close()
 	got := map[string]audit.Finding{}
-	for _, f := range c.Judge(audit.Profile{}, facts.Collect(ctx, h, facts.Target{Now: now}, nil), audit.Records{}) {
+	for _, f := range c.Judge(audit.Profile{}, facts.Collect(ctx, h, facts.Target{Config: t.declared, Now: now}, nil), audit.Records{}) {
 		got[f.ID] = f
 	}
 	var mistakes []Mistake

@@ -53,7 +53,7 @@ func installed(t *testing.T) []string {
 	t.Helper()
 	dir := real.Folder(t)
 	var paths []string
-	for _, pattern := range []string{"*.service", "*.socket"} {
+	for _, pattern := range []string{"*.service", "*.socket", "*.timer"} {
 		found, err := filepath.Glob(filepath.Join(units(t), pattern))
 		if err != nil || len(found) == 0 {
 			t.Fatalf("find %s: %v, %d files", pattern, err, len(found))
@@ -84,14 +84,19 @@ func TestUnitsAreValid(t *testing.T) {
 	}
 }
 
-// TestUnitIsConfined: exposure below 2.0 of 10, and no capability at all.
+// TestUnitIsConfined: exposure below 2.0 of 10, and no capability at all. The audit is root's, because it reads everybody's files, and
+// stays below 3.5.
 func TestUnitIsConfined(t *testing.T) {
 	real.Require(t, "systemd-analyze")
 	for _, path := range installed(t) {
 		if filepath.Ext(path) != ".service" {
 			continue
 		}
-		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", "--threshold=19", path).CombinedOutput()
+		threshold := "--threshold=19"
+		if filepath.Base(path) == "doorward-audit.service" {
+			threshold = "--threshold=34"
+		}
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "security", "--offline=true", threshold, path).CombinedOutput()
 		if err != nil {
 			t.Errorf("systemd-analyze security: %v\n%s", err, out)
 		}

@@ -1,0 +1,340 @@
+package facts
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+const (
+	maxCronFiles = 2_000
+	maxCronJobs  = 10_000
+)
+
+// Cron are the jobs of cron and anacron.
+type Cron struct {
+	Installed bool      `cel:"installed"` // a cron daemon is there
+	Mailer    bool      `cel:"mailer"`    // there is a sendmail, without which cron cannot mail
+	Jobs      []CronJob `cel:"jobs"`
+}
+
+// CronJob is one line of a crontab, or one script of a folder such as /etc/cron.daily.
+type CronJob struct {
+	Schedule string `cel:"schedule"`
+	User     string `cel:"user"`
+	Command  string `cel:"command"`
+	// Output and Errors are where its standard output and errors go: "file", "log" (syslog or the journal), "mail",
+	// "discarded" (/dev/null), or "lost" (to cron, which has nobody to mail to or no mailer).
+	Output string `cel:"output"`
+	Errors string `cel:"errors"`
+	MailTo string `cel:"mail_to"`
+	Script string `cel:"script"` // the first file that it runs from outside the system's own folders; ""
+	// Writable says who but root may change a file that a job of root runs, or a folder on the way; "" nobody.
+	Writable string `cel:"writable"`
+	Origin   string `cel:"origin"`
+}
+
+func collectCron(ctx context.Context, h *Host, _ Target) (Cron, []Missing) {
+	c := Cron{Mailer: h.Look("/usr/sbin/sendmail", "/usr/lib/sendmail", "/usr/bin/sendmail") != ""}
+	c.Installed = h.Look("/usr/sbin/cron", "/usr/sbin/crond", "/usr/sbin/anacron", "/usr/bin/crond") != ""
+	users, err := readPasswd(h)
+	if err != nil {
+		return c, missing("%s", because(err))
+	}
+	names, err := cronFiles(h)
+	if err != nil {
+		return c, missing("%s", because(err))
+	}
+	uids := map[string]int{}
+	for _, u := range users {
+		uids[u.Name] = u.UID
+	}
+	for _, name := range names {
+		if ctx.Err() != nil {
+			return c, missing("%s", because(ctx.Err()))
+		}
+		if err := c.file(h, name, uids); err != nil {
+			return c, missing("%s", because(err))
+		}
+		if len(c.Jobs) > maxCronJobs {
+			return c, missing("%s: there are more than %d jobs", name, maxCronJobs)
+		}
+	}
+	return c, nil
+}
+
+// cronFiles lists the crontabs that cron reads: in cron.d only names without a dot.
+func cronFiles(h *Host) ([]string, error) {
+	names := []string{"/etc/crontab", "/etc/anacrontab"}
+	for _, dir := range []string{"/etc/cron.d", "/var/spool/cron/crontabs", "/var/spool/cron"} {
+		entries, err := h.ReadDir(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			if e.IsDir() || dir == "/etc/cron.d" && strings.Trim(e.Name(), cronName) != "" {
+				continue
+			}
+			names = append(names, path.Join(dir, e.Name()))
+		}
+	}
+	if len(names) > maxCronFiles {
+		return nil, fmt.Errorf("there are more than %d crontabs", maxCronFiles)
+	}
+	return names, nil
+}
+
+const cronName = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+// file reads one crontab.
+func (c *Cron) file(h *Host, name string, uids map[string]int) error {
+	text, err := h.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	own := strings.HasPrefix(name, "/var/spool/cron")
+	env := map[string]string{}
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		if key, value, ok := cronVariable(line); ok {
+			env[key] = value
+			continue
+		}
+		job, ok := parseCron(line, own, path.Base(name), strings.HasSuffix(name, "anacrontab"))
+		if !ok {
+			continue
+		}
+		job.Origin = fmt.Sprintf("%s:%d", name, n)
+		mailTo, set := env["MAILTO"]
+		if !set {
+			mailTo = job.User
+		}
+		c.route(&job, mailTo)
+		job.inspect(h, uids)
+		if c.Jobs = append(c.Jobs, job); len(c.Jobs) > maxCronJobs {
+			return nil
+		}
+	}
+	return nil
+}
+
+func cronVariable(line string) (key, value string, ok bool) {
+	key, value, ok = strings.Cut(line, "=")
+	key = strings.Trim(strings.TrimSpace(key), `"'`)
+	if !ok || key == "" || strings.Trim(key, cronName) != "" {
+		return "", "", false
+	}
+	return key, strings.Trim(strings.TrimSpace(value), `"'`), true
+}
+
+func parseCron(line string, own bool, user string, anacron bool) (CronJob, bool) {
+	n := 5
+	switch {
+	case anacron:
+		n = 3 // days, delay, name
+	case line[0] == '@':
+		n = 1
+	}
+	job := CronJob{User: user}
+	fields, rest := []string{}, line
+	take := func() string {
+		word := rest
+		if at := strings.IndexAny(rest, " \t"); at >= 0 {
+			word, rest = rest[:at], strings.TrimLeft(rest[at:], " \t")
+		} else {
+			rest = ""
+		}
+		return word
+	}
+	for range n {
+		fields = append(fields, take())
+	}
+	job.Schedule = strings.Join(fields, " ")
+	switch {
+	case anacron:
+		job.User = "root"
+	case !own:
+		job.User = take()
+	}
+	// A % that is not escaped ends the command; what follows is its input.
+	for i := range len(rest) {
+		if rest[i] == '%' && (i == 0 || rest[i-1] != '\\') {
+			rest = rest[:i]
+			break
+		}
+	}
+	job.Command = strings.TrimSpace(rest)
+	return job, job.Command != ""
+}
+
+// route finds where output and errors go, by the redirections of the command.
+func (c *Cron) route(job *CronJob, mailTo string) {
+	rest := "lost"
+	if mailTo != "" && c.Mailer {
+		rest, job.MailTo = "mail", mailTo
+	}
+	job.Output, job.Errors = rest, rest
+	target := func(name string) string {
+		if name == "/dev/null" {
+			return "discarded"
+		}
+		return "file"
+	}
+	words := cronWords(job.Command)
+	for i, w := range words {
+		next := ""
+		if i+1 < len(words) {
+			next = words[i+1]
+		}
+		switch w {
+		case ">", ">>", "1>", "1>>":
+			job.Output = target(next)
+		case "2>", "2>>":
+			job.Errors = target(next)
+		case "&>", "&>>", ">&":
+			job.Output = target(next)
+			job.Errors = job.Output
+		case "2>&1":
+			job.Errors = job.Output
+		case "1>&2", ">&2":
+			job.Output = job.Errors
+		case "|", "|&":
+			program := path.Base(next)
+			piped := map[string]string{"logger": "log", "systemd-cat": "log", "mail": "mail", "mailx": "mail", "tee": "file"}[program]
+			if piped == "" {
+				piped = rest
+			}
+			if job.Errors == job.Output && (w == "|&" || slices.Contains(words[:i], "2>&1")) {
+				job.Errors = piped
+			}
+			job.Output = piped
+		case "systemd-cat", "/usr/bin/systemd-cat":
+			job.Output, job.Errors = "log", "log"
+		}
+	}
+}
+
+// cronWords splits a shell command into words and operators. It knows quotes, and no more of the shell.
+func cronWords(s string) []string {
+	var all []string
+	var word strings.Builder
+	quote := byte(0)
+	flush := func() {
+		if word.Len() > 0 {
+			all = append(all, word.String())
+			word.Reset()
+		}
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			} else {
+				word.WriteByte(c)
+			}
+		case c == '\'' || c == '"':
+			quote = c
+		case c == '\\' && i+1 < len(s):
+			i++
+			word.WriteByte(s[i])
+		case c == ' ' || c == '\t':
+			flush()
+		case strings.IndexByte("<>|&;(){}", c) >= 0:
+			if digit := word.String(); !(c == '>' && (digit == "1" || digit == "2")) {
+				flush()
+			}
+			op := word.String() + string(c)
+			word.Reset()
+			for i+1 < len(s) && strings.IndexByte(">&|", s[i+1]) >= 0 && len(op) < 4 {
+				i++
+				op += string(s[i])
+			}
+			if strings.HasSuffix(op, ">&") && i+1 < len(s) && (s[i+1] == '1' || s[i+1] == '2') {
+				i++
+				op += string(s[i])
+			}
+			all = append(all, op)
+		default:
+			word.WriteByte(c)
+		}
+	}
+	flush()
+	return all
+}
+
+// inspect finds the files that a command runs, and for a job of root who else may change them.
+func (job *CronJob) inspect(h *Host, uids map[string]int) {
+	root := job.User == "root"
+	if uid, ok := uids[job.User]; ok {
+		root = uid == 0
+	}
+	for _, name := range programs(cronWords(job.Command)) {
+		system := slices.ContainsFunc([]string{"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"}, func(dir string) bool { return strings.HasPrefix(name, dir) })
+		if !system && job.Script == "" {
+			job.Script = name
+		}
+		if !root || job.Writable != "" || !h.Exists(name) {
+			continue
+		}
+		job.Writable = foreign(h, name, 0)
+		entries, err := h.ReadDir(name) // of run-parts; an error is that it is no folder
+		for _, e := range entries[:min(len(entries), maxCronFiles)] {
+			if job.Writable == "" && err == nil && e.Type().IsRegular() {
+				job.Writable = foreign(h, path.Join(name, e.Name()), 0)
+			}
+		}
+	}
+}
+
+// programs are the absolute names in those places of a command where something is run.
+func programs(words []string) []string {
+	var all []string
+	runs := true // the next word is run
+	last := ""
+	for _, w := range words {
+		base := path.Base(w)
+		switch {
+		case strings.ContainsAny(w, "|&;(){}") && !strings.Contains(w, ">"):
+			runs = true
+		case strings.ContainsAny(w, "<>"):
+			last, runs = "redirect", false
+		case last == "redirect":
+			last = ""
+		case last == "argument" && !strings.HasPrefix(w, "-"): // the time of timeout, the lock of flock
+			last, runs = "", true
+		case !runs || strings.HasPrefix(w, "-") || w == "!" || w == "if" || w == "then" || strings.Contains(w, "="):
+		case base == "run-parts" || base == "cd":
+			runs, last = base == "run-parts", ""
+		case slices.Contains([]string{"sh", "bash", "dash", "ksh", "zsh", "php", "python", "python3", "perl", "ruby", "node", "nice", "ionice",
+			"nohup", "setsid", "env", "exec", "sudo", "time", "chronic", "."}, base) || strings.HasPrefix(base, "php") || strings.HasPrefix(base, "python"):
+			if path.IsAbs(w) {
+				all = append(all, w)
+			}
+		default:
+			if path.IsAbs(w) {
+				all = append(all, w)
+			}
+			if runs = false; base == "timeout" || base == "flock" {
+				last = "argument"
+			}
+		}
+	}
+	return all
+}
