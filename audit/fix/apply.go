@@ -37,11 +37,17 @@ func (f *Fixer) Apply(ctx context.Context, plan Plan, o ApplyOptions) ([]Outcome
 		return nil, err
 	}
 	outcomes := []Outcome{}
+	var open []string // controls of which a part did not come into force
 	for _, g := range plan.Groups {
 		if ctx.Err() != nil {
 			return outcomes, ctx.Err()
 		}
-		outcomes = append(outcomes, f.applyGroup(ctx, g, o))
+		g.partial = append(slices.Clone(g.partial), open...)
+		out := f.applyGroup(ctx, g, o)
+		if out.Err != nil {
+			open = append(open, g.Controls...)
+		}
+		outcomes = append(outcomes, out)
 	}
 	return outcomes, nil
 }

@@ -192,7 +192,7 @@ type planner struct {
 // repair plans one repair for a control and says whether it changes anything.
 func (p *planner) repair(ctx context.Context, r repair, id string) (bool, error) {
 	if len(r.Needs) > 0 && !slices.ContainsFunc(r.Needs, p.there) {
-		return false, nothing("%s is not on this host", strings.Join(r.Needs, ", "))
+		return false, nothing("%s is not on this host", r.Needs[0])
 	}
 	if p.done[r.Title] {
 		p.answers(r, id)

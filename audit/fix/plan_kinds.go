@@ -184,7 +184,7 @@ func (p *planner) app(ctx context.Context, r repair) error {
 		return nil
 	}
 	if len(p.f.o.Apps) == 0 {
-		return nothing("no application is declared: name one with --app NAME --app-root FOLDER")
+		return nothing("no application is declared under audit.apps, nor by --app NAME --app-root FOLDER")
 	}
 	if len(p.f.o.Apps) > 1 {
 		return nothing("several applications are declared: name one with --app NAME")

@@ -62,6 +62,9 @@ func (m *Machine) serving(s *service) serving {
 		seen.note = s.Name + " is not installed"
 		return seen
 	}
+	if s.Signal == "" {
+		return seen // a program that reads its configuration whenever it is called
+	}
 	if !m.live {
 		seen.note = "the root is a folder: " + s.Name + " is neither reloaded nor probed"
 		return seen
@@ -214,6 +217,8 @@ func (m *Machine) describe(s *service) []string {
 		lines = append(lines, strings.Join(withProgram(line, program), " "))
 	}
 	switch {
+	case s.Signal == "":
+		return lines
 	case !m.live:
 		return append(lines, "(nothing is reloaded: the root is a folder)")
 	case m.systemd() && len(s.Units) > 0:

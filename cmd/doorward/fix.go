@@ -56,7 +56,7 @@ func fixAppFlags(c *cobra.Command, f *fixFlags) {
 	flags.StringVarP(&f.config, "config", "c", config.DefaultPath, "the configuration file; its audit section counts")
 	c.MarkFlagFilename("config", "yaml", "yml")
 	flags.StringVar(&f.profile, "profile", "", "every control of deskpro, faveo, idoit, mor or all, when none is named; default: audit.profile of the configuration")
-	flags.StringVar(&f.app.Name, "app", "", "the application that the change is about")
+	flags.StringVar(&f.app.Name, "app", "", "the application that the change is about, by its name under audit.apps")
 	flags.StringVar(&f.app.Root, "app-root", "", "the folder of its files")
 	flags.StringVar(&f.app.Kind, "app-kind", "", "deskpro, faveo, idoit, mor, request-tracker or generic")
 	flags.StringSliceVar(&f.app.Data, "app-data", nil, "the folders that it writes to; default: those that the kind knows")
@@ -107,26 +107,46 @@ func openFixer(ctx context.Context, s streams, f fixFlags) (*fix.Fixer, *audit.C
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if o.Apps, err = fixApps(f); err != nil {
+	if o.Apps, err = fixApps(cfg.Audit.Host.Apps, f); err != nil {
 		return nil, nil, nil, err
 	}
+	d := cfg.Audit.Host.MariaDB
+	o.MariaDB = fix.Database{Socket: orElse(f.database.Socket, d.Socket), User: orElse(f.database.User, d.User), PasswordFile: orElse(f.database.PasswordFile, d.PasswordFile)}
 	o.Catalogue, o.Profile, o.Target = catalogue, profile, facts.Target{Config: cfg.Audit.Host}
 	o.Target.Policy, _ = declaredPolicy(ctx, f.config)
 	fixer, err := fix.New(o)
 	return fixer, catalogue, cfg, err
 }
 
-// fixApps is the application of the command line.
-func fixApps(f fixFlags) ([]fix.App, error) {
-	switch {
-	case f.app.Name == "" && f.app.Root == "":
-		return nil, nil
-	case f.app.Name == "" || f.app.Root == "":
-		return nil, usage("for instance: --app helpdesk --app-root /var/www/html/helpdesk --app-kind idoit", "an application needs --app and --app-root")
-	case !filepath.IsAbs(f.app.Root):
-		return nil, usage("", "--app-root %q is not an absolute path", f.app.Root)
+// fixApps is the applications of the configuration, or the one that --app names there, with what other flags say of it.
+func fixApps(declared []facts.App, f fixFlags) ([]fix.App, error) {
+	var apps []fix.App
+	for _, a := range declared {
+		if f.app.Name == "" || f.app.Name == a.Name {
+			apps = append(apps, fix.App{Name: a.Name, Kind: a.Kind, Root: a.Root, Data: a.Data, Tools: a.Tools, WebUser: a.WebUser})
+		}
 	}
-	return []fix.App{f.app}, nil
+	if f.app.Name == "" && f.app.Root == "" {
+		return apps, nil
+	}
+	if len(apps) == 0 {
+		apps = []fix.App{{Name: f.app.Name}}
+	}
+	a := &apps[0]
+	a.Kind, a.Root, a.WebUser = orElse(f.app.Kind, a.Kind), orElse(f.app.Root, a.Root), orElse(f.app.WebUser, a.WebUser)
+	if f.app.Data != nil {
+		a.Data = f.app.Data
+	}
+	if f.app.Tools != nil {
+		a.Tools = f.app.Tools
+	}
+	switch {
+	case a.Name == "":
+		return nil, usage("for instance: --app helpdesk --app-root /var/www/html/helpdesk", "--app-root needs --app")
+	case !filepath.IsAbs(a.Root):
+		return nil, usage("declare it under audit.apps, or add --app-root FOLDER", "application %q is not declared with an absolute root", a.Name)
+	}
+	return apps[:1], nil
 }
 
 // makePlan works out what the arguments ask for.
