@@ -134,11 +134,8 @@ func (f *Fixer) before(ctx context.Context, g Group) (serving, error) {
 
 // carryOut makes the changes and looks at what they did.
 func (f *Fixer) carryOut(ctx context.Context, g Group, e *Entry, seen serving, out *Outcome) error {
-	for _, c := range g.changes {
-		f.m.observe(c.what())
-		if err := c.do(ctx, f.m, e); err != nil {
-			return err
-		}
+	if err := f.make(ctx, e, g.changes); err != nil {
+		return err
 	}
 	if g.service != nil {
 		if seen.note != "" {
@@ -162,6 +159,25 @@ func (f *Fixer) carryOut(ctx context.Context, g Group, e *Entry, seen serving, o
 		}
 	}
 	return f.evaluate(ctx, g, out)
+}
+
+// make makes the changes of an entry, each of which is noted first.
+func (f *Fixer) make(ctx context.Context, e *Entry, changes []change) error {
+	for i, c := range changes {
+		if err := e.begun(); err != nil {
+			return err
+		}
+		f.m.observe(c.what())
+		err := c.do(ctx, f.m, e)
+		var none errRefused
+		if errors.As(err, &none) {
+			return errors.Join(err, e.refused(i))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // evaluate asks the controls again. One that fails takes the group back, unless the repair is known to be only a part of it.
@@ -217,8 +233,13 @@ func (f *Fixer) rollBack(ctx context.Context, e *Entry, changes []change, seen s
 	return fmt.Errorf("%w; everything of it was taken back", cause)
 }
 
-// takeBack undoes changes, the last first.
+// takeBack undoes the changes that were begun, the last first.
 func (f *Fixer) takeBack(ctx context.Context, e *Entry, changes []change, o undoing) error {
+	n, err := e.progress(len(changes))
+	if err != nil {
+		return err
+	}
+	changes = changes[:n]
 	for _, c := range slices.Backward(changes) {
 		f.m.observe("take back: " + c.what())
 		if err := c.undo(ctx, f.m, e, o); err != nil {

@@ -72,5 +72,21 @@ func (r record) change() (change, error) {
 	return c, nil
 }
 
+// errRefused is that a change was not begun, because what is there is not what was planned.
+type errRefused struct{ error }
+
+// Unwrap gives the cause.
+func (e errRefused) Unwrap() error { return e.error }
+
+// onTheWay says whether now can be what a change from a to b left that was killed on the way: every attribute is one of
+// both. The flags that keep everything else from changing are taken off first, and a change of owner takes setuid away.
+func onTheWay(now, a, b attributes) bool {
+	either := func(is, x, y uint32) bool { return is == x || is == y }
+	const locked = immutableFlag | appendFlag
+	return either(now.UID, a.UID, b.UID) && either(now.GID, a.GID, b.GID) &&
+		(either(now.Mode, a.Mode, b.Mode) || either(now.Mode, a.Mode&^0o6000, b.Mode&^0o6000) || a.Xattrs != nil || b.Xattrs != nil) &&
+		(either(now.Flags, a.Flags, b.Flags) || either(now.Flags, a.Flags&^locked, b.Flags&^locked))
+}
+
 // errOffline is that a change belongs to the running system and the root is a folder.
 var errOffline = errors.New("the root is a folder, not the running system")

@@ -48,7 +48,8 @@ func (c *fileChange) undo(_ context.Context, m *Machine, _ *Entry, o undoing) er
 	if now.equal(c.Before) {
 		return nil
 	}
-	ours := o.force || now.equal(c.After) || o.halfway && (now.sameContent(c.Before) || now.sameContent(c.After))
+	ours := o.force || now.equal(c.After) ||
+		o.halfway && (now.sameContent(c.Before) || now.sameContent(c.After)) && onTheWay(now.attributes, c.Before.attributes, c.After.attributes)
 	if !ours {
 		return &Conflict{c.Path, diffStates(c.Path, c.After, now, c.Secret)}
 	}

@@ -43,6 +43,7 @@ type treeEntry struct {
 	Path   string     `json:"p"` // below the root; "." is the root
 	Type   string     `json:"t"`
 	Inode  uint64     `json:"i"`
+	Born   int64      `json:"n"` // nanoseconds since 1970
 	Before attributes `json:"b"`
 	After  attributes `json:"a"`
 }
@@ -51,7 +52,7 @@ type treeEntry struct {
 // written, gets no rights that make it run as somebody else.
 func (e treeEntry) before(now state) attributes {
 	a := e.Before
-	if now.inode != e.Inode && now.Type == isFile {
+	if !now.is(e.Inode, e.Born) && now.Type == isFile {
 		a.Mode &^= 0o6000
 		a.Xattrs = maps.Clone(a.Xattrs)
 		delete(a.Xattrs, "security.capability")
@@ -150,7 +151,7 @@ func (c *treeChange) do(ctx context.Context, m *Machine, e *Entry) error {
 			return fmt.Errorf("change %s: %w", path.Join(c.Root, entry.Path), err)
 		}
 		switch {
-		case now.Type != entry.Type || now.inode != entry.Inode || !now.attributes.equal(entry.Before):
+		case now.Type != entry.Type || !now.is(entry.Inode, entry.Born) || !now.attributes.equal(entry.Before):
 			err = fmt.Errorf("%w: there is %s", errChanged, now.describe())
 		case now.Type == isFile && now.links > 1:
 			err = fmt.Errorf("%w: it has now %d names", errChanged, now.links)
@@ -166,7 +167,7 @@ func (c *treeChange) do(ctx context.Context, m *Machine, e *Entry) error {
 }
 
 // undo goes backwards. What an update removed since stays away; what it replaced gets the old mode and owner.
-func (c *treeChange) undo(_ context.Context, m *Machine, e *Entry, _ undoing) error {
+func (c *treeChange) undo(_ context.Context, m *Machine, e *Entry, o undoing) error {
 	if err := c.fetch(e); err != nil {
 		return err
 	}
@@ -191,6 +192,7 @@ func (c *treeChange) undo(_ context.Context, m *Machine, e *Entry, _ undoing) er
 		case now.Type != entry.Type: // another thing of the same name, which was never ours
 		case now.Type == isFile && now.links > 1:
 			err = fmt.Errorf("it has now %d names, and the others would change with it", now.links)
+		case o.halfway && !o.force && !onTheWay(now.attributes, entry.Before, entry.After): // it was changed by somebody else
 		default:
 			err = setAttributes(f, now, entry.before(now))
 		}
@@ -227,7 +229,7 @@ func (c *treeChange) conflict(_ context.Context, m *Machine, e *Entry) error {
 			return fmt.Errorf("look at %s: %w", path.Join(c.Root, entry.Path), err)
 		}
 		f.Close()
-		if now.Type != entry.Type || now.inode != entry.Inode || now.attributes.equal(entry.After) || now.attributes.equal(entry.Before) {
+		if now.Type != entry.Type || !now.is(entry.Inode, entry.Born) || now.attributes.equal(entry.After) || now.attributes.equal(entry.Before) {
 			continue
 		}
 		if n++; n <= shownEntries {

@@ -201,6 +201,40 @@ func writeWhole(name string, v any) error {
 	return syncFolder(filepath.Dir(name))
 }
 
+// begun notes, before a change is made, that it is begun: what was never begun is not taken back. It is a file of one byte a
+// change, which is on the disk when begun returns.
+func (e *Entry) begun() error {
+	f, err := os.OpenFile(filepath.Join(e.folder, "progress"), os.O_WRONLY|os.O_CREATE|os.O_APPEND|unix.O_NOFOLLOW, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	_, err = f.Write([]byte("."))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	return nil
+}
+
+// refused takes back that the last change was begun, because nothing of it was done.
+func (e *Entry) refused(count int) error {
+	if err := os.Truncate(filepath.Join(e.folder, "progress"), int64(count)); err != nil {
+		return fmt.Errorf("write the journal: %w", err)
+	}
+	return nil
+}
+
+// progress is how many of the changes were begun.
+func (e *Entry) progress(of int) (int, error) {
+	info, err := os.Lstat(filepath.Join(e.folder, "progress"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, syncFolder(e.folder)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read the journal: %w", err)
+	}
+	return min(of, int(info.Size())), nil
+}
+
 func syncFolder(name string) error {
 	dir, err := os.Open(name)
 	if err != nil {

@@ -143,6 +143,10 @@ func look(f *os.File) (state, error) {
 		return state{}, fmt.Errorf("look at %s: %w", f.Name(), err)
 	}
 	s := state{links: uint64(st.Nlink), inode: st.Ino}
+	var more unix.Statx_t
+	if err := unix.Statx(int(f.Fd()), "", unix.AT_EMPTY_PATH, unix.STATX_BTIME, &more); err == nil && more.Mask&unix.STATX_BTIME != 0 {
+		s.born = more.Btime.Sec*1e9 + int64(more.Btime.Nsec)
+	}
 	s.Mode, s.UID, s.GID = st.Mode&0o7777, st.Uid, st.Gid
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFLNK:
@@ -177,15 +181,15 @@ func look(f *os.File) (state, error) {
 func (p *place) put(name, temp string, planned, want state) error {
 	dir, base, err := p.folder(name)
 	if err != nil {
-		return err
+		return errRefused{err}
 	}
 	defer dir.Close()
 	now, err := readAt(dir, base)
 	if err != nil {
-		return err
+		return errRefused{err}
 	}
 	if !now.equal(planned) {
-		return fmt.Errorf("%s: %w: there is %s", name, errChanged, now.describe())
+		return errRefused{fmt.Errorf("%s: %w: there is %s", name, errChanged, now.describe())}
 	}
 	if err := putAt(dir, base, temp, now, want); err != nil {
 		return fmt.Errorf("change %s: %w", name, err)
@@ -332,7 +336,7 @@ func changeAt(dir *os.File, base string, now, want state) error {
 	if err != nil {
 		return err
 	}
-	if is.Type != now.Type || is.inode != now.inode && now.inode != 0 {
+	if is.Type != now.Type || !is.is(now.inode, now.born) && now.inode != 0 {
 		return errChanged
 	}
 	if is.Type == isFile && is.links > 1 && !is.attributes.equal(want.attributes) {

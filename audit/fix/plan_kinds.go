@@ -137,11 +137,16 @@ func (p *planner) attributes(_ context.Context, r repair) error {
 				return err
 			}
 			for _, name := range names {
-				full, now, err := p.file(name)
+				full, now, err := p.look(name)
 				if err != nil {
 					return err
 				}
-				if now.Type != isFile && now.Type != isFolder {
+				// Some of these places are their users' own, who could send us anywhere by a link.
+				if full != name || now.Type == isLink {
+					p.note("%s stays as it is: a link leads there", name)
+					continue
+				}
+				if now.Type != isFile && now.Type != isFolder || now.Type == isFile && now.links > 1 {
 					continue
 				}
 				want := now

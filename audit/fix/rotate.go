@@ -108,7 +108,10 @@ func (p *planner) replacePassword(name string, file passwordFile, old, fresh str
 	if now.Flags&immutableFlag != 0 {
 		return nothing("%s is sealed: doorward unseal first", full)
 	}
-	p.text(full, now, text)
+	want := now
+	want.Bytes, want.SHA256, want.Modified = []byte(text), hashOf([]byte(text)), noTime
+	want.Mode &^= 0o007 // everybody could read the new password as well
+	p.set(full, now, want)
 	if c := p.files[full]; c != nil {
 		c.Secret = true
 	}

@@ -251,7 +251,7 @@ func (m *Machine) planTree(ctx context.Context, l layout, title string, rule fun
 			linked++
 			return nil
 		}
-		c.entries = append(c.entries, treeEntry{name, s.Type, s.inode, s.attributes, want})
+		c.entries = append(c.entries, treeEntry{name, s.Type, s.inode, s.born, s.attributes, want})
 		return nil
 	})
 	c.Count = len(c.entries)

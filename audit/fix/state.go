@@ -74,7 +74,11 @@ type state struct {
 	Modified time.Time `json:"modified,omitzero"` // put back with the rest, and not compared
 	links    uint64    // hard links
 	inode    uint64
+	born     int64 // nanoseconds; with inode it names a file for good, because numbers of inodes are used again
 }
+
+// is says whether two states are of the very same file.
+func (s state) is(inode uint64, born int64) bool { return s.inode == inode && s.born == born }
 
 // fileOf is a regular file with these bytes.
 func fileOf(text []byte, a attributes) state {

@@ -179,7 +179,7 @@ func (f *Fixer) Unseal(ctx context.Context, app string, lasts time.Duration, rea
 	if err := f.watch(ctx, e); err != nil {
 		return Entry{}, errors.Join(err, f.j.note(e, RolledBack, err.Error()))
 	}
-	if err := c.do(ctx, f.m, e); err != nil {
+	if err := f.make(ctx, e, []change{c}); err != nil {
 		return *e, f.rollBack(context.WithoutCancel(ctx), e, []change{c}, serving{}, err)
 	}
 	return *e, f.j.note(e, Kept, "")
@@ -226,7 +226,7 @@ func (f *Fixer) reseal(ctx context.Context, lifted *Entry, why string) (SealRepo
 	if err != nil {
 		return SealReport{}, err
 	}
-	if err := c.do(ctx, f.m, e); err != nil {
+	if err := f.make(ctx, e, []change{c}); err != nil {
 		return SealReport{Entry: *e}, f.rollBack(context.WithoutCancel(ctx), e, []change{c}, serving{}, err)
 	}
 	if err := f.keepSeal(ctx, *lifted.App); err != nil {
