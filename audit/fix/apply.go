@@ -78,7 +78,7 @@ func (f *Fixer) applyGroup(ctx context.Context, g Group, o ApplyOptions) (out Ou
 	if g.service != nil {
 		e.Service, e.Ran = g.service.Name, seen.running
 	}
-	waits := g.Confirmed() && seen.running
+	waits := g.Confirmed() && (seen.running || f.m.systemd()) // which may start it when somebody connects
 	if waits {
 		if e.Deadline = f.now().Add(o.ConfirmWithin); o.ConfirmWithin <= 0 {
 			out.Err = errors.New("the time to confirm has to be longer than 0")

@@ -175,19 +175,47 @@ func TestControlIsAskedAgain(t *testing.T) {
 			o.Catalogue = c
 		}
 	}
-	before := snapshot(t, root)
 	f := fixer(t, root, catalogue("system.id == \"moon\""))
 	write(t, root, "etc/os-release", "ID=debian\n")
-	before = snapshot(t, root)
+	before := snapshot(t, root)
 	outcomes, err := f.Apply(t.Context(), plan(t, f, "I-03"), fix.ApplyOptions{})
 	check(t, err)
 	if o := outcomes[0]; o.Err == nil || !strings.Contains(o.Err.Error(), "I-03 still fails") || o.Entry.Status != fix.RolledBack {
 		t.Fatalf("got %+v, want that the control still fails", o)
 	}
 	same(t, root, before)
-	f = fixer(t, root, catalogue("system.id == \"debian\""))
+	// The control that Doorward comes with fails before, and passes afterwards.
+	write(t, root, "usr/sbin/sshd", "")
+	f = fixer(t, root, func(o *fix.Options) {
+		c, err := audit.Load(audit.Source{Controls: rules.Controls(), Profiles: rules.Profiles()})
+		check(t, err)
+		o.Catalogue = c
+	})
 	if o := apply(t, f, plan(t, f, "I-03"))[0]; !strings.Contains(strings.Join(o.Notes, "\n"), "I-03: pass") {
 		t.Errorf("got %q, want the verdict", o.Notes)
+	}
+}
+
+// TestPassesAlready: what is in force is left alone, and ours takes nothing from what others have set.
+func TestPassesAlready(t *testing.T) {
+	root := host(t)
+	write(t, root, "etc/os-release", "ID=debian\n")
+	f := fixer(t, root, func(o *fix.Options) {
+		text := "controls:\n- {id: I-03, title: x, severity: high, rationale: x, by: [fix], expected: x, fix: x, expect: 'system.id == \"debian\"'}\n"
+		c, err := audit.Load(audit.Source{Controls: fstest.MapFS{"x.yaml": {Data: []byte(text)}}, Profiles: fstest.MapFS{"all.yaml": {Data: []byte("title: All\n")}}})
+		check(t, err)
+		o.Catalogue = c
+	})
+	p, err := f.Plan(t.Context(), []string{"I-03"}, true)
+	check(t, err)
+	if len(p.Groups) != 0 || p.Left[0].Reason != "it is pass already" {
+		t.Errorf("got %+v, want that it passes already", p)
+	}
+	write(t, root, "etc/php/8.2/fpm/php.ini", "disable_functions = exec, system\n; disable_functions = no\n")
+	write(t, root, "etc/php/8.2/fpm/conf.d/30-own.ini", "\ndisable_functions = exec,passthru\n")
+	apply(t, f, plan(t, f, "I-28"))
+	if got := read(t, root, "etc/php/8.2/fpm/conf.d/99-zz-doorward.ini"); !strings.Contains(got, "pcntl_setpriority,exec,passthru\n") {
+		t.Errorf("got %q, want what is in force with ours", got)
 	}
 }
 

@@ -245,14 +245,14 @@ func apply(t *testing.T, f *fix.Fixer, p fix.Plan) []fix.Outcome {
 	return outcomes
 }
 
-// aclFor is an access list that lets one more account read, as setfacl -m u:1000:r makes it for mode 0640.
+// aclFor is an access list that lets one more account write, as setfacl -m u:1000:rw makes it for mode 0640.
 func aclFor(id uint32) []byte {
 	var b bytes.Buffer
 	b.Write([]byte{2, 0, 0, 0})
 	for _, e := range []struct {
 		tag, perm uint16
 		id        uint32
-	}{{1, 6, ^uint32(0)}, {2, 4, id}, {4, 4, ^uint32(0)}, {16, 4, ^uint32(0)}, {32, 0, ^uint32(0)}} {
+	}{{1, 6, ^uint32(0)}, {2, 6, id}, {4, 4, ^uint32(0)}, {16, 6, ^uint32(0)}, {32, 0, ^uint32(0)}} {
 		b.Write([]byte{byte(e.tag), 0, byte(e.perm), 0, byte(e.id), byte(e.id >> 8), byte(e.id >> 16), byte(e.id >> 24)})
 	}
 	return b.Bytes()

@@ -85,6 +85,10 @@ func (f *Fixer) Plan(ctx context.Context, ids []string, named bool) (Plan, error
 		}
 		changed, reasons := false, []string{}
 		for _, r := range repairs {
+			if f := findings[id]; !r.Always && (f.Status == audit.Pass || f.Status == audit.NotApplicable) {
+				reasons = append(reasons, strings.TrimSuffix("it is "+string(f.Status)+" already: "+f.Reason, ": "))
+				continue
+			}
 			p := groups[r.group()]
 			if p == nil {
 				p = &planner{f: f, m: f.m, g: Group{Name: r.group(), service: f.recipes.service(r.Service), findings: findings, sshd: map[string]string{}},
@@ -314,6 +318,11 @@ func (p *planner) writeIn(folder string, w writing) error {
 	if err != nil {
 		return err
 	}
+	if w.Merge {
+		if w.Lines, err = p.merged(folder, w); err != nil {
+			return err
+		}
+	}
 	switch now.Type {
 	case "":
 		head := w.Comment + " Written by doorward fix. doorward fix undo takes it back.\n"
@@ -334,6 +343,39 @@ func (p *planner) writeIn(folder string, w writing) error {
 		p.set(link, was, state{Type: isLink, Target: "../" + path.Base(folder) + "/" + w.File})
 	}
 	return nil
+}
+
+// merged adds to the lists of w what is set for the same names elsewhere.
+func (p *planner) merged(folder string, w writing) ([]string, error) {
+	names, err := p.m.host.Glob(folder + "/*.ini")
+	if err != nil {
+		return nil, err
+	}
+	names = append([]string{path.Join(path.Dir(folder), "php.ini")}, names...)
+	lines := slices.Clone(w.Lines)
+	for i, line := range lines {
+		before := ""
+		for _, name := range names {
+			_, now, err := p.file(name)
+			if err != nil {
+				return nil, err
+			}
+			for old := range strings.Lines(string(now.Bytes)) {
+				if _, value, ok := strings.Cut(old, "="); ok && path.Base(name) != w.File && !strings.HasPrefix(strings.TrimSpace(old), ";") && keyOf(old) == keyOf(line) {
+					before = strings.Trim(strings.TrimSpace(value), `"'`)
+				}
+			}
+		}
+		_, ours, _ := strings.Cut(line, "=")
+		list := strings.Split(strings.TrimSpace(ours), ",")
+		for item := range strings.SplitSeq(before, ",") {
+			if item = strings.TrimSpace(item); item != "" && !slices.Contains(list, item) {
+				list = append(list, item)
+			}
+		}
+		lines[i] = keyOf(line) + " = " + strings.Join(list, ",")
+	}
+	return lines, nil
 }
 
 // addLines adds what is not there yet; a keyed line takes the place of its namesake.
@@ -359,7 +401,11 @@ func addLines(text string, w writing) string {
 
 // keyOf is the name that a line sets.
 func keyOf(line string) string {
-	return strings.ToLower(strings.FieldsFunc(line+" ", func(r rune) bool { return strings.ContainsRune(" \t=", r) })[0])
+	words := strings.FieldsFunc(line, func(r rune) bool { return strings.ContainsRune(" \t=\r\n", r) })
+	if len(words) == 0 {
+		return ""
+	}
+	return strings.ToLower(words[0])
 }
 
 // silence plans comments in the place of lines that would win over ours.

@@ -150,7 +150,7 @@ func (p *planner) attributes(_ context.Context, r repair) error {
 					continue
 				}
 				want := now
-				want.Mode &= uint32(most)
+				want.setMode(want.Mode & uint32(most))
 				if want.UID, err = p.m.id("/etc/passwd", rule.Owner, now.UID); err != nil {
 					return err
 				}

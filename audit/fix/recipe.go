@@ -31,6 +31,8 @@ type repair struct {
 	// they take away. Why tells on what.
 	Named bool   `yaml:"named"`
 	Why   string `yaml:"why"`
+	// Always is planned also where its controls pass: a seal by hand is not known to unseal, and a password is changed again.
+	Always bool `yaml:"always"`
 	// Partial repairs bring a part of the control into force; that it still fails is then no reason to take them back.
 	Partial bool `yaml:"partial"`
 
@@ -63,6 +65,9 @@ type writing struct {
 	Lines   []string `yaml:"lines"`
 	// Keyed says that a line takes the place of one with the same first word.
 	Keyed bool `yaml:"keyed"`
+	// Merge says that a value is a list with commas, to which what php.ini and the other files of the folder set is added:
+	// ours is read last, and would take it away.
+	Merge bool `yaml:"merge"`
 	// Link is the folder, beside Folder, in which a link of the same name switches the file on.
 	Link string `yaml:"link"`
 }

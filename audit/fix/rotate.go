@@ -110,7 +110,7 @@ func (p *planner) replacePassword(name string, file passwordFile, old, fresh str
 	}
 	want := now
 	want.Bytes, want.SHA256, want.Modified = []byte(text), hashOf([]byte(text)), noTime
-	want.Mode &^= 0o007 // everybody could read the new password as well
+	want.setMode(want.Mode &^ 0o007) // everybody could read the new password as well
 	p.set(full, now, want)
 	if c := p.files[full]; c != nil {
 		c.Secret = true

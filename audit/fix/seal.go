@@ -176,18 +176,18 @@ func (l layout) sealed(name string, s state) attributes {
 		a.Flags &^= immutableFlag | appendFlag
 		if s.Type == isFolder {
 			a = l.reaches(a)
-			a.Mode = a.Mode&0o2000 | dataFolder
+			a.setMode(a.Mode&0o2000 | dataFolder)
 		}
 		return a
 	}
 	a = l.reaches(a)
 	switch {
 	case s.Type == isFolder:
-		a.Mode = sealedFolder
+		a.setMode(sealedFolder)
 	case l.isTool(name):
-		a.Mode = sealedTool
+		a.setMode(sealedTool)
 	default:
-		a.Mode = sealedFile
+		a.setMode(sealedFile)
 	}
 	a.Flags |= immutableFlag
 	return a
@@ -203,11 +203,11 @@ func (l layout) opened(name string, s state) attributes {
 	a.Flags &^= immutableFlag | appendFlag
 	switch {
 	case s.Type == isFolder:
-		a.Mode = openFolder
+		a.setMode(openFolder)
 	case l.isTool(name):
-		a.Mode = openTool
+		a.setMode(openTool)
 	default:
-		a.Mode = openFile
+		a.setMode(openFile)
 	}
 	return a
 }
@@ -218,9 +218,9 @@ func (l layout) readonly(name string, s state) attributes {
 	if s.Type == isLink || l.isData(name) {
 		return a
 	}
-	a.Mode &^= 0o022
+	a.setMode(a.Mode &^ 0o022)
 	if a.UID == l.uid {
-		a.Mode &^= 0o200
+		a.setMode(a.Mode &^ 0o200)
 	}
 	return a
 }
@@ -276,7 +276,7 @@ func (m *Machine) planData(ctx context.Context, l layout) (*treeChange, error) {
 		a := l.sealed(name, s)
 		if s.Type == isFile {
 			a = l.reaches(a)
-			a.Mode = a.Mode&^0o007 | 0o660
+			a.setMode(a.Mode&^0o007 | 0o660)
 		}
 		return a
 	})

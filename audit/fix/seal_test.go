@@ -42,6 +42,7 @@ func TestSealUnsealReseal(t *testing.T) {
 	check(t, os.Chown(filepath.Join(app, "index.php"), 33, 33))
 	check(t, os.Chmod(filepath.Join(app, "index.php"), 0o4755))
 	check(t, unix.Setxattr(filepath.Join(app, "src"), "system.posix_acl_default", aclFor(1000), 0))
+	check(t, unix.Setxattr(filepath.Join(app, "src/config.inc.php"), acl, aclFor(1000), 0))
 	check(t, unix.Mkfifo(filepath.Join(app, "fifo"), 0o600))
 	write(t, root, "victim", "not of the application\n")
 	check(t, os.Link(filepath.Join(root, "victim"), filepath.Join(app, "hard")))

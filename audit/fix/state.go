@@ -3,6 +3,7 @@ package fix
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -42,6 +43,38 @@ type attributes struct {
 
 func (a attributes) equal(b attributes) bool {
 	return a.Mode == b.Mode && a.UID == b.UID && a.GID == b.GID && a.Flags == b.Flags && maps.EqualFunc(a.Xattrs, b.Xattrs, bytes.Equal)
+}
+
+// setMode changes the permission bits, and with them what an access list says of owner, mask and others, as chmod does.
+func (a *attributes) setMode(mode uint32) {
+	a.Mode = mode
+	old := a.Xattrs[aclAccess]
+	if len(old) < 4 || len(old)%8 != 4 {
+		return
+	}
+	// A header of 4 bytes, then entries of 8: tag and rights of 2 bytes each, and an id (linux/posix_acl_xattr.h).
+	const owner, group, mask, others = 0x01, 0x04, 0x10, 0x20
+	list := bytes.Clone(old)
+	masked := false
+	for at := 4; at < len(list); at += 8 {
+		masked = masked || binary.LittleEndian.Uint16(list[at:]) == mask
+	}
+	for at := 4; at < len(list); at += 8 {
+		rights := uint32(0)
+		switch tag := binary.LittleEndian.Uint16(list[at:]); {
+		case tag == owner:
+			rights = mode >> 6
+		case tag == mask, tag == group && !masked:
+			rights = mode >> 3
+		case tag == others:
+			rights = mode
+		default:
+			continue
+		}
+		binary.LittleEndian.PutUint16(list[at+2:], uint16(rights&7))
+	}
+	a.Xattrs = maps.Clone(a.Xattrs)
+	a.Xattrs[aclAccess] = list
 }
 
 // String is how ls, getfacl and lsattr would say it, in short.

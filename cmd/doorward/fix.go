@@ -289,8 +289,7 @@ confirm. With --root only files are changed; checks are run there with --exec-in
 			return nil
 		}
 		if !yes {
-			fmt.Fprint(s.err, "Make these changes? Type yes: ")
-			if line, err := readLine(s.in); err != nil || strings.TrimSpace(line) != "yes" {
+			if !agreed(c.Context(), s) {
 				return failure("", "nothing was changed")
 			}
 		}
@@ -298,6 +297,23 @@ confirm. With --root only files are changed; checks are run there with --exec-in
 		return errors.Join(showOutcomes(s, outcomes), err)
 	}
 	return c
+}
+
+// agreed asks on the terminal. Whoever gives up with ctrl-C has not agreed.
+func agreed(ctx context.Context, s streams) bool {
+	fmt.Fprint(s.err, "Make these changes? Type yes: ")
+	answers := make(chan bool, 1)
+	go func() {
+		line, err := readLine(s.in)
+		answers <- err == nil && strings.TrimSpace(line) == "yes"
+	}()
+	select {
+	case yes := <-answers:
+		return yes
+	case <-ctx.Done(): // the reader stays blocked in the terminal; the process is about to end
+		fmt.Fprintln(s.err)
+		return false
+	}
 }
 
 // showOutcomes tells what became of each group; what is not in force is the error.

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 }
 
 // layCopy lays an overlay over this machine in namespaces of its own: mounts, network and processes. What is written there
-// goes with the test.
+// goes with the test. The first process is a shell that takes the dead away, as an init does.
 const layCopy = `set -e
 cd "$1"
 mkdir upper work root
@@ -38,7 +38,7 @@ cp "$2" root/usr/local/bin/doorward
 ip link set lo up
 rm -rf root/var/lib/doorward-fix root/etc/doorward
 touch root/run/ready
-exec chroot root sleep 900`
+exec chroot root sh -c 'while sleep 0.2; do :; done'`
 
 // host is a copy of this machine.
 type host struct {
@@ -126,4 +126,10 @@ func (h *host) write(name, text string) {
 func (h *host) snapshot(folders string) string {
 	h.t.Helper()
 	return h.run(`for f in ` + folders + `; do find $f -printf '%p %y %m %U:%G %l\n'; find $f -type f -exec sha256sum {} +; lsattr -aR $f 2>/dev/null | grep -v ':$' | grep -- '-i-'; getfacl -pRn $f 2>/dev/null; done | sort`)
+}
+
+// watchEnds waits until nothing waits for a deadline any more.
+func (h *host) watchEnds() {
+	h.t.Helper()
+	real.Eventually(h.t, 20*time.Second, "the watch to end", func() bool { _, err := h.try("pgrep -f 'fix [w]atch'"); return err != nil })
 }

@@ -21,11 +21,11 @@ const ssh = "ssh -i key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/n
 
 // TestSSHRevertsUnlessConfirmed: root locks itself out, and is let in again.
 func TestSSHRevertsUnlessConfirmed(t *testing.T) {
+	t.Parallel()
 	h := sshHost(t)
-	before := h.snapshot("/etc/ssh")
 	h.write("/etc/ssh/sshd_config.d/50-backup.conf", "Match Address 127.0.0.1\n  PermitRootLogin yes\n")
-	before = h.snapshot("/etc/ssh")
-	out := h.run("doorward fix apply I-03 --yes --confirm-within 15s")
+	before := h.snapshot("/etc/ssh")
+	out := h.run("doorward fix apply I-03 --yes --confirm-within 10s")
 	h.has(out, "I-03: pass")
 	h.has(out, "in force until")
 	h.fails(ssh+"true", "Permission denied")
@@ -36,15 +36,16 @@ func TestSSHRevertsUnlessConfirmed(t *testing.T) {
 		t.Errorf("/etc/ssh is\n%s\nand was\n%s", now, before)
 	}
 	h.has(h.run("doorward fix history"), "nobody confirmed it until")
-	h.run("cat /var/lib/doorward-fix/*/watch.log; ! pgrep -f 'fix watch'")
+	h.watchEnds()
 }
 
 // TestSSHConfirm: a connection from before the change shows nothing, a new one does, and then nothing is taken back.
 func TestSSHConfirm(t *testing.T) {
+	t.Parallel()
 	h := sshHost(t)
 	before := h.snapshot("/etc/ssh")
 	// The connection that applies stays open, and asks to confirm itself.
-	out, err := h.try(ssh + `'doorward fix apply M-36 I-05 --yes --confirm-within 20s; doorward fix confirm'`)
+	out, err := h.try(ssh + `'doorward fix apply M-36 --yes --confirm-within 20s; doorward fix confirm'`)
 	if err == nil {
 		t.Fatalf("a connection from before the change confirmed it:\n%s", out)
 	}
@@ -52,9 +53,9 @@ func TestSSHConfirm(t *testing.T) {
 	h.has(h.run(ssh+"doorward fix confirm"), "kept, by a connection that began")
 	h.fails("doorward fix confirm", "no change waits")
 	time.Sleep(22 * time.Second)
-	h.has(h.run("/usr/sbin/sshd -T"), "maxauthtries 4")
+	h.has(h.run("/usr/sbin/sshd -T"), "persourcemaxstartups 5")
 	h.has(h.run("doorward fix history"), "kept")
-	h.run("! pgrep -f 'fix watch'")
+	h.watchEnds()
 	h.run("doorward fix undo --all")
 	if now := h.snapshot("/etc/ssh"); now != before {
 		t.Errorf("/etc/ssh is\n%s\nand was\n%s", now, before)
@@ -63,6 +64,7 @@ func TestSSHConfirm(t *testing.T) {
 
 // TestSSHRevertsAfterKill: apply is killed on the way, and the watch takes back what it did.
 func TestSSHRevertsAfterKill(t *testing.T) {
+	t.Parallel()
 	h := sshHost(t)
 	before := h.snapshot("/etc/ssh")
 	h.run(`doorward fix apply I-03 --yes --confirm-within 8s >/dev/null 2>&1 & p=$!
@@ -74,6 +76,7 @@ for i in $(seq 200); do [ -e /etc/ssh/sshd_config.d/00-doorward.conf ] && break;
 
 // TestPasswordsOffNeedsAKeyLogin: sshd's own line about a sign-in by key is what counts.
 func TestPasswordsOffNeedsAKeyLogin(t *testing.T) {
+	t.Parallel()
 	h := sshHost(t)
 	h.has(h.run("doorward fix plan I-06"), "no sign-in by key was seen")
 	accepted := h.run("grep -o 'Accepted publickey for root .*' sshd.log | head -1")
@@ -88,6 +91,7 @@ func TestPasswordsOffNeedsAKeyLogin(t *testing.T) {
 
 // TestBrokenBefore: a configuration that cannot be used is not made better by a fix.
 func TestBrokenBefore(t *testing.T) {
+	t.Parallel()
 	h := sshHost(t)
 	h.write("/etc/ssh/sshd_config.d/90-wrong.conf", "NoSuchDirective yes\n")
 	before := h.snapshot("/etc/ssh")
