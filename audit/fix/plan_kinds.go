@@ -104,12 +104,16 @@ func (p *planner) unitsOff(ctx context.Context, r repair) error {
 			}
 			links = append(links, found...)
 		}
-		for _, link := range links {
+		aliases, err := p.m.links("/etc/systemd/system/*")
+		if err != nil {
+			return err
+		}
+		for i, link := range append(links, aliases...) {
 			full, now, err := p.look(link)
 			if err != nil {
 				return err
 			}
-			if now.Type == isLink && now.Target != "/dev/null" {
+			if now.Type == isLink && now.Target != "/dev/null" && (i < len(links) || path.Base(now.Target) == unit) {
 				p.set(full, now, state{})
 			}
 		}
