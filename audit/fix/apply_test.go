@@ -17,7 +17,7 @@ import (
 
 // everything are the controls whose repairs change files of the test's host.
 func everything() []string {
-	return []string{"I-03", "I-05", "I-06", "M-36", "I-42", "I-43", "I-15", "I-16", "I-28", "I-29", "I-44", "I-51", "I-11", "I-14", "I-97", "I-71"}
+	return []string{"I-03", "I-05", "I-06", "M-36", "I-42", "I-43", "I-15", "I-16", "I-27", "I-28", "I-29", "I-44", "I-51", "I-11", "I-14", "I-97", "I-71"}
 }
 
 func TestApplyAndUndo(t *testing.T) {
@@ -32,7 +32,7 @@ func TestApplyAndUndo(t *testing.T) {
 		"etc/ssh/sshd_config.d/50-cloud.conf":                     "PasswordAuthentication yes\n", // the first value wins, and that is ours
 		"etc/apache2/sites-available/site.conf":                   "# doorward fix:   ServerTokens Full\n# doorward fix:   php_flag expose_php on\n",
 		"etc/apache2/conf-enabled/zz-doorward.conf":               "ServerTokens Prod\n",
-		"etc/php/8.2/fpm/conf.d/99-zz-doorward.ini":               "; an older line\nexpose_php = Off\nmemory_limit = 1M\n",
+		"etc/php/8.2/fpm/conf.d/99-zz-doorward.ini":               "; an older line\nexpose_php = Off\nmemory_limit = 1M\nopen_basedir = /var/www/html/i-doit/:/tmp/",
 		"etc/php/8.2/fpm/pool.d/www.conf":                         "; doorward fix: php_admin_flag[expose_php] = on\n",
 		"etc/nginx/nginx.conf":                                    "# doorward fix:   server_tokens off;\n",
 		"etc/nginx/conf.d/zz-doorward.conf":                       "server_tokens off;\nssl_protocols TLSv1.2 TLSv1.3;\n",
@@ -108,6 +108,9 @@ func TestChangedSincePlan(t *testing.T) {
 		"a link above its folder": func(t *testing.T, root string) {
 			check(t, os.Rename(filepath.Join(root, "etc/ssh"), filepath.Join(root, "etc/elsewhere")))
 			link(t, root, "etc/ssh", "elsewhere")
+		},
+		"another name of it": func(t *testing.T, root string) {
+			check(t, os.Link(filepath.Join(root, "etc/ssh/sshd_config"), filepath.Join(root, "other")))
 		},
 		"a file in a new one's place": func(t *testing.T, root string) { write(t, root, "etc/ssh/sshd_config.d/00-doorward.conf", "# mine\n") },
 	} {

@@ -49,6 +49,15 @@ func (c *sysctlChange) undo(_ context.Context, m *Machine, _ *Entry, o undoing) 
 	return m.setSysctl(c.Key, c.Before)
 }
 
+// conflict says what somebody changed since.
+func (c *sysctlChange) conflict(_ context.Context, m *Machine, _ *Entry) error {
+	now, err := m.sysctl(c.Key)
+	if err != nil || now == c.Before || now == c.After {
+		return err
+	}
+	return &Conflict{c.Key, fmt.Sprintf("sysctl %s: the fix left %s; it is %s\n", c.Key, c.After, now)}
+}
+
 func sysctlFile(key string) (string, error) {
 	if !sysctlKey.MatchString(key) {
 		return "", fmt.Errorf("%q is no name of a kernel parameter", key)

@@ -85,6 +85,7 @@ func runKilled(t *testing.T, root, do string, at int) bool {
 
 // TestKilledAtEveryStep: an apply that is killed anywhere is completed by undo, also one that is killed anywhere itself.
 func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
 	steps := 0
 	for at := 1; ; at++ {
 		root := host(t)
@@ -118,19 +119,20 @@ func TestKilledAtEveryStep(t *testing.T) {
 
 // TestKilledAtAnyTime: between any two calls of the kernel, in a tree that takes a while.
 func TestKilledAtAnyTime(t *testing.T) {
+	t.Parallel()
 	root := host(t)
-	for i := range 600 {
+	for i := range 300 {
 		write(t, root, appRoot+"/lib/"+strconv.Itoa(i%20)+"/"+strconv.Itoa(i)+".php", "x\n")
 	}
 	before := snapshot(t, root)
 	killed := 0
-	for i := range 8 {
+	for i := range 5 {
 		self, err := os.Executable()
 		check(t, err)
 		cmd := exec.CommandContext(t.Context(), self)
 		cmd.Env = append(os.Environ(), killRoot+"="+root, killDo+"=apply", killAt+"=-1")
 		check(t, cmd.Start())
-		time.Sleep(time.Duration(40+40*i) * time.Millisecond)
+		time.Sleep(time.Duration(40+60*i) * time.Millisecond)
 		_ = cmd.Process.Kill() // it may have ended
 		if err := cmd.Wait(); err != nil {
 			killed++
@@ -139,10 +141,10 @@ func TestKilledAtAnyTime(t *testing.T) {
 		check(t, f.UndoAll(t.Context(), false, nil))
 		same(t, root, before)
 		if t.Failed() {
-			t.Fatalf("killed after %d ms", 40+40*i)
+			t.Fatalf("killed after %d ms", 40+60*i)
 		}
 	}
-	t.Logf("killed on the way %d times of 8", killed)
+	t.Logf("killed on the way %d times of 5", killed)
 }
 
 // TestNothingOnTopOfWhatWasKilled: a new apply waits until the killed one was taken back.

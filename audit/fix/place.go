@@ -191,6 +191,9 @@ func (p *place) put(name, temp string, planned, want state) error {
 	if !now.equal(planned) {
 		return errRefused{fmt.Errorf("%s: %w: there is %s", name, errChanged, now.describe())}
 	}
+	if now.Type == isFile && now.links > 1 && want.Type == isFile {
+		return errRefused{fmt.Errorf("%s has %d names, which would not be the same file any more", name, now.links)}
+	}
 	if err := putAt(dir, base, temp, now, want); err != nil {
 		return fmt.Errorf("change %s: %w", name, err)
 	}
