@@ -18,7 +18,7 @@ func (h *host) answers(want string) {
 // apacheHost is a copy with Apache at port 80, as Debian configures it.
 func apacheHost(t *testing.T) *host {
 	h := newHost(t, "/usr/sbin/apache2", "curl")
-	h.run("echo 'ServerName localhost' >/etc/apache2/conf-enabled/name.conf; a2enmod -q userdir; apache2ctl start")
+	h.run("echo 'ServerName localhost' >/etc/apache2/conf-enabled/name.conf; a2enmod -q dav; apache2ctl start")
 	real.Eventually(t, 20*time.Second, "Apache", func() bool { _, err := h.try("curl -s http://127.0.0.1/"); return err == nil })
 	return h
 }
@@ -31,7 +31,7 @@ func TestApache(t *testing.T) {
 	h.has(out, "I-15: pass")
 	h.answers("Server: Apache")
 	h.has(h.run("apache2ctl -M"), "mime_module")
-	h.run("! apache2ctl -M 2>/dev/null | grep -E 'status|userdir'")
+	h.run("! apache2ctl -M 2>/dev/null | grep dav")
 	h.run("doorward fix undo --all")
 	if now := h.snapshot("/etc/apache2 /etc/php /etc/nginx"); now != before {
 		t.Errorf("the configuration is\n%s\nand was\n%s", now, before)
@@ -43,7 +43,7 @@ func TestApache(t *testing.T) {
 func TestApacheThatDoesNotStart(t *testing.T) {
 	t.Parallel()
 	h := apacheHost(t)
-	h.write("/etc/apache2/sites-enabled/zz-trap.conf", "<IfModule !mod_status.c>\n  TypesConfig /nonexistent/mime.types\n</IfModule>\n")
+	h.write("/etc/apache2/sites-enabled/zz-trap.conf", "<IfModule !mod_dav.c>\n  TypesConfig /nonexistent/mime.types\n</IfModule>\n")
 	before := h.snapshot("/etc/apache2 /etc/php")
 	out, err := h.try("doorward fix apply I-15 --yes")
 	if err == nil {
