@@ -211,7 +211,7 @@ func TestPassesAlready(t *testing.T) {
 	})
 	p, err := f.Plan(t.Context(), []string{"I-03"}, true)
 	check(t, err)
-	if len(p.Groups) != 0 || p.Left[0].Reason != "it is pass already" {
+	if len(p.Groups) != 0 || p.Left[0].Reason != "it passes already" {
 		t.Errorf("got %+v, want that it passes already", p)
 	}
 	write(t, root, "etc/php/8.2/fpm/php.ini", "disable_functions = exec, system\n; disable_functions = no\n")

@@ -97,8 +97,13 @@ type planning struct {
 func (b *planning) control(ctx context.Context, id string, repairs []repair) error {
 	changed, reasons := false, []string{}
 	for _, r := range repairs {
-		if f := b.findings[id]; !r.Always && (f.Status == audit.Pass || f.Status == audit.NotApplicable) {
-			reasons = append(reasons, strings.TrimSuffix("it is "+string(f.Status)+" already: "+f.Reason, ": "))
+		switch f := b.findings[id]; {
+		case r.Always:
+		case f.Status == audit.Pass:
+			reasons = append(reasons, "it passes already")
+			continue
+		case f.Status == audit.NotApplicable:
+			reasons = append(reasons, "it does not apply: "+f.Reason)
 			continue
 		}
 		did, err := b.group(r).repair(ctx, r, id)
