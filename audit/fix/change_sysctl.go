@@ -28,8 +28,11 @@ func (c *sysctlChange) do(_ context.Context, m *Machine, _ *Entry) error {
 	if err != nil {
 		return err
 	}
+	if now == c.After { // net.ipv6.conf.all sets default with it
+		return nil
+	}
 	if now != c.Before {
-		return fmt.Errorf("%s: %w: it is %s", c.Key, errChanged, now)
+		return errRefused{fmt.Errorf("%s: %w: it is %s", c.Key, errChanged, now)}
 	}
 	return m.setSysctl(c.Key, c.After)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -86,8 +87,32 @@ func (p *planner) sysctl(ctx context.Context, r repair) error {
 		case err != nil:
 			return err
 		case now != value:
+			if err := p.m.interfacesAgree(key, now); err != nil {
+				return err
+			}
 			p.edits++
 			p.other = append(p.other, &sysctlChange{key, now, value})
+		}
+	}
+	return nil
+}
+
+// interfacesAgree refuses a parameter of all interfaces when they differ: setting it sets each of them, and taking it back would
+// make them the same.
+func (m *Machine) interfacesAgree(key, all string) error {
+	before, after, ok := strings.Cut(key, ".conf.all.")
+	if !ok {
+		return nil
+	}
+	names, err := m.host.ReadDir("/proc/sys/" + strings.ReplaceAll(before, ".", "/") + "/conf")
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		file := "/proc/sys/" + strings.ReplaceAll(before, ".", "/") + "/conf/" + name.Name() + "/" + after
+		text, err := os.ReadFile(file)
+		if err == nil && strings.TrimSpace(string(text)) != all {
+			return nothing("interface %s has another %s than the others, which could not be put back: set it by hand", name.Name(), after)
 		}
 	}
 	return nil
