@@ -49,12 +49,13 @@ var allowedImports = map[string][]string{
 	"gateway/doctor": {"gateway"},
 
 	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
-	"audit":          {"audit/facts"},
-	"audit/facts":    {"rules"},
-	"audit/fix":      {"audit", "audit/facts", "rules"}, // a repair is judged by the controls it answers
-	"audit/report":   {"audit", "audit/facts"},
-	"audit/register": {"journal", "store"},
-	"audit/trial":    {"audit", "audit/facts"},
+	"audit":           {"audit/facts"},
+	"audit/facts":     {"audit/netfilter", "rules"},
+	"audit/fix":       {"audit", "audit/facts", "rules"}, // a repair is judged by the controls it answers
+	"audit/netfilter": {},
+	"audit/report":    {"audit", "audit/facts"},
+	"audit/register":  {"journal", "store"},
+	"audit/trial":     {"audit", "audit/facts"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"audit/register", "auth", "journal", "mail"},

@@ -98,6 +98,7 @@ func TestPrivilegeMatrix(t *testing.T) {
 		d.account("the-"+role, role)
 	}
 	const everybody, admins, owners, nobody = "owner admin agent user", "owner admin", "owner", ""
+	nextYear := time.Now().AddDate(1, 0, 0).UTC().Format(time.RFC3339)
 	matrix := []struct{ command, may, body string }{
 		{"GET /v1/status", everybody, ""},
 		{"POST /v1/reload", owners, ""},
@@ -131,6 +132,12 @@ func TestPrivilegeMatrix(t *testing.T) {
 		{"POST /v1/invitations", admins, `{"email":"NAME@example.org","roles":["user"]}`},
 		{"DELETE /v1/invitations/{id}", admins, ""},
 		{"GET /v1/mail", admins, ""},
+		{"GET /v1/audit/statements", admins, ""},
+		{"POST /v1/audit/statements", nobody, `{"kind":"waiver","control":"I-03","owner":"o","text":"t","until":"` + nextYear + `"}`},
+		{"DELETE /v1/audit/statements/{id}", nobody, ""},
+		{"GET /v1/audit/assets", admins, ""},
+		{"PUT /v1/audit/assets/{name}", admins, `{"zone":"dmz","classification":"internal","owner":"o","until":"` + nextYear + `"}`},
+		{"DELETE /v1/audit/assets/{name}", admins, ""},
 	}
 	var known []string
 	for _, row := range matrix {

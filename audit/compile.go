@@ -24,7 +24,8 @@ const costLimit = 50_000_000
 type expression struct {
 	text    string
 	program cel.Program
-	names   []chain
+	names   []chain // sorted
+	first   chain   // of names, the one that the text names first
 }
 
 // compiled is a control whose conditions are ready.
@@ -120,19 +121,31 @@ func (c *compiler) compile(env *cel.Env, text string, want *cel.Type) (*expressi
 	if err != nil {
 		return nil, got, err
 	}
-	return &expression{text, program, c.chains(checked.NativeRep())}, got, nil
+	first, names := c.chains(checked.NativeRep())
+	return &expression{text, program, names, first}, got, nil
 }
 
 // chain is a path into a fact: accounts.users, or php.settings["expose_php"].
 type chain []string
 
-// chains lists the longest paths into facts that the expression names.
-func (c *compiler) chains(checked *ast.AST) []chain {
-	var found []chain
+// chains lists the longest paths into facts that the expression names, and tells which stands first in its text.
+func (c *compiler) chains(checked *ast.AST) (first chain, found []chain) {
+	at := int32(-1)
 	var walk func(e ast.Expr)
 	walk = func(e ast.Expr) {
 		if path := c.path(e); path != nil {
 			found = append(found, path)
+			inner := e // a path is located at its last dot; its first word tells where it begins
+			for c.path(inner) != nil && inner.Kind() != ast.IdentKind {
+				if inner.Kind() == ast.SelectKind {
+					inner = inner.AsSelect().Operand()
+				} else {
+					inner = inner.AsCall().Args()[0]
+				}
+			}
+			if offset := checked.SourceInfo().OffsetRanges()[inner.ID()].Start; first == nil || offset < at {
+				first, at = path, offset
+			}
 			return
 		}
 		for _, child := range children(e) {
@@ -141,7 +154,7 @@ func (c *compiler) chains(checked *ast.AST) []chain {
 	}
 	walk(checked.Expr())
 	slices.SortFunc(found, slices.Compare)
-	return slices.CompactFunc(found, slices.Equal)
+	return first, slices.CompactFunc(found, slices.Equal)
 }
 
 // path reads e as a path into a fact; nil if it is none.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 )
 
 const (
@@ -15,6 +16,7 @@ const (
 
 // add puts e into the evidence, once, and what offends before what does not.
 func (f *Finding) add(e Evidence) {
+	e.Value, e.Origin = cut(e.Value), cut(e.Origin)
 	if slices.Contains(f.Evidence, e) {
 		return
 	}
@@ -43,12 +45,12 @@ func (j *judge) show(f *Finding, all ...*expression) {
 	}
 }
 
-// name is what the list of an over expression is called in the evidence.
+// name is what the list of an over expression is called in the evidence: by the fact that its text names first.
 func (x *expression) name() string {
-	if len(x.names) == 0 {
+	if x.first == nil {
 		return x.text
 	}
-	return strings.Join(x.names[0], ".")
+	return strings.Join(x.first, ".")
 }
 
 // look finds what stands at a path into the facts. A list or map is told by its length.
@@ -148,14 +150,23 @@ func word(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// cut shortens a value, which an attacker may have made long, and shows its control characters as such.
-func cut(text string) string {
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return '�'
+// Plain shows what would steer a terminal, or turn the direction of a line, as a replacement character. All that a report
+// tells of a host goes through it, reasons and origins too: they hold names of files that anybody may have made.
+func Plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || r == '\t' {
+			return ' '
+		}
+		if !unicode.IsPrint(r) { // C0, C1, controls of direction, what is no UTF-8
+			return unicode.ReplacementChar
 		}
 		return r
 	}, text)
+}
+
+// cut shortens a value, which an attacker may have made long, and shows its control characters as such.
+func cut(text string) string {
+	text = Plain(text)
 	if len(text) <= maxValue {
 		return text
 	}

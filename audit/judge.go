@@ -86,6 +86,9 @@ func (j *judge) eval(x *expression, it ref.Val) (ref.Val, error) {
 	if types.IsUnknown(value) {
 		return nil, errUnknown{j.reasons(x)}
 	}
+	if err != nil && strings.Contains(err.Error(), "cost limit exceeded") { // cel-go has no other sign of it
+		return nil, errUnknown{"there is more on the host than is compared: " + x.name()}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", x.text, err)
 	}
@@ -125,6 +128,7 @@ func (j *judge) finding(c compiled, records Records) Finding {
 		attest(c, &f, records, j.facts.Time)
 	}
 	waive(&f, records, j.facts.Time)
+	f.Reason = Plain(f.Reason)
 	return f
 }
 

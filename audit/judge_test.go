@@ -113,6 +113,41 @@ func TestEvidence(t *testing.T) {
 	}
 }
 
+// TestTooMuchToCompare shows that a host with too many accounts is none of our defects, and does not pass.
+func TestTooMuchToCompare(t *testing.T) {
+	cat, p := catalogue(t, "controls:\n"+control("X-1", `expect: accounts.users.all(a, accounts.users.all(b, a.uid >= 0 && b.uid >= 0))`))
+	f := facts.Facts{Time: now, Values: map[string]any{"accounts": facts.Accounts{Users: make([]facts.User, 10_000)}}}
+	if got := cat.Judge(p, f, audit.Records{})[0]; got.Status != audit.Unknown || !strings.Contains(got.Reason, "more on the host") {
+		t.Errorf("got %s because %q, want unknown", got.Status, got.Reason)
+	}
+}
+
+// TestHostileText shows that nothing of a host steers the terminal of who reads the report.
+func TestHostileText(t *testing.T) {
+	const hostile = "a\x1b[2J\u009b2J\u202ex\r\xff"
+	cat, p := catalogue(t, "controls:\n"+control("X-1", `expect: system.id == "debian" && system.version == "12"`))
+	f := facts.Facts{Time: now, Values: map[string]any{"system": facts.System{ID: "debian", Name: hostile, Origin: hostile}},
+		Missing: []facts.Missing{{Fact: "system.version", Reason: hostile}}}
+	got := cat.Judge(p, f, audit.Records{})[0]
+	text := got.Reason
+	for _, e := range got.Evidence {
+		text += e.String()
+	}
+	if len(got.Evidence) == 0 || strings.ContainsAny(text, "\x1b\r\u009b\u202e") || !strings.Contains(got.Reason, "a�[2J") {
+		t.Errorf("got %q", text)
+	}
+}
+
+// TestOverIsNamedByItsFirstFact shows that evidence names the list that is walked, not the first fact of the alphabet.
+func TestOverIsNamedByItsFirstFact(t *testing.T) {
+	cat, p := catalogue(t, "controls:\n"+control("X-1", `over: '[system.version].filter(v, v != "" && accounts.all_tried)'`, `expect: it != "12"`))
+	f := facts.Facts{Time: now, Values: map[string]any{"system": facts.System{Version: "12"}, "accounts": facts.Accounts{AllTried: true}}}
+	got := cat.Judge(p, f, audit.Records{})[0].Evidence
+	if len(got) == 0 || got[0] != (audit.Evidence{Fact: "system.version", Value: "12", Offends: true}) {
+		t.Errorf("got %+v, want system.version", got)
+	}
+}
+
 func TestBadControls(t *testing.T) {
 	for name, c := range map[string]struct{ text, profile, want string }{
 		"an unknown key":           {text: control("X-1", `expect: "true"`, "colour: red"), want: "colour"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -44,6 +45,7 @@ func (a *Auth) ProvePasskeyEnrolment(ctx context.Context, at Attempt, token, cer
 		if made.principalID != g.who.ID {
 			return nil, ErrWrong
 		}
+		made.recovered = slices.Contains(g.methods, methodRecovery) && g.want == 0
 		_, codes, err := a.storeEnrolment(ctx, tx, by, made, now)
 		if err == nil {
 			g.reached(PasskeyLevel, methodPasskey)

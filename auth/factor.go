@@ -177,6 +177,7 @@ type factorNote struct {
 	Passkey  string `json:"passkey,omitempty"` // its id
 	Name     string `json:"name,omitempty"`
 	Passkeys int    `json:"passkeys,omitempty"` // how many, where it is about all
+	By       string `json:"by,omitempty"`       // recovery-code: what let a sign-in add it that lacked the person's own passkey
 }
 
 func noteOf(f FactorSummary) factorNote {

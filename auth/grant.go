@@ -23,6 +23,8 @@ type grant struct {
 	remember bool
 	released bool   // the address needs no release any more
 	unproved bool   // of a step-up: the person has not proved themselves again, so no factor is set up
+	keyless  bool   // there are no passkeys at the host of a further step
+	onlyKey  bool   // what judge found before the step's proof
 	previous string // hash of the session token that ends with the sign-in
 	device   string // hash of the browser's device cookie
 	returnTo string
@@ -155,6 +157,7 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 		if reached.next() != g.step {
 			g.prove, g.apply = nil, nil
 		}
+		g.onlyKey = reached.onlyKey
 	}
 	if g.prove != nil {
 		right, err := g.prove(ctx, tx, &g)

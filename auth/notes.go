@@ -2,6 +2,7 @@ package auth
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/doorward/doorward/auth/password"
@@ -41,6 +42,26 @@ func (c Config) Notes(mails bool) ([]Note, error) {
 		notes = append(notes, s.roleNotes(name, mails)...)
 	}
 	return notes, nil
+}
+
+// ConsoleRole is what a role that may use the console demands of its people there.
+type ConsoleRole struct {
+	Name     Role
+	Path     string         // of the role in the configuration: roles[0]
+	Passkey  bool           // nothing less will do
+	Networks []netip.Prefix // the only ones that it may be used from; none: every one
+}
+
+// ConsoleRoles lists the roles of a configuration, completed and valid, that may use the console and stand in the file.
+func (c Config) ConsoleRoles() []ConsoleRole {
+	s := &settings{Config: c}
+	var list []ConsoleRole
+	for i, r := range c.Roles {
+		if p := s.policyOf(r); slices.Contains(p.privileges, UseConsole) {
+			list = append(list, ConsoleRole{Role(r.Name), fmt.Sprintf("roles[%d]", i), p.factor == PasskeyLevel, p.networks})
+		}
+	}
+	return list
 }
 
 // passwordNotes compares a policy with its own preset and with NIST's. What is said of all roles already is not said again.

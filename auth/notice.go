@@ -101,7 +101,8 @@ func (t *turnover) tellPassword(ctx context.Context, tx *sql.Tx, p Principal, ki
 	return err
 }
 
-// tellFactor mails that a second factor came or went (ASVS 6.3.7): change is added or removed, kind totp, passkey or all.
+// tellFactor mails that a second factor came or went (ASVS 6.3.7): change is added, removed or
+// recovered (added after a recovery code), kind totp, passkey or all.
 func (a *Auth) tellFactor(ctx context.Context, tx *sql.Tx, owner Principal, change, kind string, now time.Time) error {
 	hosts := a.cfg.Load().SiteHosts
 	if !a.canMail(owner) || len(hosts) == 0 {

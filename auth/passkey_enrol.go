@@ -100,8 +100,9 @@ func (a *Auth) finishEnrolment(ctx context.Context, by Actor, principalID, host,
 // newPasskey is a passkey that a browser has made as it was asked to, not stored yet.
 type newPasskey struct {
 	passkey
-	ceremony ceremony
-	aaguid   []byte
+	ceremony  ceremony
+	aaguid    []byte
+	recovered bool // at a sign-in with a recovery code: it may stand in for a lost one
 }
 
 // checkEnrolment judges all of an enrolment that does not depend on the store.
@@ -191,10 +192,14 @@ func (a *Auth) storeEnrolment(ctx context.Context, tx *sql.Tx, by Actor, made ne
 	if recovery, err = a.recoveryIfNone(ctx, tx, p.principalID, now); err != nil {
 		return owner, nil, err
 	}
-	if err := a.tellFactor(ctx, tx, owner, "added", "passkey", now); err != nil {
+	told, note := "added", factorNote{Kind: p.kind(), Passkey: p.id, Name: p.name}
+	if made.recovered {
+		told, note.By = "recovered", "recovery-code"
+	}
+	if err := a.tellFactor(ctx, tx, owner, told, "passkey", now); err != nil {
 		return owner, nil, err
 	}
-	return owner, recovery, a.note(ctx, tx, by, "factor.add", owner.Name, nil, factorNote{Kind: p.kind(), Passkey: p.id, Name: p.name})
+	return owner, recovery, a.note(ctx, tx, by, "factor.add", owner.Name, nil, note)
 }
 
 // knownTransports keeps the words that we know: the list comes from the browser and goes back to it.

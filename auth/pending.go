@@ -28,6 +28,7 @@ type Pending struct {
 	Principal Principal
 	TOTP      bool // the person can prove a one-time code
 	Passkey   bool // the person can use a passkey
+	Recovery  bool // the person can use a recovery code
 	Required  Level
 	ReturnTo  string
 	// MailedTo is where the link was sent, shortened; empty if no mail could be sent.
@@ -134,9 +135,9 @@ func (t *turnover) insertPending(ctx context.Context, tx *sql.Tx, r *pendingRow,
 
 // describe is what the pages show of a pending sign-in.
 func (p progress) describe(g *grant) *Pending {
-	return &Pending{Step: p.next(), Principal: g.who.Principal, Passkey: p.hasPasskey, Required: p.required,
+	return &Pending{Step: p.next(), Principal: g.who.Principal, Passkey: p.hasPasskey, Recovery: !p.onlyKey, Required: p.required,
 		// Where only a passkey will do, a code would be asked for in vain.
-		TOTP: p.hasTOTP && !(p.hasPasskey && p.level >= FactorLevel), ReturnTo: g.returnTo}
+		TOTP: p.hasTOTP && !(p.hasPasskey && p.level >= FactorLevel) && !p.onlyKey, ReturnTo: g.returnTo}
 }
 
 // countPendingFailure notes a wrong code; too many end the pending sign-in.
@@ -156,6 +157,7 @@ func (a *Auth) PendingSignIn(ctx context.Context, at Attempt, token string, now 
 	var p *Pending
 	err := a.withPending(ctx, at, token, now, func(r *pendingRow, who *account) error {
 		g := r.grant(who)
+		g.keyless = !a.PasskeysAt(ctx, at.Host, now)
 		reached, err := a.judge(ctx, a.db, g, at, now, a.cfg.Load())
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -139,6 +140,15 @@ func (a *Auth) PasskeysAt(ctx context.Context, host string, now time.Time) bool 
 	defer cancel()
 	_, err := a.rpIDAt(ctx, host, now)
 	return err == nil
+}
+
+// PasskeyDomain is the domain that an installation without passkeys makes them for: RPID, or what the hosts have in common;
+// empty if that is nothing, and passkeys are possible nowhere. Hosts within it have passkeys.
+func (c FactorsConfig) PasskeyDomain() string { return cmp.Or(c.RPID, c.defaultRPID()) }
+
+// PasskeyHost tells whether people can make and use passkeys of the PasskeyDomain at a host of the configuration.
+func (c FactorsConfig) PasskeyHost(host string) bool {
+	return c.reason(c.PasskeyDomain(), canonicalName(host)) == nil
 }
 
 // reason says why there are no passkeys at host; nil if there are.

@@ -29,17 +29,20 @@ type progress struct {
 	required   Level // what the roles, or the page that was asked for, demand
 	hasTOTP    bool
 	hasPasskey bool
+	recovered  bool // a recovery code of this sign-in stands in for a factor that is lost
+	onlyKey    bool // nothing but a passkey helps, where one is lacking: no code is looked at
 	held       bool // the address is not trusted, and must be
 	mustChange bool // the password was proved and must be changed
 }
 
 // next chooses the step. Whoever has a second factor is always asked for it, whatever the role demands: they set it
-// up so that a password alone opens nothing.
+// up so that a password alone opens nothing. Whoever has lost the passkey that is demanded and has given a recovery code makes
+// a new one: the code is worth the proof of a factor once, and no session begins before there is the passkey (ASVS 6.4.4).
 func (p progress) next() Step {
 	switch {
 	case (p.hasTOTP || p.hasPasskey) && p.level < FactorLevel:
 		return StepFactor
-	case p.hasPasskey && p.level < p.required:
+	case p.hasPasskey && p.level < p.required && !p.recovered:
 		return StepFactor
 	case p.held:
 		return StepHeld
@@ -60,6 +63,11 @@ func (a *Auth) judge(ctx context.Context, from reader, g *grant, at Attempt, now
 		return p, fmt.Errorf("count factors: %w", err)
 	}
 	p.hasTOTP, p.hasPasskey = totp > 0, passkeys > 0
+	// At a step-up a recovery code makes no passkey: whoever has taken a session over would need no password then. The account's
+	// pages do, after a fresh proof (ASVS 7.5.1). Where passkeys are not possible none can be made, so that the code would be lost.
+	stepUp := g.want > 0
+	p.recovered = !stepUp && slices.Contains(g.methods, methodRecovery)
+	p.onlyKey = p.hasPasskey && p.required > FactorLevel && (stepUp || g.keyless)
 	if required, _ := cfg.trust(roles, at.Address); required && !g.released {
 		trusted, err := isTrusted(ctx, from, g.who.ID, at.Address, now)
 		if err != nil {

@@ -11,13 +11,17 @@ import (
 
 // ProveCode takes the code of an authenticator app, or a recovery code, for the pending sign-in of the browser's cookie.
 // Wrong codes count like wrong passwords (M-40), and the fifth ends the pending sign-in. The errors are SignIn's, ErrNoPending, and
-// ErrTooManyCodes when the account's codes are not looked at for now: a recovery code or a passkey still is.
+// ErrTooManyCodes when the account's codes are not looked at for now: a recovery code or a passkey still is. Where Pending says
+// that neither kind of code helps, every code is wrong, and none is used up.
 func (a *Auth) ProveCode(ctx context.Context, at Attempt, token, code string, now time.Time) (Outcome, error) {
 	method, owner := methodTOTP, ""
 	out, err := a.step(ctx, at, token, now, func(g *grant) {
 		g.step = StepFactor
 		owner = g.who.Name
 		g.prove = func(ctx context.Context, tx *sql.Tx, next *grant) (bool, error) {
+			if next.onlyKey {
+				return false, nil // and the code is not used up
+			}
 			var right bool
 			var err error
 			right, method, err = a.checkCode(ctx, tx, g.who.ID, code, now)
@@ -144,6 +148,7 @@ func (a *Auth) takeStep(ctx context.Context, at Attempt, token string, now time.
 	var g *grant
 	err := a.withPending(ctx, at, token, now, func(r *pendingRow, who *account) error {
 		g = r.grant(who)
+		g.keyless = !a.PasskeysAt(ctx, at.Host, now)
 		return nil
 	})
 	if err != nil {

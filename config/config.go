@@ -149,6 +149,7 @@ func finish(cfg *Config, problems, warnings *problemList) (*Config, error) {
 	if len(problems.problems) > 0 {
 		return nil, &Errors{Problems: problems.sorted()}
 	}
+	cfg.warnConsole(warnings.report)
 	cfg.Warnings = warnings.sorted()
 	cfg.Notes = cfg.findNotes(warnings)
 	return cfg, nil

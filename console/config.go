@@ -73,6 +73,26 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	}
 }
 
+// Peers are the addresses that the console's visitors come from when it can be reached from this machine alone, by a browser here
+// or through SSH forwarding; none if others can reach it.
+func (c Config) Peers() []netip.Addr {
+	var peers []netip.Addr
+	for _, address := range c.Listen {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil || !isLoopback(host) {
+			return nil
+		}
+		addr, err := netip.ParseAddr(host)
+		if named := err != nil; named || addr.Unmap().Is4() {
+			peers = append(peers, netip.AddrFrom4([4]byte{127, 0, 0, 1}))
+		}
+		if named := err != nil; named || !addr.Unmap().Is4() {
+			peers = append(peers, netip.IPv6Loopback())
+		}
+	}
+	return peers
+}
+
 func isLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

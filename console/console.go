@@ -106,10 +106,10 @@ func New(cfg Config, deps Deps) (*Console, error) {
 	if c.handler, err = c.routes(); err != nil {
 		return nil, err
 	}
-	for _, address := range cfg.Listen {
+	for i, address := range cfg.Listen {
 		listener, err := net.Listen("tcp", address)
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("listen on %s: %w", address, err), c.Close())
+			return nil, errors.Join(fmt.Errorf("console.listen[%d]: listen on %s: %w", i, address, err), c.Close())
 		}
 		c.listeners = append(c.listeners, listener)
 	}

@@ -145,7 +145,7 @@ func (x *exchange) readForwarded(r *http.Request) error {
 		}
 	}
 	if missing {
-		return ambiguous("target-missing")
+		return refuse(http.StatusBadRequest, "target-missing", "refusal.target_missing")
 	}
 	r.Method, r.Host, r.RequestURI = said[0], said[2], said[3]
 	switch {

@@ -413,3 +413,15 @@ func TestAuthzStoreAway(t *testing.T) {
 	}
 	must(t, os.Rename(filepath.Join(r.dir, "away"), filepath.Join(r.dir, "doorward.db")))
 }
+
+// A proxy that does not say what it asks about is told what is missing: whoever sets it up reads this.
+func TestAuthzSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	r := start(t, trusting("127.0.0.1/32"), authzSite(t))
+	res := r.ask(question{uri: "-"})
+	body, err := io.ReadAll(res.Body)
+	must(t, err)
+	if res.StatusCode != http.StatusBadRequest || !strings.Contains(string(body), "X-Forwarded-Uri") {
+		t.Errorf("got %d %q, want 400 and the headers' names", res.StatusCode, body)
+	}
+}

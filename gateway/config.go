@@ -28,7 +28,8 @@ type Config struct {
 }
 
 // ListenConfig says where the gateway listens. An address is host:port, or fd:NAME for a socket that
-// systemd passed under that name.
+// systemd passed under that name. A socket that systemd passed and that is bound to a host:port given here is taken over,
+// so that :443 and :80 work with the packaged socket units too.
 type ListenConfig struct {
 	// HTTPS addresses serve the sites. Default: :443 as long as no address at all is given.
 	HTTPS []string `yaml:"https"`

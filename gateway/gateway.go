@@ -36,7 +36,7 @@ type Deps struct {
 	// does (true, D-19). Nil: false.
 	RequireActivity func(*auth.Session) bool
 	// Sockets are the listening sockets that the service manager passed, by name; a listen address fd:NAME
-	// takes all of that name.
+	// takes all of that name, a host:port the one that is bound to it.
 	Sockets map[string][]net.Listener
 }
 

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +40,7 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // openListeners opens every address of cfg, or none. sockets are those that systemd passed, by name; those
-// that cfg names are taken out.
+// that cfg names, by name or by address, are taken out.
 func openListeners(cfg ListenConfig, sockets map[string][]net.Listener, conns *connTable) ([]*listener, error) {
 	var open []*listener
 	for _, group := range []struct {
@@ -88,11 +89,57 @@ func listen(kind, address string, sockets map[string][]net.Listener) ([]net.List
 	if kind == kindPlain && !loopbackHost(host) {
 		return nil, fmt.Errorf("%q: without TLS the gateway listens on 127.0.0.0/8, ::1, localhost or a unix socket only", address)
 	}
+	if l := takeBound(address, sockets); l != nil {
+		return []net.Listener{l}, nil
+	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
+		if name := heldBy(address, sockets); name != "" && errors.Is(err, syscall.EADDRINUSE) {
+			return nil, fmt.Errorf("%s: systemd listens at %s for us; name fd:%s here, or change ListenStream of that socket unit: %w",
+				address, sockets[name][0].Addr(), name, syscall.EADDRINUSE)
+		}
 		return nil, listenError(address, err)
 	}
 	return []net.Listener{l}, nil
+}
+
+// takeBound takes the socket that systemd passed and that is bound to just this address; nil if there is none. The packaged
+// socket units hold ports 443 and 80 whatever the configuration calls them: opening them once more could only fail.
+func takeBound(address string, sockets map[string][]net.Listener) net.Listener {
+	want, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil || want.Port == 0 {
+		return nil // net.Listen says what is wrong with it
+	}
+	for name, list := range sockets {
+		for i, l := range list {
+			bound, ok := l.Addr().(*net.TCPAddr)
+			if !ok || bound.Port != want.Port || bound.Zone != want.Zone {
+				continue
+			}
+			// No address at all is every one of both families.
+			if len(want.IP) == 0 && bound.IP.IsUnspecified() || bound.IP.Equal(want.IP) {
+				if sockets[name] = slices.Delete(slices.Clone(list), i, i+1); len(sockets[name]) == 0 {
+					delete(sockets, name)
+				}
+				return l
+			}
+		}
+	}
+	return nil
+}
+
+// heldBy is the name of a socket that systemd passed, and nothing has taken, at the port of address; empty if there is none.
+func heldBy(address string, sockets map[string][]net.Listener) (name string) {
+	want, err := net.ResolveTCPAddr("tcp", address)
+	if err != nil {
+		return ""
+	}
+	for name, list := range sockets {
+		if bound, ok := list[0].Addr().(*net.TCPAddr); ok && bound.Port == want.Port {
+			return name
+		}
+	}
+	return ""
 }
 
 // listenError says what to do about the two errors that people meet.

@@ -114,3 +114,43 @@ func TestListenUnixSocket(t *testing.T) {
 		t.Errorf("after the stop: %v, want the socket gone", err)
 	}
 }
+
+// TestListenTakesPassedSockets: systemd's socket units hold the ports that the configuration names by address.
+func TestListenTakesPassedSockets(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "here") })
+	socket := func(address string) net.Listener {
+		l, err := net.Listen("tcp", address)
+		must(t, err)
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	every, one, unused := socket(":0"), socket("127.0.0.1:0"), socket("127.0.0.1:0")
+	_, port, err := net.SplitHostPort(every.Addr().String())
+	must(t, err)
+	passed := map[string][]net.Listener{"https": {every}, "http": {one, unused}}
+	listen := gateway.ListenConfig{HTTPS: []string{":" + port}, HTTP: []string{one.Addr().String()}}
+	r := startWith(t, gateway.Deps{Sockets: passed}, gateway.Config{Listen: listen}, publicSite(t, up.URL))
+	res, err := r.client().Get("https://localhost:" + port + "/")
+	must(t, err)
+	res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("got %d through the passed socket, want 200", res.StatusCode)
+	}
+	if got := r.log.String(); strings.Count(got, "systemd passed a socket that listen does not name") != 1 || !strings.Contains(got, unused.Addr().String()) {
+		t.Errorf("the log does not warn of %s alone:\n%s", unused.Addr(), got)
+	}
+
+	// The port is systemd's, at another address than the one that is wanted.
+	cfg := r.cfg
+	cfg.DataDir, cfg.Listen = t.TempDir(), gateway.ListenConfig{HTTPS: []string{"127.0.0.1:" + port}}
+	deps := r.deps
+	deps.Sockets = map[string][]net.Listener{"web": {every}}
+	g, err := gateway.New(cfg, deps)
+	if err == nil {
+		g.Close()
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), "fd:web") {
+		t.Errorf("another address of systemd's port: %v, want EADDRINUSE and fd:web", err)
+	}
+}

@@ -42,9 +42,11 @@ func newServer(cfg Config, g *Gateway) (*server, error) {
 	if s.listeners, err = openListeners(cfg.Listen, sockets, s.conns); err != nil {
 		return nil, err
 	}
-	for name := range sockets {
-		// Clients would connect to it and wait for ever.
-		g.log.Warn("systemd passed a socket that listen does not name", slog.String("socket", name))
+	for name, list := range sockets {
+		for _, l := range list {
+			// Clients would connect to it and wait for ever.
+			g.log.Warn("systemd passed a socket that listen does not name", slog.String("socket", name), slog.String("address", l.Addr().String()))
+		}
 	}
 	if s.certs, err = newCertificates(cfg, challengePorts(s.listeners), g.log); err != nil {
 		s.Close()

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps controls fixes passwords profiles texts
+//go:embed apps controls eol.yaml fixes packages.yaml passwords profiles texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -40,3 +40,18 @@ func Profiles() fs.FS { return folder("profiles") }
 // Fixes is what brings controls into force: repairs, the services that they concern, and where applications keep their
 // passwords. Package audit/fix reads them; docs/hardening.md describes them.
 func Fixes() fs.FS { return folder("fixes") }
+
+// EOL is until when releases get security updates (eol.yaml). Package audit/facts reads it.
+func EOL() []byte { return file("eol.yaml") }
+
+// Packages is which Debian packages are of which kind, and which kinds a server has no use for (packages.yaml). Package
+// audit/facts reads it.
+func Packages() []byte { return file("packages.yaml") }
+
+func file(name string) []byte {
+	text, err := files.ReadFile(name)
+	if err != nil {
+		panic("rules: the embedded tree has no file " + name + ": " + err.Error()) // the compiler embeds it or fails
+	}
+	return text
+}

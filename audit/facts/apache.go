@@ -167,6 +167,11 @@ var dumpedHost = regexp.MustCompile(`\((/[^()]*:[0-9]+)\)`)
 // apache2ctl starts it, without the folders that apache2ctl makes.
 func askApache(ctx context.Context, h *Host, program, environment string) (apacheDump, error) {
 	const script = `if [ -r "$2" ]; then export APACHE_CONFDIR=/etc/apache2; set -a; . "$2"; set +a; fi; exec "$1" $APACHE_ARGUMENTS $OPTIONS -t -D DUMP_MODULES -D DUMP_VHOSTS`
+	for _, name := range []string{program, environment, "/etc/apache2/apache2.conf"} { // the shell and the program run what these say
+		if err := h.trusted(name); err != nil && h.execs && !errors.Is(err, fs.ErrNotExist) {
+			return apacheDump{}, fmt.Errorf("run %s: %w", program, err)
+		}
+	}
 	out, err := h.Run(ctx, "/bin/sh", "-c", script, "sh", program, environment)
 	if err != nil {
 		return apacheDump{}, err

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -325,7 +326,7 @@ func (r *appReader) database(app App, kind appKind, values map[string]Setting) (
 		return d, nil
 	}
 	if len(kind.Databases) == 0 {
-		return AppDatabase{}, fmt.Errorf("where a %q keeps its data is not known", app.Kind)
+		return AppDatabase{}, fmt.Errorf("where an application of the kind %s keeps its data is not known", cmp.Or(app.Kind, "generic"))
 	}
 	return AppDatabase{}, errors.New("its configuration names no database")
 }

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -44,7 +45,7 @@ func (r *appReader) stored(ctx context.Context, app App, kind appKind, d AppData
 	for field, unknown := range fields {
 		if unknown {
 			if field != "defaults" {
-				r.lose(app, fmt.Sprintf("where a %q keeps it is not known", app.Kind), field)
+				r.lose(app, fmt.Sprintf("where an application of the kind %s keeps it is not known", cmp.Or(app.Kind, "generic")), field)
 			}
 			delete(fields, field)
 		}

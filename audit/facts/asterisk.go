@@ -215,7 +215,7 @@ func (a *Asterisk) manager(r *asteriskReader, judge *secretJudge) {
 	a.AMI = AMI{Address: "0.0.0.0", Origin: "default"}
 	for _, s := range r.sections {
 		if s.name == "general" && !s.template {
-			a.AMI.Enabled = truth(s.get("enabled"))
+			a.AMI.Enabled = asteriskTruth(s.get("enabled"))
 			if address := s.get("bindaddr"); address != "" {
 				a.AMI.Address = address
 			}
@@ -303,7 +303,7 @@ func isLocal(host string) bool {
 	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
-func truth(value string) bool {
+func asteriskTruth(value string) bool {
 	return slices.Contains([]string{"yes", "true", "y", "t", "1", "on"}, strings.ToLower(value))
 }
 

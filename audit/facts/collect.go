@@ -67,6 +67,17 @@ func (c collector) slow(within time.Duration) collector {
 	return c
 }
 
+// guarded collects. Whoever writes one of the host's files must not end the whole audit by a mistake of ours: a fact whose
+// collector panics is missing.
+func (c collector) guarded(ctx context.Context, h *Host, t Target) (value any, lost []Missing) {
+	defer func() {
+		if p := recover(); p != nil {
+			value, lost = nil, missing("a defect of Doorward's: %v", p)
+		}
+	}()
+	return c.collect(ctx, h, t)
+}
+
 // Types tells the type of every fact by its name. Controls are checked against it when they are read.
 func Types() map[string]reflect.Type {
 	types := map[string]reflect.Type{}
@@ -100,7 +111,7 @@ func Collect(ctx context.Context, h *Host, t Target, progress func(done, all int
 			defer cancel()
 			done := make(chan result, 1)
 			go func() {
-				value, missing := c.collect(ctx, h, t)
+				value, missing := c.guarded(ctx, h, t)
 				done <- result{i, value, missing}
 			}()
 			select {

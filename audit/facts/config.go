@@ -2,6 +2,7 @@ package facts
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -17,6 +18,23 @@ type Config struct {
 	Administrators []string `yaml:"administrators"`
 	// OpenPorts are the ports that the outside needs, as tcp/443 or udp/5060. Default: tcp/80 and tcp/443.
 	OpenPorts []string `yaml:"open_ports"`
+	// NeededPackages are installed on purpose though a server seldom needs their kind: gcc, cups. Default: none.
+	NeededPackages []string `yaml:"needed_packages"`
+	// VulnerabilityFile is a copy of https://security-tracker.debian.org/tracker/data/json on the host, by which installed
+	// packages are looked up. Default: none, and then only the package archive tells what is out of date.
+	VulnerabilityFile string `yaml:"vulnerability_file"`
+	// DataFolders hold what has to be encrypted at rest. Default: those of databases, mail and web pages that are there.
+	DataFolders []string `yaml:"data_folders"`
+	// Backups are where backups arrive on this host. Default: none, and then none is known.
+	Backups []Backup `yaml:"backups"`
+	// Logs are log files that have to go on, beside the system's own: those of the applications. Default: none.
+	Logs []Log `yaml:"logs"`
+	// Listeners are the ports that something may listen on, also on loopback, as tcp/5432, beside OpenPorts. Default: none are
+	// declared, and whether each listener is wanted is unknown.
+	Listeners []string `yaml:"listeners"`
+	// Outbound are the hosts that this one has to reach, as login.i-doit.com:443. Default: none, and whether the firewall lets out
+	// what is needed is unknown.
+	Outbound []string `yaml:"outbound"`
 	// Apps are the application folders of the host. Default: none.
 	Apps []App `yaml:"apps"`
 	// ApacheModules are the modules of Apache that are needed, without _module, beside the built-in ones: ssl, headers. Default:
@@ -62,14 +80,25 @@ func (c *Config) SetDefaults() {
 	if c.OpenPorts == nil {
 		c.OpenPorts = []string{"tcp/80", "tcp/443"}
 	}
+	c.setDeclaredDefaults()
 }
 
 // Validate reports what cannot be used.
 func (c Config) Validate(report func(path, format string, args ...any)) {
-	for _, p := range c.OpenPorts {
-		protocol, number, _ := strings.Cut(p, "/")
-		if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 || protocol != "tcp" && protocol != "udp" {
-			report("open_ports", "%q is not like tcp/443 or udp/5060", p)
+	ports := func(key string, names []string) {
+		for _, p := range names {
+			protocol, number, _ := strings.Cut(p, "/")
+			if n, err := strconv.ParseUint(number, 10, 16); err != nil || n == 0 || protocol != "tcp" && protocol != "udp" {
+				report(key, "%q is not like tcp/443 or udp/5060", p)
+			}
+		}
+	}
+	ports("open_ports", c.OpenPorts)
+	ports("listeners", c.Listeners)
+	for _, target := range c.Outbound {
+		host, port, err := net.SplitHostPort(target)
+		if n, err2 := strconv.ParseUint(port, 10, 16); err != nil || err2 != nil || n == 0 || host == "" {
+			report("outbound", "%q is not like login.i-doit.com:443", target)
 		}
 	}
 	for i, app := range c.Apps {
@@ -79,4 +108,5 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 		d.validate(func(key, format string, args ...any) { report(name+"."+key, format, args...) })
 	}
 	c.validateProbes(report)
+	c.validateDeclared(report)
 }

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,11 +23,15 @@ type Cron struct {
 	Jobs      []CronJob `cel:"jobs"`
 }
 
+// maxCronCommand is the longest argument that the kernel takes (execve(2), MAX_ARG_STRLEN): no shell can be given more, so
+// that a longer line never runs. Every account has a crontab, and must not keep the others from being looked at.
+const maxCronCommand = 128 << 10
+
 // CronJob is one line of a crontab, or one script of a folder such as /etc/cron.daily.
 type CronJob struct {
 	Schedule string `cel:"schedule"`
 	User     string `cel:"user"`
-	Command  string `cel:"command"`
+	Command  string `cel:"command"` // its first program; arguments and variables, which may be passwords, are left out
 	// Output and Errors are where its standard output and errors go: "file", "log" (syslog or the journal), "mail",
 	// "discarded" (/dev/null), or "lost" (to cron, which has nobody to mail to or no mailer).
 	Output string `cel:"output"`
@@ -64,7 +69,31 @@ func collectCron(ctx context.Context, h *Host, _ Target) (Cron, []Missing) {
 			return c, missing("%s: there are more than %d jobs", name, maxCronJobs)
 		}
 	}
+	for i := range c.Jobs {
+		c.Jobs[i].Command = shownCommand(c.Jobs[i].Command)
+	}
 	return c, nil
+}
+
+// shownCommand is what a report may tell of a command: the program, and that there is more.
+func shownCommand(command string) string {
+	words := strings.Fields(command)
+	for i, w := range words {
+		if strings.Contains(w, "=") && !strings.HasPrefix(w, "/") {
+			if strings.ContainsAny(w, "\"'`$(") {
+				return "…" // the value may go on in the next word
+			}
+			continue
+		}
+		if strings.ContainsAny(w, "\"'`$()<>|&;=") {
+			return "…"
+		}
+		if i < len(words)-1 {
+			return w + " …"
+		}
+		return w
+	}
+	return "…"
 }
 
 // cronFiles lists the crontabs that cron reads: in cron.d only names without a dot.
@@ -103,7 +132,10 @@ func (c *Cron) file(h *Host, name string, uids map[string]int) error {
 		return err
 	}
 	own := strings.HasPrefix(name, "/var/spool/cron")
-	env := map[string]string{}
+	if cronRefuses(h, name, text) {
+		return nil
+	}
+	env, shells := map[string]string{}, map[string]bool{}
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
@@ -124,13 +156,32 @@ func (c *Cron) file(h *Host, name string, uids map[string]int) error {
 		if !set {
 			mailTo = job.User
 		}
-		c.route(&job, mailTo)
+		shell := cmp.Or(env["SHELL"], "/bin/sh")
+		bash, asked := shells[shell]
+		if !asked {
+			bash = isBash(h, shell)
+			shells[shell] = bash
+		}
+		c.route(&job, mailTo, bash)
 		job.inspect(h, uids)
 		if c.Jobs = append(c.Jobs, job); len(c.Jobs) > maxCronJobs {
 			return nil
 		}
 	}
 	return nil
+}
+
+// cronRefuses says that cron does not read a file: Debian's none without an end of its last line, and none of the system's that group
+// or others may write.
+func cronRefuses(h *Host, name string, text []byte) bool {
+	if strings.HasSuffix(name, "anacrontab") {
+		return false
+	}
+	if len(text) > 0 && text[len(text)-1] != '\n' && h.Exists("/etc/debian_version") {
+		return true
+	}
+	info, err := h.Stat(name)
+	return err == nil && strings.HasPrefix(name, "/etc/") && info.Mode().Perm()&0o022 != 0
 }
 
 func cronVariable(line string) (key, value string, ok bool) {
@@ -179,104 +230,22 @@ func parseCron(line string, own bool, user string, anacron bool) (CronJob, bool)
 		}
 	}
 	job.Command = strings.TrimSpace(rest)
-	return job, job.Command != ""
+	return job, job.Command != "" && len(job.Command) < maxCronCommand
 }
 
 // route finds where output and errors go, by the redirections of the command.
-func (c *Cron) route(job *CronJob, mailTo string) {
+func (c *Cron) route(job *CronJob, mailTo string, bash bool) {
 	rest := "lost"
 	if mailTo != "" && c.Mailer {
 		rest, job.MailTo = "mail", mailTo
 	}
-	job.Output, job.Errors = rest, rest
-	target := func(name string) string {
-		if name == "/dev/null" {
-			return "discarded"
-		}
-		return "file"
-	}
-	words := cronWords(job.Command)
-	for i, w := range words {
-		next := ""
-		if i+1 < len(words) {
-			next = words[i+1]
-		}
-		switch w {
-		case ">", ">>", "1>", "1>>":
-			job.Output = target(next)
-		case "2>", "2>>":
-			job.Errors = target(next)
-		case "&>", "&>>", ">&":
-			job.Output = target(next)
-			job.Errors = job.Output
-		case "2>&1":
-			job.Errors = job.Output
-		case "1>&2", ">&2":
-			job.Output = job.Errors
-		case "|", "|&":
-			program := path.Base(next)
-			piped := map[string]string{"logger": "log", "systemd-cat": "log", "mail": "mail", "mailx": "mail", "tee": "file"}[program]
-			if piped == "" {
-				piped = rest
-			}
-			if job.Errors == job.Output && (w == "|&" || slices.Contains(words[:i], "2>&1")) {
-				job.Errors = piped
-			}
-			job.Output = piped
-		case "systemd-cat", "/usr/bin/systemd-cat":
-			job.Output, job.Errors = "log", "log"
-		}
-	}
+	job.Output, job.Errors = commandStreams(job.Command, rest, bash)
 }
 
-// cronWords splits a shell command into words and operators. It knows quotes, and no more of the shell.
-func cronWords(s string) []string {
-	var all []string
-	var word strings.Builder
-	quote := byte(0)
-	flush := func() {
-		if word.Len() > 0 {
-			all = append(all, word.String())
-			word.Reset()
-		}
-	}
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			} else {
-				word.WriteByte(c)
-			}
-		case c == '\'' || c == '"':
-			quote = c
-		case c == '\\' && i+1 < len(s):
-			i++
-			word.WriteByte(s[i])
-		case c == ' ' || c == '\t':
-			flush()
-		case strings.IndexByte("<>|&;(){}", c) >= 0:
-			if digit := word.String(); !(c == '>' && (digit == "1" || digit == "2")) {
-				flush()
-			}
-			op := word.String() + string(c)
-			word.Reset()
-			for i+1 < len(s) && strings.IndexByte(">&|", s[i+1]) >= 0 && len(op) < 4 {
-				i++
-				op += string(s[i])
-			}
-			if strings.HasSuffix(op, ">&") && i+1 < len(s) && (s[i+1] == '1' || s[i+1] == '2') {
-				i++
-				op += string(s[i])
-			}
-			all = append(all, op)
-		default:
-			word.WriteByte(c)
-		}
-	}
-	flush()
-	return all
+// isBash says whether a shell is bash, also under the name sh.
+func isBash(h *Host, shell string) bool {
+	real, err := h.realPath(shell)
+	return path.Base(shell) == "bash" || err == nil && path.Base(real) == "bash"
 }
 
 // inspect finds the files that a command runs, and for a job of root who else may change them.

@@ -51,7 +51,7 @@ func hashState(hash string) (state, kind string, weak bool) {
 // guesses are what people try first on an account of that name. The list is short on purpose: it finds a password
 // that was never chosen, and is no cracker.
 func guesses(name string) []string {
-	title := strings.ToUpper(name[:1]) + name[1:]
+	title := strings.ToUpper(name[:min(1, len(name))]) + name[min(1, len(name)):]
 	return []string{name, name + "123", name + "1", title + "123", name + "2026", "password", "123456", "12345678", "admin", "changeme"}
 }
 

@@ -91,6 +91,9 @@ func (h *Host) open(name string, flags int) (*os.File, error) {
 // ReadFile returns the text of a regular file, at most 16 MiB of it: a longer one is an error, and so is anything
 // that is no regular file, such as a FIFO, which would never end.
 func (h *Host) ReadFile(name string) ([]byte, error) {
+	if err := h.readable(name); err != nil {
+		return nil, err
+	}
 	f, err := h.open(name, os.O_RDONLY)
 	if err != nil {
 		return nil, err
@@ -100,7 +103,7 @@ func (h *Host) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
+	if !info.Mode().IsRegular() { // it was one a moment ago
 		return nil, &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
@@ -111,6 +114,34 @@ func (h *Host) ReadFile(name string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("longer than %d MiB", maxFile>>20)}
 	}
 	return text, nil
+}
+
+// readable asks what name is before it is opened: to open a device alone can rewind a tape or arm a watchdog. A link that
+// leads to the kernel's own files from elsewhere is refused too, because some of those never end (/proc/kmsg) and some tell
+// what the link's owner may not read.
+func (h *Host) readable(name string) error {
+	f, err := h.open(name, unix.O_PATH)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return &fs.PathError{Op: "read", Path: name, Err: errors.New("not a regular file")}
+	}
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(int(f.Fd()), &st); err != nil {
+		return &fs.PathError{Op: "statfs", Path: name, Err: err}
+	}
+	switch first, _, _ := strings.Cut(strings.TrimPrefix(path.Clean("/"+name), "/"), "/"); {
+	case first == "proc" || first == "sys":
+	case slices.Contains([]int64{unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.TRACEFS_MAGIC, unix.DEBUGFS_MAGIC}, int64(st.Type)):
+		return &fs.PathError{Op: "read", Path: name, Err: errors.New("it leads to a file of the kernel's")}
+	}
+	return nil
 }
 
 // Exists says whether there is a file, a folder or something else under name. Links are followed inside the root.
@@ -143,8 +174,29 @@ func (h *Host) ReadDir(name string) ([]fs.DirEntry, error) {
 	if len(entries) > maxNames {
 		return nil, &fs.PathError{Op: "read", Path: name, Err: fmt.Errorf("more than %d entries", maxNames)}
 	}
+	for i, e := range entries {
+		entries[i] = entry{e, h, path.Join(name, e.Name())}
+	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
 	return entries, nil
+}
+
+// entry is an entry of a folder that is described under the root. The one that os.File gives looks its name up from the
+// machine's own root, where another file may have it.
+type entry struct {
+	fs.DirEntry
+	h    *Host
+	path string
+}
+
+// Info describes the entry itself, not where a link leads.
+func (e entry) Info() (fs.FileInfo, error) {
+	f, err := e.h.open(e.path, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.Stat()
 }
 
 // Glob returns the names that match pattern, sorted as the programs sort them that include files by pattern. Every
@@ -202,6 +254,9 @@ func (h *Host) RunWith(ctx context.Context, stdin []byte, name string, args ...s
 	if !path.IsAbs(name) {
 		return Output{}, fmt.Errorf("run %s: not an absolute path", name)
 	}
+	if err := h.trusted(name); err != nil {
+		return Output{}, fmt.Errorf("run %s: %w", name, err)
+	}
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Stdin = "/", bytes.NewReader(stdin)
 	cmd.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/nonexistent"}
@@ -228,6 +283,40 @@ func (h *Host) RunWith(ctx context.Context, stdin []byte, name string, args ...s
 		return out, fmt.Errorf("run %s: %w", name, err)
 	}
 	return out, nil
+}
+
+// ErrUntrusted says that a program is not run, because others than root could have put it there.
+var ErrUntrusted = errors.New("it is not run: others than root can change it")
+
+// trusted refuses, as root, a program that others than root may write or replace: an audit must not lend them its rights.
+// What a link of the name leads to counts, with every folder above both.
+func (h *Host) trusted(name string) error {
+	if os.Geteuid() != 0 {
+		return nil // it runs with no more rights than the one who asked has
+	}
+	real, err := h.realPath(name)
+	if err != nil {
+		return err
+	}
+	for _, start := range []string{path.Clean(name), real} {
+		for at := start; ; at = path.Dir(at) {
+			if at == "/" && !h.live {
+				break // the folder that stands for the host is the caller's choice
+			}
+			info, err := h.Stat(at)
+			if err != nil {
+				return err
+			}
+			owner, ok := info.Sys().(*syscall.Stat_t)
+			if !ok || owner.Uid != 0 || info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && owner.Gid != 0 {
+				return fmt.Errorf("%w (%s)", ErrUntrusted, at)
+			}
+			if at == "/" {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // capped takes at most maxOutput bytes and forgets the rest.

@@ -77,6 +77,9 @@ func readNginx(ctx context.Context, h *Host, ask bool) (*nginxConfig, error) {
 	if !ask {
 		return c, nil
 	}
+	if err := h.trusted(c.file); err != nil && h.execs { // it can have nginx load a library
+		return nil, fmt.Errorf("run %s -T: %w", c.program, err)
+	}
 	out, err := h.Run(ctx, c.program, "-T")
 	switch {
 	case errors.Is(err, ErrNoExec):

@@ -17,13 +17,13 @@ const (
 	outsideTime = 20 * time.Second
 	portTime    = 1500 * time.Millisecond // to answer at one port
 	portsAtOnce = 16
-	maxPorts    = 100
+	maxOutside  = 100
 	maxAddress  = 4 // addresses of the host that are probed, of each family
 )
 
 // Reach is what another machine reaches of the host.
 type Reach struct {
-	Ports []Port `cel:"ports"` // TCP, every port that was tried at every address
+	Ports []OutsidePort `cel:"ports"` // TCP, every port that was tried at every address
 	// V4 and V6 say that the host has addresses of the family. Addresses are those that were tried.
 	V4        bool     `cel:"v4"`
 	V6        bool     `cel:"v6"`
@@ -33,8 +33,8 @@ type Reach struct {
 	Origin   string `cel:"origin"`
 }
 
-// Port is one TCP port at one address.
-type Port struct {
+// OutsidePort is one TCP port at one address.
+type OutsidePort struct {
 	Address string `cel:"address"`
 	Family  string `cel:"family"` // v4 or v6
 	Number  int    `cel:"number"`
@@ -55,6 +55,9 @@ func usualPorts() []int {
 func collectOutside(context.Context, *Host, Target) (Reach, []Missing) {
 	return Reach{}, missing("only another machine can see it: doorward audit --from-outside HOST")
 }
+
+// NotFromOutside is the reason of facts that only the host itself can tell.
+const NotFromOutside = "it cannot be read from outside"
 
 // Outside reads what a machine that is not the host reaches of it: TCP ports of a bounded list on IPv4 and IPv6, and, at
 // the declared URLs or https://HOST/, TLS, headers and pages. host is a name or an address; with an address the URLs' names are
@@ -106,7 +109,7 @@ func Outside(ctx context.Context, host string, t Target) Facts {
 	}
 	for _, name := range slices.Sorted(maps.Keys(Types())) {
 		if _, ok := f.Values[name]; !ok && !slices.ContainsFunc(f.Missing, func(m Missing) bool { return m.Fact == name }) {
-			add(name, nil, missing("it cannot be read from outside"))
+			add(name, nil, missing(NotFromOutside))
 		}
 	}
 	slices.SortFunc(f.Missing, func(a, b Missing) int { return strings.Compare(a.Fact, b.Fact) })
@@ -130,8 +133,8 @@ func (p *prober) ports(ctx context.Context, host string, t Target) (Reach, []Mis
 	}
 	slices.Sort(all)
 	all = slices.Compact(all)
-	if len(all) > maxPorts {
-		return o, missing("more than %d ports would be tried", maxPorts)
+	if len(all) > maxOutside {
+		return o, missing("more than %d ports would be tried", maxOutside)
 	}
 	lookup, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -139,7 +142,7 @@ func (p *prober) ports(ctx context.Context, host string, t Target) (Reach, []Mis
 	if err != nil {
 		return o, missing("look up %s: %s", host, because(err))
 	}
-	var tries []Port
+	var tries []OutsidePort
 	count := map[string]int{}
 	for _, a := range addresses {
 		a = a.Unmap()
@@ -152,20 +155,20 @@ func (p *prober) ports(ctx context.Context, host string, t Target) (Reach, []Mis
 		}
 		o.Addresses = append(o.Addresses, a.String())
 		for _, n := range all {
-			tries = append(tries, Port{Address: a.String(), Family: family, Number: n, Expected: expected[n], Origin: "a connection to " + netip.AddrPortFrom(a, uint16(n)).String()})
+			tries = append(tries, OutsidePort{Address: a.String(), Family: family, Number: n, Expected: expected[n], Origin: "a connection to " + netip.AddrPortFrom(a, uint16(n)).String()})
 		}
 	}
 	o.V4, o.V6 = count["v4"] > 0, count["v6"] > 0
 	var gone []Missing
-	o.Ports, gone = sift(side(portsAtOnce, tries, func(try Port) looked[Port] { return try.look(ctx) }), namesOfPorts(tries))
-	if !slices.ContainsFunc(o.Ports, func(p Port) bool { return p.State != "filtered" }) && len(gone) == 0 {
+	o.Ports, gone = sift(side(portsAtOnce, tries, func(try OutsidePort) looked[OutsidePort] { return try.look(ctx) }), namesOfPorts(tries))
+	if !slices.ContainsFunc(o.Ports, func(p OutsidePort) bool { return p.State != "filtered" }) && len(gone) == 0 {
 		return o, missing("nothing of %s answers, neither with a yes nor with a no: is it up?", host)
 	}
 	return o, gone
 }
 
 // look connects to the port.
-func (try Port) look(ctx context.Context) looked[Port] {
+func (try OutsidePort) look(ctx context.Context) looked[OutsidePort] {
 	d := net.Dialer{Timeout: portTime}
 	conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(try.Address, strconv.Itoa(try.Number)))
 	var timeout net.Error
@@ -174,18 +177,18 @@ func (try Port) look(ctx context.Context) looked[Port] {
 		conn.Close()
 		try.State = "open"
 	case ctx.Err() != nil:
-		return looked[Port]{try, ctx.Err()}
+		return looked[OutsidePort]{try, ctx.Err()}
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ECONNRESET):
 		try.State = "closed"
 	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.EACCES):
 		try.State = "filtered"
 	default: // the network is unreachable from here: nothing is known
-		return looked[Port]{try, err}
+		return looked[OutsidePort]{try, err}
 	}
-	return looked[Port]{try, nil}
+	return looked[OutsidePort]{try, nil}
 }
 
-func namesOfPorts(all []Port) []string {
+func namesOfPorts(all []OutsidePort) []string {
 	var names []string
 	for _, p := range all {
 		names = append(names, p.Origin)

@@ -115,6 +115,10 @@ func collectPHP(ctx context.Context, h *Host, t Target) (PHP, []Missing) {
 	for i := range p.Contexts {
 		c := &p.Contexts[i]
 		c.finish(web)
+		for name, s := range c.Settings {
+			s.Value = shownSetting(name, s.Value)
+			c.Settings[name] = s
+		}
 		for _, name := range slices.Sorted(maps.Keys(phpDefaults)) {
 			s := c.Settings[name]
 			p.Directives = append(p.Directives, PHPDirective{name, s.Value, c.Version, c.SAPI, c.Web, c.Pool, c.Site, c.Path, s.Origin})

@@ -53,8 +53,11 @@ func collectWeb(ctx context.Context, h *Host, t Target) (Web, []Missing) {
 	}
 	w.Roots = len(c.roots)
 	var lost []Missing
-	if w.Tools, err = c.tools(ctx, h); err != nil {
+	switch w.Tools, err = c.tools(ctx, h); {
+	case err != nil:
 		lost = append(lost, Missing{"tools", because(err)})
+	case w.Roots == 0 && !h.Exists("/var/lib/dpkg/status"): // then nothing was looked at
+		lost = append(lost, Missing{"tools", "neither folders of a web server nor a list of packages could be read"})
 	}
 	if w.Data, err = c.data(ctx, h); err != nil {
 		lost = append(lost, Missing{"data", because(err)})
@@ -160,8 +163,12 @@ var deskproPath = regexp.MustCompile(`^(?:(DP_ROOT|__DIR__|dirname\(__FILE__\))\
 
 // dataFolders are those that are declared; of Deskpro else the one that its config.php names, by default data.
 func dataFolders(h *Host, app App) ([]string, string, error) {
-	if len(app.Data) > 0 || app.Kind != "deskpro" {
+	if len(app.Data) > 0 {
 		return app.Data, "audit.apps " + app.Name, nil
+	}
+	if app.Kind != "deskpro" {
+		kind, err := readAppKind(app.Kind)
+		return kind.paths(kind.Data), "rules/apps/" + app.Kind + "/host.yaml", err
 	}
 	file := h.Look(path.Join(app.Root, "config.php"), path.Join(app.Root, "config/config.php"))
 	if file == "" {

@@ -67,6 +67,8 @@ func TestDataFolders(t *testing.T) {
 		"outside":                                {app: declared},
 		"inside":                                 {app: facts.App{Name: "desk", Root: "/srv/desk/www", Data: []string{"data"}}, want: "/srv/desk/www"},
 		"the default of Deskpro":                 {app: desk, want: "/srv/desk/www"},
+		"what is known of the kind":              {app: facts.App{Name: "rt", Kind: "request-tracker", Root: "/usr/share/request-tracker5"}},
+		"what is known of the kind, shown":       {app: facts.App{Name: "rt", Kind: "request-tracker", Root: "/usr/share/request-tracker5"}, files: map[string]string{"etc/apache2/apache2.conf": apache + "Alias /cache /var/cache\n"}, want: "/var/cache"},
 		"its config.php":                         {app: desk, files: map[string]string{"srv/desk/www/config.php": "<?php\n$DP_CONFIG['dir_data'] = '/srv/data';\n"}},
 		"a comment in it":                        {app: desk, files: map[string]string{"srv/desk/www/config.php": "<?php\n// $DP_CONFIG['dir_data'] = '/srv/data';\n"}, want: "/srv/desk/www"},
 		"the last one counts":                    {app: desk, files: map[string]string{"srv/desk/www/config.php": "<?php\n$DP_CONFIG['dir_data'] = '/srv/data';\n$DP_CONFIG[\"dir_data\"] = DP_ROOT . '/data';\n"}, want: "/srv/desk/www"},

@@ -146,7 +146,7 @@ func New(profile audit.Profile, findings []audit.Finding, f facts.Facts, titles 
 	}
 	slices.SortFunc(r.Guides, func(a, b Guide) int { return strings.Compare(a.Guide, b.Guide) })
 	for _, m := range f.Missing {
-		r.Missing = append(r.Missing, Missing{m.Fact, m.Reason})
+		r.Missing = append(r.Missing, Missing{audit.Plain(m.Fact), audit.Plain(m.Reason)})
 	}
 	return r
 }

@@ -164,4 +164,13 @@ func TestSpool(t *testing.T) {
 	if _, err := report.OpenSpool(dir); err == nil || !strings.Contains(err.Error(), "chmod go-w") {
 		t.Errorf("got %v for a folder that everybody writes in", err)
 	}
+	if os.Geteuid() != 0 {
+		return // only root can give a folder away
+	}
+	if err := errors.Join(os.Chmod(dir, 0o750), os.Chown(dir, 12345, 0)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := report.OpenSpool(dir); err == nil || !strings.Contains(err.Error(), "chown root") {
+		t.Errorf("got %v for a folder of somebody else", err)
+	}
 }

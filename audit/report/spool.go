@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -53,6 +54,9 @@ func OpenSpool(dir string) (*Spool, error) {
 	if info.Mode().Perm()&0o022 != 0 {
 		return nil, fmt.Errorf("open the folder of reports: others can write in %s; run: chmod go-w %s", dir, dir)
 	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 && int(st.Uid) != os.Geteuid() {
+		return nil, fmt.Errorf("open the folder of reports: %s belongs to account %d, which could forge them; run: chown root %s", dir, st.Uid, dir)
+	}
 	return &Spool{dir}, nil
 }
 
@@ -94,7 +98,7 @@ func (s *Spool) Last(profile string) (*Report, error) {
 
 // Read returns one kept report.
 func (s *Spool) Read(run Run) (*Report, error) {
-	f, err := os.Open(run.File)
+	f, err := os.OpenFile(run.File, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0) // a link or a FIFO is none of ours
 	if err != nil {
 		return nil, fmt.Errorf("read report: %w", err)
 	}

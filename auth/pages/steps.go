@@ -57,6 +57,7 @@ type stepData struct {
 	*auth.Pending
 	Wrong     bool
 	Elsewhere bool // there is a passkey, and it cannot be used here
+	Lost      bool // only a passkey helps, and a new one is made on the account's pages
 }
 
 func stepView(s *auth.Pending, no *refusal) view {
@@ -71,7 +72,8 @@ func mistyped(no *refusal) bool {
 // factorView asks for a code, a passkey, or either.
 func (p *Pages) factorView(x *exchange, s *auth.Pending, no *refusal) view {
 	elsewhere := s.Passkey && !p.auth.PasskeysAt(x.r.Context(), x.v.Host, time.Now())
-	return view{Data: stepData{Pending: s, Wrong: mistyped(no), Elsewhere: elsewhere}, Script: s.Passkey,
+	return view{Data: stepData{Pending: s, Wrong: mistyped(no), Elsewhere: elsewhere,
+		Lost: !s.Recovery && !elsewhere}, Script: s.Passkey,
 		Passkey: passkeyPart{Begin: passkeyPath + "factor-options", Finish: passkeyPath + "factor", Label: "page.factor.passkey"}}
 }
 

@@ -301,3 +301,48 @@ func TestStepUp(t *testing.T) {
 	b.wantSentTo(b.post("/.doorward/sign-in/cancel"), "/", "cancel")
 	b.wantSession("agent", auth.FactorLevel, "after cancelling")
 }
+
+// Who has lost the passkey that the role demands makes a new one with a recovery code. At a step-up the page leads to the
+// account, which asks for the password too.
+func TestLostPasskey(t *testing.T) {
+	s := newSite(t, demanding("passkey"))
+	b := s.browser("192.0.2.1")
+	b.signIn("agent", "/")
+	options, ceremony := b.asked("/.doorward/passkey/enrol-options", `{}`)
+	_, _, codes := b.answered("/.doorward/passkey/enrol", ceremony, newDevice(t).create(options), "")
+	lost := s.browser("192.0.2.1")
+	lost.signIn("agent", "/ticket")
+	lost.wantText(lost.get(factorPage), http.StatusOK, "the page", "Recovery code", `name="code"`)
+	lost.wantSentTo(lost.post(factorPage, "code", codes[0]), enrolPage, "a recovery code")
+	lost.wantSession("", 0, "before the new passkey")
+	lost.wantText(lost.get(enrolPage), http.StatusOK, "the page", "Make a passkey")
+	options, ceremony = lost.asked("/.doorward/passkey/enrol-options", `{}`)
+	if _, to, recovery := lost.answered("/.doorward/passkey/enrol", ceremony, newDevice(t).create(options), ""); to != "/ticket" || len(recovery) != 0 {
+		t.Errorf("sent to %q with %d recovery codes, want /ticket and none", to, len(recovery))
+	}
+	lost.wantSession("agent", auth.PasskeyLevel, "the new passkey")
+	if f := s.factors("agent"); len(f.Passkeys) != 2 || f.RecoveryLeft != 9 {
+		t.Errorf("%d passkeys and %d codes, want 2 and 9", len(f.Passkeys), f.RecoveryLeft)
+	}
+}
+
+func TestLostPasskeyAtAStepUp(t *testing.T) {
+	s := newSite(t, demanding("none"))
+	b := s.browser("192.0.2.1")
+	b.signIn("agent", "/")
+	b.wantSentTo(b.post("/.doorward/step-up", "return_to", "/admin", "factor", "passkey"), enrolPage, "without any factor")
+	options, ceremony := b.asked("/.doorward/passkey/enrol-options", `{}`)
+	_, _, codes := b.answered("/.doorward/passkey/enrol", ceremony, newDevice(t).create(options), "")
+	lost := s.browser("192.0.2.1")
+	lost.signIn("agent", "/")
+	lost.wantSentTo(lost.post(factorPage, "code", codes[0]), "/", "a recovery code where any factor will do")
+	lost.wantSentTo(lost.post("/.doorward/step-up", "return_to", "/admin", "factor", "passkey"), factorPage, "a step-up")
+	page := lost.wantText(lost.get(factorPage), http.StatusOK, "the page", `href="/.doorward/account"`, "Use a passkey")
+	if strings.Contains(page, `name="code"`) {
+		t.Error("the page asks for a code that would not help")
+	}
+	wantStatus(t, lost.post(factorPage, "code", codes[1]), http.StatusUnauthorized, "a recovery code all the same")
+	if left := s.factors("agent").RecoveryLeft; left != 9 {
+		t.Errorf("%d recovery codes left, want 9", left)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,8 +27,8 @@ import (
 
 // auditFlags are the flags of the audit itself.
 type auditFlags struct {
-	config, profile, root, format, output, failOn string
-	execInRoot, strict, noKeep                    bool
+	config, profile, root, format, output, failOn, outside string
+	execInRoot, strict, noKeep                             bool
 }
 
 func newAudit(s streams) *cobra.Command {
@@ -43,11 +44,16 @@ nothing on the host, but keeps its own report for the next comparison.
 Run it as root: much of what it asks is not readable otherwise, and is then unknown. With --root it reads a folder that
 holds a system's files, such as a mounted image, and runs no program from there unless --exec-in-root is given.
 
+With --from-outside HOST it looks at another host from here, as a stranger would: which of the usual ports and of audit.open_ports answer
+on IPv4 and IPv6, and at the addresses of audit.urls, or https://HOST/, TLS, headers and pages. Only what can be seen so is in the report. Run it
+from a machine outside of the host's own network, and only against hosts that are yours.
+
 The exit code is 1 when a control of at least the severity of --fail-on fails, and 0 otherwise; with --strict, a control that
 could not be answered counts as one that fails. The format nagios has the exit codes of monitoring plugins instead.`,
 		Example: `  doorward audit --profile idoit
   doorward audit --format html --output report.html
-  doorward audit --root /mnt/image --format json`,
+  doorward audit --root /mnt/image --format json
+  doorward audit --from-outside helpdesk.example.com`,
 		Args: noSubcommand,
 	}
 	flags := c.Flags()
@@ -55,6 +61,7 @@ could not be answered counts as one that fails. The format nagios has the exit c
 	flags.StringVar(&f.profile, "profile", "", "deskpro, faveo, idoit, mor or all; default: audit.profile of the configuration")
 	flags.StringVar(&f.root, "root", "/", "the folder whose system is read")
 	flags.BoolVar(&f.execInRoot, "exec-in-root", false, "run programs from --root, confined to it by chroot")
+	flags.StringVar(&f.outside, "from-outside", "", "look at HOST from this machine instead: ports, TLS, headers, pages")
 	flags.StringVar(&f.format, "format", "text", strings.Join(report.Formats(), ", "))
 	flags.StringVarP(&f.output, "output", "o", "", "the file to write; default: standard output")
 	flags.StringVar(&f.failOn, "fail-on", string(audit.Low), "the least severity that sets the exit code: low, medium, high, critical, or none")
@@ -67,6 +74,9 @@ could not be answered counts as one that fails. The format nagios has the exit c
 	return c
 }
 
+// auditGC has an audit hold less memory than Go's default of 100, at some more CPU: it runs beside the servers that it looks at.
+const auditGC = 50
+
 func runAudit(ctx context.Context, s streams, f auditFlags) error {
 	if !slices.Contains(report.Formats(), f.format) {
 		return usage("", "--format %q is none of %s", f.format, strings.Join(report.Formats(), ", "))
@@ -78,6 +88,9 @@ func runAudit(ctx context.Context, s streams, f auditFlags) error {
 	if err != nil {
 		return err
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(auditGC)
+	}
 	catalogue, err := loadCatalogue(cfg.Audit.Controls)
 	if err != nil {
 		return err
@@ -86,7 +99,11 @@ func runAudit(ctx context.Context, s streams, f auditFlags) error {
 	if err != nil {
 		return err
 	}
-	r, err := auditHost(ctx, s, catalogue, profile, cfg, f)
+	look := auditHost
+	if f.outside != "" {
+		look = auditFromOutside
+	}
+	r, err := look(ctx, s, catalogue, profile, cfg, f)
 	if err != nil {
 		return err
 	}
@@ -117,19 +134,46 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 	if ctx.Err() != nil {
 		return report.Report{}, ctx.Err()
 	}
+	r := newReport(catalogue, profile, found, catalogue.Judge(profile, found, records))
+	r.Root, r.Host = root, audit.Plain(hostName(h))
+	if system, ok := found.Values["system"].(facts.System); ok {
+		r.System = audit.Plain(system.Name)
+	}
+	return r, nil
+}
+
+// newReport makes the report of findings, with the guides' titles and the time that it took since the facts' own.
+func newReport(catalogue *audit.Catalogue, profile audit.Profile, found facts.Facts, findings []audit.Finding) report.Report {
 	titles := map[string]string{}
 	for _, p := range catalogue.Profiles() {
 		if p.Guide != "" {
 			titles[p.Guide] = p.Title
 		}
 	}
-	r := report.New(profile, catalogue.Judge(profile, found, records), found, titles)
-	r.Took, r.Root = time.Since(begin).Milliseconds(), root
+	r := report.New(profile, findings, found, titles)
+	r.Took = time.Since(found.Time).Milliseconds()
 	r.Doorward, _ = buildVersion()
-	r.Host = hostName(h)
-	if system, ok := found.Values["system"].(facts.System); ok {
-		r.System = system.Name
+	return r
+}
+
+// auditFromOutside looks at another host as a stranger. What cannot be seen so is left out, not counted as unknown.
+func auditFromOutside(ctx context.Context, s streams, catalogue *audit.Catalogue, profile audit.Profile, cfg *config.Config, f auditFlags) (report.Report, error) {
+	if f.root != "/" || f.execInRoot {
+		return report.Report{}, usage("", "--from-outside looks at another host, and --root at files: give one of them")
 	}
+	bar := newProgress(s, "looking at "+f.outside)
+	bar.set(0, 1)
+	found := facts.Outside(ctx, f.outside, facts.Target{Config: cfg.Audit.Host, Now: time.Now()})
+	bar.end()
+	if ctx.Err() != nil {
+		return report.Report{}, ctx.Err()
+	}
+	findings := slices.DeleteFunc(catalogue.Judge(profile, found, audit.Records{Unread: facts.NotFromOutside}), func(f audit.Finding) bool {
+		return f.Status == audit.Unknown && strings.Contains(f.Reason, facts.NotFromOutside)
+	})
+	found.Missing = slices.DeleteFunc(found.Missing, func(m facts.Missing) bool { return m.Reason == facts.NotFromOutside })
+	r := newReport(catalogue, profile, found, findings)
+	r.Root, r.Host, r.System = "outside", audit.Plain(f.outside), "seen from outside"
 	return r, nil
 }
 

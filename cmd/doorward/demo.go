@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -105,9 +106,9 @@ Worth a try:
   - Give a wrong password three times, then the right one: it has to wait.
   - Open /events, sign out in a second tab, and see the stream end.
   - Sign in to the console as demo-owner: every request is there, the refused ones with their reason.
-  - doorward journal verify --config %s
+  - %s journal verify --config %s
 
-`, info.Root, shellWord(info.Root), info.Gateway, shellWord(info.Config))
+`, info.Root, shellWord(info.Root), info.Gateway, ownCommand(), shellWord(info.Config))
 	fmt.Fprintf(&b, "Log: %s\n", info.Log)
 	for _, note := range info.Notes {
 		fmt.Fprintf(&b, "Note: %s.\n", note)
@@ -121,6 +122,21 @@ Worth a try:
 		return fmt.Errorf("write the demo's addresses: %w", err)
 	}
 	return nil
+}
+
+// ownCommand is how a shell runs this program: the demo is for people who have not installed it, and go run leaves it where no
+// shell looks.
+func ownCommand() string {
+	self, err := os.Executable()
+	if err != nil {
+		return "doorward"
+	}
+	if found, err := exec.LookPath("doorward"); err == nil {
+		if found, err = filepath.EvalSymlinks(found); err == nil && found == self {
+			return "doorward"
+		}
+	}
+	return shellWord(self)
 }
 
 // shellWord quotes a path that a shell would take apart.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -198,8 +199,26 @@ func TestDemoTellsAPersonWhatToDo(t *testing.T) {
 			t.Errorf("the text does not mention %q:\n%s", want, text.String())
 		}
 	}
+	tryCommand(t, text.String())
 	if code, _ := p.end(t, os.Interrupt); code != 0 {
 		t.Errorf("exit code %d, want 0", code)
+	}
+}
+
+// tryCommand pastes the command that the demo recommends into a shell, which has no doorward on its path.
+func tryCommand(t *testing.T, text string) {
+	t.Helper()
+	found := regexp.MustCompile(`(?m)^  - (\S+)( journal verify .*)$`).FindStringSubmatch(text)
+	self, err := os.Executable()
+	if found == nil || err != nil || found[1] != self {
+		t.Fatalf("want a command of %s (%v) in\n%s", self, err, text)
+	}
+	link := filepath.Join(t.TempDir(), "doorward") // under its own name this is the test (TestMain)
+	if err := os.Symlink(self, link); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.CommandContext(t.Context(), "sh", "-c", link+found[2]).CombinedOutput(); err != nil {
+		t.Errorf("%s: %v\n%s", found[2], err, out)
 	}
 }
 

@@ -66,7 +66,7 @@ func serve(ctx context.Context, s streams, path string) error {
 	case errors.Is(err, api.ErrInUse):
 		return failure("stop it first, or give this one a data_dir of its own", "start: %w", err)
 	case errors.Is(err, syscall.EADDRINUSE):
-		return failure("stop the program that holds the port (ss -ltnp shows it), or choose another under listen", "start: %w", err)
+		return failure("stop the program that holds the port (ss -ltnp shows it), or choose another in the setting that is named", "start: %w", err)
 	case errors.Is(err, syscall.EACCES):
 		return failure("ports below 1024 need the systemd socket unit, or choose higher ones under listen; files must belong to the user that runs doorward", "start: %w", err)
 	case err != nil:

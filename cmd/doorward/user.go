@@ -49,6 +49,9 @@ Nobody chooses a password for it by mail; doorward user reset gives it one.`,
 		if n.NoPassword && (password.stdin || password.generate || n.MustChange) {
 			return usage("leave one of them out", "--no-password contradicts --password-stdin, --generate-password and --must-change")
 		}
+		if err := checkRoles(knownRoles(c), n.Roles); err != nil {
+			return err
+		}
 		if !n.NoPassword {
 			if n.Password, generated, err = password.read(ctx, s); err != nil {
 				return err

@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,13 +17,27 @@ import (
 
 // completeRoles completes a flag with the roles of the configuration file, or with the built-in ones when it cannot be read.
 func completeRoles(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	return knownRoles(c), cobra.ShellCompDirectiveNoFileComp
+}
+
+func knownRoles(c *cobra.Command) []string {
 	known := auth.Config{}.RoleNames()
 	if path, err := c.Flags().GetString("config"); err == nil {
 		if cfg, err := config.LoadStore(path); err == nil {
 			known = cfg.Auth.RoleNames()
 		}
 	}
-	return names(known), cobra.ShellCompDirectiveNoFileComp
+	return names(known)
+}
+
+// checkRoles finds a role that no account can have, before a person types a password in vain. Whoever has the store decides.
+func checkRoles(known, roles []string) error {
+	for _, role := range roles {
+		if !slices.Contains(known, role) {
+			return failure("", "roles must not contain %q: only %s exist", role, strings.Join(known, ", "))
+		}
+	}
+	return nil
 }
 
 func newUserShow(s streams) *cobra.Command {
@@ -91,10 +107,15 @@ func since(f api.Factors) string {
 	return "since " + stamp(f.TOTPSince)
 }
 
+// passkeyNames lists passkeys; one without a name is there all the same, and opens the account.
 func passkeyNames(list []api.Passkey) string {
 	var names []string
 	for _, p := range list {
-		names = append(names, p.Name)
+		name := p.Name
+		if name == "" {
+			name = "(unnamed, added " + p.Created.UTC().Format(time.DateOnly) + ")"
+		}
+		names = append(names, name)
 	}
 	return strings.Join(names, ", ")
 }

@@ -84,15 +84,15 @@ func openDesk(t *testing.T) *desk {
 		replacement{"192.0.2.7", robot, "192.0.2.7"},
 		replacement{`":443"`, fmt.Sprintf(`"127.0.0.1:%d"`, port), ""},
 		replacement{`":80"`, fmt.Sprintf(`"127.0.0.1:%d"`, real.FreePort(t)), ""},
+		replacement{"console: {", fmt.Sprintf("console: {listen: [\"127.0.0.1:%d\"], ", real.FreePort(t)), ""},
 		replacement{"/var/lib/doorward\n", filepath.Join(dir, "data") + "\n", ""},
 		replacement{"/etc/doorward/doorward.yaml", filepath.Join(dir, "doorward.yaml"), ""},
 	)
-	file := real.Write(t, dir, "doorward.yaml", d.take("yaml", "data_dir:")+
-		fmt.Sprintf("console: {listen: [\"127.0.0.1:%d\"]}\n", real.FreePort(t)), 0o644)
+	file := real.Write(t, dir, "doorward.yaml", d.take("yaml", "data_dir:"), 0o644)
 	d.install(file)
 	d.shows(d.run("doorward check"))
 	d.run("doorward mail test")
-	d.mail.Next(t, "helpdesk@example.com")
+	d.mail.Next(t, "support@example.com")
 
 	d.Process = real.Serve(t, file)
 	d.keepPasswords(d.run("doorward user add emergency"), "emergency", "anna", "ben", "carla")
@@ -193,7 +193,7 @@ func (d *desk) admin(t *testing.T) {
 	p.AddAuthenticator()
 	p.signIn("anna", d.passwords["anna"])
 	p.choosePassword("seven green lamps in the hall")
-	p.makePasskey()
+	recovery := p.makePasskey()
 	p.wantWho("anna", "/admin/")
 
 	session := p.cookie()
@@ -217,6 +217,21 @@ func (d *desk) admin(t *testing.T) {
 	outside.signIn("anna", "seven green lamps in the hall")
 	outside.wantStatus("403")
 	outside.wantText("Your account cannot be used from this network.")
+
+	// Her computer is lost: a recovery code, and a passkey of the next one.
+	next := d.at(t, office, "/admin/")
+	next.AddAuthenticator()
+	next.signIn("anna", "seven green lamps in the hall")
+	next.wantAt("/.doorward/sign-in/factor")
+	next.Fill("#code", recovery)
+	next.Click(`form[action$="/factor"] button`)
+	next.offeredPasskey()
+	next.Click(".passkey button")
+	next.wantWho("anna", "/admin/") // no new recovery codes: nine are left
+	next.Go(d.url + "/.doorward/account")
+	if got := next.Eval(`() => document.querySelectorAll('form[action$="/passkey/remove"]').length`); got != "2" {
+		t.Errorf("%s passkeys listed, want the lost one and the new one\n%s", got, next.Text())
+	}
 }
 
 // agent: an app, and a hold on networks that are new.

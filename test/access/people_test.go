@@ -88,21 +88,29 @@ func (p *person) choosePassword(password string) {
 	p.Click("button[type=submit]")
 }
 
-// makePasskey sets the passkey up that the sign-in demands, and keeps the recovery codes.
-func (p *person) makePasskey() {
+// makePasskey sets the passkey up that the sign-in demands, and returns the first recovery code.
+func (p *person) makePasskey() (recovery string) {
 	p.t.Helper()
-	p.wantAt("/.doorward/sign-in/enrol")
-	p.wantText("Make a passkey")
-	if p.Eval(`() => document.querySelectorAll('button[name=do]').length`) != "0" {
-		p.t.Error("an authenticator app is offered where a passkey is demanded")
-	}
+	p.offeredPasskey()
 	p.Eval(`() => document.querySelector('.passkey button').click()`)
 	p.Await("#recovery:not([hidden]) li")
 	if got := p.Eval(`() => document.querySelectorAll('#recovery li').length`); got != "10" {
 		p.t.Errorf("%s recovery codes, want 10", got)
 	}
 	p.wantText("I have kept them")
+	recovery = p.Eval(`() => document.querySelector('#recovery li code').innerText`)
 	p.Click("#recovery a")
+	return recovery
+}
+
+// offeredPasskey wants the page that sets a factor up to have a passkey, and nothing else.
+func (p *person) offeredPasskey() {
+	p.t.Helper()
+	p.wantAt("/.doorward/sign-in/enrol")
+	p.wantText("Make a passkey")
+	if p.Eval(`() => document.querySelectorAll('button[name=do]').length`) != "0" {
+		p.t.Error("an authenticator app is offered where a passkey is demanded")
+	}
 }
 
 // makeApp sets an authenticator app up, and returns its secret.

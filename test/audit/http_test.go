@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,7 +14,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/doorward/doorward/audit"
 	"github.com/doorward/doorward/audit/facts"
+	"github.com/doorward/doorward/audit/report"
 	"github.com/doorward/doorward/test/real"
 )
 
@@ -111,7 +114,7 @@ func TestHTTP(t *testing.T) {
 	good := goodHeaders + guard
 	const cookie = `add_header Set-Cookie "sid=1; Path=/; HttpOnly; SameSite=Lax%s" always; `
 	sites := []site{
-		{name: "good", secure: good + fmt.Sprintf(cookie, "; Secure"), open: redirect, want: "D-22:pass F-45:pass F-32:pass I-81:pass D-30:pass D-31:pass M-13:pass F-49:fail F-36:fail"},
+		{name: "good", secure: good + fmt.Sprintf(cookie, "; Secure"), open: redirect, want: "D-22:pass F-45:pass F-32:pass I-61:pass I-24:pass F-07:fail I-81:pass D-30:pass D-31:pass M-13:pass F-49:fail F-36:fail"},
 		{name: "no port 80", secure: good, want: "F-45:pass D-22:pass"},
 		{name: "port 80 refuses", secure: good, open: "return 403;", want: "F-45:pass"},
 		{name: "port 80 serves", secure: good, open: "location / { }", want: "F-45:fail D-22:fail"},
@@ -124,7 +127,7 @@ func TestHTTP(t *testing.T) {
 		{name: "a cookie without Secure", secure: good + fmt.Sprintf(cookie, ""), open: redirect, want: "F-45:fail D-22:fail"},
 		{name: "a cookie for other sites", secure: good + `add_header Set-Cookie "sid=1; Secure; SameSite=None" always; `, open: redirect, want: "F-45:pass F-32:fail"},
 		{name: "a page that loads in the clear", secure: good + " index mixed.html;", want: "F-45:fail D-22:fail"},
-		{name: "left behind and open", secure: goodHeaders + " autoindex on;", want: "D-22:fail D-30:fail M-13:fail F-32:fail F-36:fail I-81:unknown"},
+		{name: "left behind and open", secure: goodHeaders + " autoindex on;", want: "D-22:fail D-30:fail M-13:fail F-32:fail I-61:fail I-24:fail F-07:fail F-36:fail I-81:unknown"},
 		{name: "an old security.txt", secure: good + " location = /.well-known/security.txt { alias " + root + "/old/security.txt; }", want: "F-49:fail"},
 		{name: "one page for every name", secure: goodHeaders + " location / { try_files /index.html =404; }", want: "M-13:pass D-31:pass D-30:fail"},
 		{name: "administration is open", secure: goodHeaders + " location = /admin/ { default_type text/html; return 200 '<title>Administration</title>'; }", want: "D-31:fail"},
@@ -268,7 +271,8 @@ func TestOutside(t *testing.T) {
 	if len(open) != 4 {
 		t.Errorf("got %v, want four", open)
 	}
-	wantVerdicts(t, verdicts(t, f), "F-09:pass D-31:pass D-28:unknown F-48:unknown")
+	wantVerdicts(t, verdicts(t, f), "F-09:pass D-31:pass D-28:unknown F-48:unknown I-62:fail")
+	commandFromOutside(t, resolver, port)
 	filter(t, all[1])
 	f = fromOutside(t, all[1])
 	if plain := f.Values["http"].(facts.HTTP).Plain; len(plain) != 1 || plain[0].State != "closed" {
@@ -276,6 +280,27 @@ func TestOutside(t *testing.T) {
 	}
 	if f = facts.Outside(t.Context(), "127.45.5.200", facts.Target{Now: time.Now()}); f.Values["tls"] != nil {
 		t.Errorf("got %+v of a host that serves nothing", f.Values["tls"])
+	}
+}
+
+// commandFromOutside: the command tells the same, and only what can be seen from outside.
+func commandFromOutside(t *testing.T, resolver string, port int) {
+	t.Helper()
+	config := real.Write(t, real.Folder(t), "doorward.yaml", fmt.Sprintf("audit: {resolver: %q, open_ports: [tcp/80, tcp/443, tcp/%d]}\n", resolver, port), 0o644)
+	out, err := exec.Command(real.Program(t), "audit", "--config", config, "--from-outside", "app.example.test", "--fail-on", "none", "--format", "json").Output()
+	var r report.Report
+	if err != nil || json.Unmarshal(out, &r) != nil {
+		t.Fatalf("doorward audit --from-outside: %v\n%s", err, out)
+	}
+	found := map[string]audit.Finding{}
+	for _, f := range r.Results {
+		found[f.ID] = f
+	}
+	wantStatus(t, found, audit.Pass, "F-09", "D-31")
+	wantStatus(t, found, audit.Fail, "I-62")
+	wantStatus(t, found, "", "I-03", "F-01", "D-04")
+	if r.Root != "outside" || r.Host != "app.example.test" || len(r.Results) > 50 {
+		t.Errorf("got %d results for %s in %s", len(r.Results), r.Host, r.Root)
 	}
 }
 

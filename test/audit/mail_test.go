@@ -75,8 +75,8 @@ func zone(t *testing.T, text string) string {
 	return udp.LocalAddr().String()
 }
 
-// pair loads what issue wrote.
-func pair(t *testing.T, certificate, key string) *tls.Config {
+// loadPair loads what issue wrote.
+func loadPair(t *testing.T, certificate, key string) *tls.Config {
 	t.Helper()
 	c, err := tls.LoadX509KeyPair(certificate, key)
 	if err != nil {
@@ -110,7 +110,7 @@ func mailServer(t *testing.T, address string, config *tls.Config) {
 func TestMail(t *testing.T) {
 	needRoot(t)
 	dir, i := real.Folder(t), newIssuer(t)
-	config := pair(t, first(i.issue(t, dir, "mx", order{names: []string{"mx.good.test", "mta-sts.good.test", "relay.good.test"}})), dir+"/mx.key")
+	config := loadPair(t, first(i.issue(t, dir, "mx", order{names: []string{"mx.good.test", "mta-sts.good.test", "relay.good.test"}})), dir+"/mx.key")
 	mailServer(t, "127.45.6.1", config)
 	mailServer(t, "127.45.6.2", nil)
 	mailServer(t, "127.45.6.3", &tls.Config{Certificates: config.Certificates, MaxVersion: tls.VersionTLS11})

@@ -137,13 +137,6 @@ func connects(t *testing.T, laxFile, address string, arguments ...string) bool {
 }
 
 // needRoot skips a test that binds ports below 1024 or writes as another user.
-func needRoot(t *testing.T) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		real.Missing(t, "only root may listen on ports 80 and 443")
-	}
-}
-
 // startNginx starts nginx with server blocks and waits for one of the addresses.
 func startNginx(t *testing.T, blocks string, environment []string, addresses ...string) {
 	t.Helper()

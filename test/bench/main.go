@@ -1,6 +1,7 @@
 // Command bench measures the gateway beside nginx and a bare httputil.ReverseProxy: CPU time of the server
 // for one request, medians of interleaved rounds, and memory after load and during a flood of sign-ins.
-// It runs everything on 127.0.0.1, takes a few minutes, and writes its table into docs/benchmarks.md.
+// It runs everything on 127.0.0.1, takes a few minutes, and writes its table into docs/benchmarks.md. The audit is measured beside
+// lynis, in a copy of this machine with everything on it.
 package main
 
 import (
@@ -37,6 +38,7 @@ const (
 	partLoad  = "load"
 	partTimes = "times"
 	partFlood = "flood"
+	partAudit = "audit"
 )
 
 // runs tells whether a part is to be run.
@@ -53,10 +55,11 @@ func main() {
 	flag.DurationVar(&s.rest, "rest", 30*time.Second, "rest after the load before memory is read")
 	flag.DurationVar(&s.flood, "flood", 20*time.Second, "length of the flood of sign-ins")
 	flag.StringVar(&s.out, "out", "", "file whose generated part is replaced; empty prints only")
-	flag.StringVar(&s.only, "only", "", "the parts to run, with commas: load, times, flood; default all")
+	flag.StringVar(&s.only, "only", "", "the parts to run, with commas: load, times, flood, audit; default all")
+	inCopy := flag.Bool(inCopyFlag, false, "for the program's own use: measure the audit in the copy of the machine in which it runs")
 	flag.Parse()
 	for part := range strings.SplitSeq(s.only, ",") {
-		if part != "" && part != partLoad && part != partTimes && part != partFlood {
+		if part != "" && part != partLoad && part != partTimes && part != partFlood && part != partAudit {
 			fmt.Fprintf(os.Stderr, "bench: error: -only: there is no part %q\n", part)
 			os.Exit(2)
 		}
@@ -67,7 +70,11 @@ func main() {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, s); err != nil {
+	do := func() error { return run(ctx, s) }
+	if *inCopy {
+		do = func() error { return auditInCopy(ctx) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench: error:", err)
 		os.Exit(1)
 	}
@@ -102,6 +109,11 @@ func run(ctx context.Context, s settings) (err error) {
 	}
 	if s.runs(partFlood) {
 		if r.flood, err = b.floodSignIns(ctx, s.flood); err != nil {
+			return err
+		}
+	}
+	if s.runs(partAudit) {
+		if r.audit, err = b.audit(ctx); err != nil {
 			return err
 		}
 	}

@@ -23,6 +23,7 @@ type report struct {
 	restRSS  int64
 	times    timesResult
 	flood    floodResult
+	audit    auditResult
 }
 
 // reach is what the project set itself; the report says beside each whether it was met.
@@ -32,6 +33,8 @@ const (
 	reachRestRSS  = 60 << 20
 	reachFloodRSS = 200 << 20
 	reachTimes    = 0.05
+	reachAuditCPU = 5 * time.Second
+	reachAuditRSS = 150 << 20
 )
 
 func (r report) markdown() string {
@@ -56,6 +59,9 @@ func (r report) markdown() string {
 	if len(r.times.known) > 0 {
 		fmt.Fprintf(&b, "| wrong password, median for names that exist and names that do not | %s, %s: %.1f %% apart | 5 %%: %s |\n", millis(middle(r.times.known)),
 			millis(middle(r.times.unknown)), 100*r.times.difference(), met(r.times.difference() < reachTimes))
+	}
+	if len(r.audit.Audits) > 0 {
+		r.writeAudit(&b)
 	}
 	if r.flood.attempts > 0 {
 		r.writeFlood(&b)

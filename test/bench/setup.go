@@ -54,6 +54,9 @@ func newBench(ctx context.Context, s settings, dir string) (_ *bench, err error)
 	if err := b.build(ctx); err != nil {
 		return nil, err
 	}
+	if s.only == partAudit {
+		return b, nil // it needs none of the servers
+	}
 	for _, start := range []func(context.Context) error{b.startNginx, b.startBare, b.startDoorward} {
 		if err := start(ctx); err != nil {
 			return nil, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -68,6 +69,49 @@ func installed(t *testing.T) []string {
 		}
 	}
 	return paths
+}
+
+// TestInstallAsAService follows the block of docs/quickstart.md as far as a machine without systemd can: the same commands, below a
+// folder for the root, and systemctl's own enable there.
+func TestInstallAsAService(t *testing.T) {
+	real.Require(t, "systemctl", "install", "bash")
+	page, err := os.ReadFile(filepath.Join(real.Repository(t), "docs", "quickstart.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile("(?ms)^## Install as a service$.*?^```shell\n(.*?)^```$").FindSubmatch(page)
+	if found == nil {
+		t.Fatal("docs/quickstart.md has no block under Install as a service")
+	}
+	const reload, enable, folder = "systemctl daemon-reload\n", "systemctl enable --now ", "/etc/systemd/system"
+	script := string(found[1])
+	for _, part := range []string{reload, enable, " " + folder + "/\n"} {
+		if strings.Count(script, part) != 1 {
+			t.Fatalf("the block has not %q once:\n%s", part, script)
+		}
+	}
+	root := real.Folder(t)
+	for _, dir := range []string{folder, "/usr/lib/systemd/system"} {
+		if err := os.MkdirAll(root+dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script = strings.NewReplacer(reload, "", enable, "systemctl --root="+root+" enable ", " "+folder, " "+root+folder).Replace(script)
+	cmd := exec.CommandContext(t.Context(), "bash", "--noprofile", "--norc", "-e", "-c", script)
+	cmd.Dir = real.Repository(t)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v in\n%s\n%s", err, script, out)
+	}
+	for _, link := range []string{"multi-user.target.wants/doorward.service", "sockets.target.wants/doorward-https.socket", "sockets.target.wants/doorward-http.socket"} {
+		if _, err := os.Lstat(filepath.Join(root+folder, link)); err != nil {
+			t.Errorf("not enabled: %v", err)
+		}
+	}
+	for _, path := range installed(t) {
+		if _, err := os.Stat(filepath.Join(root+folder, filepath.Base(path))); err != nil {
+			t.Errorf("not installed: %v", err)
+		}
+	}
 }
 
 func TestUnitsAreValid(t *testing.T) {
@@ -217,6 +261,39 @@ sites:
 		t.Errorf("after the reload: got %d, want 401", status)
 	}
 
+	process.Signal(syscall.SIGTERM)
+	m.hear("STOPPING=1")
+	real.Eventually(t, 20*time.Second, "the service to end", process.Ended)
+}
+
+// TestServiceTakesBoundSockets: a configuration that names its ports by address, as the quickstart's end and docs/access.md have it,
+// runs under the same socket units.
+func TestServiceTakesBoundSockets(t *testing.T) {
+	real.Require(t, "systemd-socket-activate")
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the application") }))
+	defer up.Close()
+	dir, httpsPort, httpPort := real.Folder(t), real.FreePort(t), real.FreePort(t)
+	file := real.Write(t, dir, "doorward.yaml", fmt.Sprintf(`data_dir: %s
+listen: {https: [":%d"], http: [":%d"]}
+console: {listen: ["127.0.0.1:%d"]}
+sites:
+  - hosts: [localhost]
+    upstreams: [%q]
+    access: [{path: /, public: true}]
+`, filepath.Join(dir, "data"), httpsPort, httpPort, real.FreePort(t), up.URL), 0o644)
+	m := newManager(t)
+	// A port alone, as ListenStream=443 has it: every address of both families.
+	activate := exec.Command("systemd-socket-activate", "--listen="+strconv.Itoa(httpsPort), "--listen="+strconv.Itoa(httpPort), "--fdname=https:http",
+		"--setenv=NOTIFY_SOCKET="+m.path, real.Program(t), "serve", "--config", file)
+	process := real.Start(t, "doorward", activate)
+	process.AwaitListening(fmt.Sprintf("127.0.0.1:%d", httpPort), 20*time.Second)
+	m.hear("READY=1")
+	if status, body := get(t, fmt.Sprintf("https://localhost:%d/", httpsPort)); status != 200 || body != "the application" {
+		t.Errorf("https got %d %q, want 200", status, body)
+	}
+	if status, _ := get(t, fmt.Sprintf("http://localhost:%d/", httpPort)); status != 308 {
+		t.Errorf("http got %d, want 308", status)
+	}
 	process.Signal(syscall.SIGTERM)
 	m.hear("STOPPING=1")
 	real.Eventually(t, 20*time.Second, "the service to end", process.Ended)
