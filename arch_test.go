@@ -51,6 +51,7 @@ var allowedImports = map[string][]string{
 	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
 	"audit":           {"audit/facts"},
 	"audit/facts":     {"audit/netfilter", "rules"},
+	"audit/fix":       {"audit", "audit/facts", "rules"}, // a repair is judged by the controls it answers
 	"audit/netfilter": {},
 	"audit/report":    {"audit", "audit/facts"},
 	"audit/register":  {"journal", "store"},
@@ -65,7 +66,7 @@ var allowedImports = map[string][]string{
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/register", "audit/report", "audit/trial", "auth", "config", "demo", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "demo", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps controls eol.yaml packages.yaml passwords profiles texts
+//go:embed apps controls eol.yaml fixes packages.yaml passwords profiles texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -36,6 +36,10 @@ func Controls() fs.FS { return folder("controls") }
 
 // Profiles is which controls belong to which guide, and how a guide reads those that can be read in several ways.
 func Profiles() fs.FS { return folder("profiles") }
+
+// Fixes is what brings controls into force: repairs, the services that they concern, and where applications keep their
+// passwords. Package audit/fix reads them; docs/hardening.md describes them.
+func Fixes() fs.FS { return folder("fixes") }
 
 // EOL is until when releases get security updates (eol.yaml). Package audit/facts reads it.
 func EOL() []byte { return file("eol.yaml") }

@@ -28,7 +28,7 @@ import (
 // auditFlags are the flags of the audit itself.
 type auditFlags struct {
 	config, profile, root, format, output, failOn, outside string
-	execInRoot, strict, noKeep                    bool
+	execInRoot, strict, noKeep                             bool
 }
 
 func newAudit(s streams) *cobra.Command {
