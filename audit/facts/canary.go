@@ -11,12 +11,9 @@ import (
 	"os"
 	"path"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-const canaryTime = 10 * time.Second
 
 // Canaries is what the web server does with files that the audit puts into declared folders of data.
 type Canaries struct {

@@ -12,7 +12,9 @@ import (
 )
 
 const (
-	collectorTime = 3 * time.Second  // of one collector
+	// collectorTime is what one collector gets. A host at work is slow, and a fact that is missing for that says nothing; what waits
+	// for an answer from elsewhere has a shorter time of its own (probeTime).
+	collectorTime = 10 * time.Second
 	allTime       = 20 * time.Second // of all of them
 )
 
@@ -61,7 +63,7 @@ func read[T any](name string, fill func(ctx context.Context, h *Host, t Target) 
 	}}
 }
 
-// slow gives a collector more time than the usual three seconds.
+// slow gives a collector more time than the usual ten seconds.
 func (c collector) slow(within time.Duration) collector {
 	c.within = within
 	return c
@@ -92,7 +94,7 @@ func missing(reason string, args ...any) []Missing {
 	return []Missing{{Reason: fmt.Sprintf(reason, args...)}}
 }
 
-// Collect reads all facts, side by side, each within 3 s unless it is known to be slow, all within 20 s. What is not
+// Collect reads all facts, side by side, each within 10 s unless it is known to be slow, all within 20 s. What is not
 // done by then is missing, like what could not be read. progress, when not nil, is called with how many of how many
 // are done, from one goroutine.
 func Collect(ctx context.Context, h *Host, t Target, progress func(done, all int)) Facts {

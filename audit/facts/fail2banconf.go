@@ -16,7 +16,7 @@ const (
 	maxIniOptions  = 50_000
 	maxIniIncludes = 500
 	maxIniValue    = 1 << 20 // bytes of a value with all its references
-	maxIniFills    = 500_000 // references that are followed in all
+	maxIniFills    = 100_000 // references that are followed in all; Debian's jails take some thousands
 )
 
 // iniSection is the options of a section by lower-case name.

@@ -16,10 +16,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 )
 
-const (
-	interfaceTime = 10 * time.Second
-	maxLines      = 100 // of one answer of a text protocol
-)
+const maxLines = 100 // of one answer of a text protocol
 
 // Interfaces are the other servers that the application talks to, as declared, probed for TLS.
 type Interfaces struct {
