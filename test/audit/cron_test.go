@@ -36,7 +36,6 @@ func TestCronMails(t *testing.T) {
 		"errors-away":        {text: job + " 2>/dev/null\n"},
 		"file":               {text: job + " >>/run/kept-NAME 2>&1\n"},
 		"errors-to-file":     {text: job + " 2>>/run/kept-NAME\n"},
-		"bashism-in-dash":    {text: job + " &>/dev/null\n"},
 		"bashism-in-bash":    {text: "SHELL=/bin/bash\n" + job + " &>/dev/null\n"},
 		"percent":            {text: job + "%2>/dev/null\n"},
 		"comment":            {text: job + " # 2>/dev/null\n"},
