@@ -102,7 +102,8 @@ func TestInstallAsAService(t *testing.T) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v in\n%s\n%s", err, script, out)
 	}
-	for _, link := range []string{"multi-user.target.wants/doorward.service", "sockets.target.wants/doorward-https.socket", "sockets.target.wants/doorward-http.socket"} {
+	for _, link := range []string{"multi-user.target.wants/doorward.service", "sockets.target.wants/doorward-https.socket", "sockets.target.wants/doorward-http.socket",
+		"timers.target.wants/doorward-audit.timer"} {
 		if _, err := os.Lstat(filepath.Join(root+folder, link)); err != nil {
 			t.Errorf("not enabled: %v", err)
 		}
