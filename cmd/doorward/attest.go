@@ -63,7 +63,11 @@ func newStatement(s streams, kind register.Kind, c *cobra.Command) *cobra.Comman
 		c.MarkFlagFilename("evidence")
 	}
 	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
-		control, err := findControl(c, args[0])
+		path, err := c.Flags().GetString("config")
+		if err != nil {
+			return err
+		}
+		control, err := findControl(path, args[0])
 		if err != nil {
 			return err
 		}
@@ -106,16 +110,8 @@ func past(kind register.Kind) string {
 }
 
 // findControl finds a control by its id, among Doorward's and those of the configuration's folder.
-func findControl(c *cobra.Command, id string) (audit.Control, error) {
-	path, err := c.Flags().GetString("config")
-	if err != nil {
-		return audit.Control{}, err
-	}
-	cfg, err := auditConfig(path)
-	if err != nil {
-		return audit.Control{}, err
-	}
-	catalogue, err := loadCatalogue(cfg.Audit.Controls)
+func findControl(path, id string) (audit.Control, error) {
+	_, catalogue, err := openCatalogue(path)
 	if err != nil {
 		return audit.Control{}, err
 	}

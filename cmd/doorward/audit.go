@@ -84,14 +84,10 @@ func runAudit(ctx context.Context, s streams, f auditFlags) error {
 	if f.failOn != "none" && !slices.Contains(audit.Severities(), audit.Severity(f.failOn)) {
 		return usage("", "--fail-on %q is none of low, medium, high, critical, none", f.failOn)
 	}
-	cfg, err := auditConfig(f.config)
-	if err != nil {
-		return err
-	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(auditGC)
 	}
-	catalogue, err := loadCatalogue(cfg.Audit.Controls)
+	cfg, catalogue, err := openCatalogue(f.config)
 	if err != nil {
 		return err
 	}
@@ -263,6 +259,16 @@ func auditConfig(path string) (*config.Config, error) {
 		return cfg, nil
 	}
 	return cfg, err
+}
+
+// openCatalogue reads the audit section of the configuration file at path, and all controls that it asks for.
+func openCatalogue(path string) (*config.Config, *audit.Catalogue, error) {
+	cfg, err := auditConfig(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	catalogue, err := loadCatalogue(cfg.Audit.Controls)
+	return cfg, catalogue, err
 }
 
 // loadCatalogue reads Doorward's controls and those of folder, unless it is empty.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -26,11 +25,7 @@ func newAuditList(s streams) *cobra.Command {
 	path, asJSON := configFlag(c), jsonFlag(c)
 	profile := c.Flags().String("profile", "", "deskpro, faveo, idoit, mor or all; default: audit.profile of the configuration")
 	c.RunE = func(*cobra.Command, []string) error {
-		cfg, err := auditConfig(*path)
-		if err != nil {
-			return err
-		}
-		catalogue, err := loadCatalogue(cfg.Audit.Controls)
+		cfg, catalogue, err := openCatalogue(*path)
 		if err != nil {
 			return err
 		}
@@ -95,20 +90,11 @@ func newAuditExplain(s streams) *cobra.Command {
 	}
 	path, asJSON := configFlag(c), jsonFlag(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		cfg, err := auditConfig(*path)
+		control, err := findControl(*path, args[0])
 		if err != nil {
 			return err
 		}
-		catalogue, err := loadCatalogue(cfg.Audit.Controls)
-		if err != nil {
-			return err
-		}
-		all := catalogue.Controls(audit.Profile{})
-		i := slices.IndexFunc(all, func(c audit.Control) bool { return strings.EqualFold(c.ID, args[0]) })
-		if i < 0 {
-			return usage("see: doorward audit list", "there is no control %q", args[0])
-		}
-		v := viewOf(all[i])
+		v := viewOf(control)
 		if *asJSON {
 			return writeJSON(s.out, v)
 		}

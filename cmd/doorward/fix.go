@@ -94,11 +94,7 @@ func openFixer(ctx context.Context, s streams, f fixFlags) (*fix.Fixer, *audit.C
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	cfg, err := auditConfig(f.config)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	catalogue, err := loadCatalogue(cfg.Audit.Controls)
+	cfg, catalogue, err := openCatalogue(f.config)
 	if err != nil {
 		return nil, nil, nil, err
 	}
