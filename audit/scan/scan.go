@@ -161,8 +161,8 @@ const (
 	maxWord     = 120      // bytes of a rule, tool or version
 	maxPlace    = 300      // bytes of a location or target
 	maxTitle    = 160      // bytes
-	// skew is how far in the future a scan may lie: clocks differ.
-	skew = 5 * time.Minute
+	// Skew is how far in the future a scan may lie: clocks differ.
+	Skew = 5 * time.Minute
 )
 
 // ErrNoTime is that a file does not say when its scan was.
@@ -242,7 +242,7 @@ func (r *Report) place(o Options) error {
 		r.Time, r.Stated = o.Time, true
 	}
 	r.Time = r.Time.UTC().Truncate(time.Second)
-	if r.Time.After(o.Now.Add(skew)) {
+	if r.Time.After(o.Now.Add(Skew)) {
 		return fmt.Errorf("the scan would be in the future: %s; is the clock of one of the machines wrong?", r.Time.Format(time.RFC3339))
 	}
 	if r.Time.Year() < 2000 {
