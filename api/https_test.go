@@ -135,6 +135,11 @@ func TestPrivilegeMatrix(t *testing.T) {
 		{"GET /v1/audit/statements", admins, ""},
 		{"POST /v1/audit/statements", nobody, `{"kind":"waiver","control":"I-03","owner":"o","text":"t","until":"` + nextYear + `"}`},
 		{"DELETE /v1/audit/statements/{id}", nobody, ""},
+		{"GET /v1/audit/scans", admins, ""},
+		{"POST /v1/audit/scans", admins, `{"kind":"web","tool":"ZAP","version":"1","format":"zap","targets":["https://NAME.example.com"],"time":"2026-01-01T00:00:00Z","stated":false,` +
+			`"counts":{"info":0,"low":0,"medium":0,"high":0,"critical":0,"suppressed":0},"file":"zap.json","size":1,"sha256":"` + strings.Repeat("0", 64) + `","until":"` + nextYear + `"}`},
+		{"GET /v1/audit/scans/{id}", admins, ""},
+		{"DELETE /v1/audit/scans/{id}", nobody, ""},
 		{"GET /v1/audit/assets", admins, ""},
 		{"PUT /v1/audit/assets/{name}", admins, `{"zone":"dmz","classification":"internal","owner":"o","until":"` + nextYear + `"}`},
 		{"DELETE /v1/audit/assets/{name}", admins, ""},

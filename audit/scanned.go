@@ -43,7 +43,10 @@ func (d ScanDemand) problems() []string {
 func scanned(c compiled, f *Finding, records Records, now time.Time) {
 	alone := c.expect == nil
 	if alone {
-		f.Expected = c.Scan.expected(c.Expected)
+		f.Expected = c.Expected
+		if f.Expected == "" {
+			f.Expected = c.Scan.String()
+		}
 	}
 	if !alone && f.Status != Pass {
 		if c.Attest != nil {
@@ -89,11 +92,8 @@ func instead(c compiled, f *Finding, records Records, now time.Time) {
 	f.Reason += "; the attestation ended on " + a.Until.Format(time.DateOnly)
 }
 
-// expected words the demand, unless the control does.
-func (d ScanDemand) expected(own string) string {
-	if own != "" {
-		return own
-	}
+// String is the demand for people.
+func (d ScanDemand) String() string {
 	var kinds []string
 	for _, k := range d.Kinds {
 		kinds = append(kinds, string(k))

@@ -143,12 +143,12 @@ type Finding struct {
 
 // Import is a report that somebody has brought in.
 type Import struct {
-	ID     string    `json:"id"`
-	File   string    `json:"file"` // its name
-	By     string    `json:"by"`
-	Made   time.Time `json:"made"`
-	Until  time.Time `json:"until"` // when it is too old for the first control that it answers
-	Report `json:",inline"`
+	ID    string    `json:"id"`
+	File  string    `json:"file"` // its name
+	By    string    `json:"by"`
+	Made  time.Time `json:"made"`
+	Until time.Time `json:"until"` // when it is too old for the first control that it answers
+	Report
 }
 
 // Bounds. A scanner writes what it was told by what it scanned: a page that an attacker made can be in its report.
