@@ -53,6 +53,7 @@ var allowedImports = map[string][]string{
 	"audit/facts":     {"audit/netfilter", "rules"},
 	"audit/fix":       {"audit", "audit/facts", "rules"}, // a repair is judged by the controls it answers
 	"audit/netfilter": {},
+	"audit/remind":    {"audit", "audit/register", "audit/report", "language", "mail", "store"}, // it tells people what the others know
 	"audit/report":    {"audit", "audit/facts"},
 	"audit/register":  {"audit/scan", "journal", "store"},
 	"audit/scan":      {}, // files of other scanners
@@ -63,7 +64,7 @@ var allowedImports = map[string][]string{
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
 
 	"config": {"audit", "audit/facts", "audit/scan", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},

@@ -2,12 +2,16 @@ package audit
 
 import (
 	"fmt"
+	"net/mail"
 	"path/filepath"
 	"strings"
 
 	"github.com/doorward/doorward/audit/facts"
 	"github.com/doorward/doorward/audit/scan"
 )
+
+// maxRecipients bounds how many mails one reminder makes.
+const maxRecipients = 20
 
 // Config is the audit section of the configuration file.
 type Config struct {
@@ -19,6 +23,12 @@ type Config struct {
 	// replaces it. Default: none.
 	Controls string `yaml:"controls"`
 
+	// Recipients are the addresses that get mail: before an attestation, waiver, system or scan ends whose owner is not the mail address of an
+	// account, which gets it then; and when the nightly audit finds controls that fail and did not fail at the run before. It needs the mail
+	// section. Default: none.
+	Recipients []string `yaml:"recipients"`
+	// Language is the language of those mails, for who has no account: en or de. Default: en.
+	Language string `yaml:"language"`
 	// Scans are what other scanners have to look at: doorward attest import brings their reports in.
 	Scans ScanTargets `yaml:"scans"`
 
@@ -57,6 +67,9 @@ func (c *Config) SetDefaults() {
 		c.Reports = "/var/lib/doorward-audit"
 	}
 	c.Host.SetDefaults()
+	if c.Language == "" {
+		c.Language = "en"
+	}
 	if c.Scans.Web == nil {
 		c.Scans.Web = c.Host.URLs
 	}
@@ -66,6 +79,17 @@ func (c *Config) SetDefaults() {
 func (c Config) Validate(report func(path, format string, args ...any)) {
 	if !filepath.IsAbs(c.Reports) {
 		report("reports", "%q is not an absolute path", c.Reports)
+	}
+	if len(c.Recipients) > maxRecipients {
+		report("recipients", "has more than %d addresses", maxRecipients)
+	}
+	for i, r := range c.Recipients {
+		if a, err := mail.ParseAddress(r); err != nil || a.Address != r {
+			report(fmt.Sprintf("recipients[%d]", i), "%q is no mail address such as security@example.org", r)
+		}
+	}
+	if c.Language != "en" && c.Language != "de" {
+		report("language", "%q is none of en, de", c.Language)
 	}
 	for _, list := range []struct {
 		key    string
