@@ -43,32 +43,17 @@ report says that it is your word. What was scanned is in the file as well; give 
 		Args: exactly("FILE"),
 	}
 	asJSON := jsonFlag(c)
-	var o scan.Options
-	kind, scanned := "", ""
-	c.Flags().StringVar(&o.Target, "target", "", "what was scanned, where the file does not say it: an address, or a repository")
-	c.Flags().StringVar(&kind, "kind", "", "what SARIF is about: network, vulnerability, web, code; default: by the tool, and else code")
-	c.Flags().StringVar(&scanned, "scanned", "", "when the scan ended, where the file does not say it, as "+timeStyle)
-	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
-		path, err := c.Flags().GetString("config")
+	var f scanFlags
+	c.Flags().StringVar(&f.target, "target", "", "what was scanned, where the file does not say it: an address, or a repository")
+	c.Flags().StringVar(&f.kind, "kind", "", "what SARIF is about: network, vulnerability, web, code; default: by the tool, and else code")
+	c.Flags().StringVar(&f.scanned, "scanned", "", "when the scan ended, where the file does not say it, as "+timeStyle)
+	dry := c.Flags().Bool("dry-run", false, "import nothing: write as JSON what POST /api/v1/audit/scans takes, for a pipeline; needs no Doorward here")
+	adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
+		n, controls, targets, err := f.read(c, args[0])
 		if err != nil {
 			return err
 		}
-		cfg, catalogue, err := openCatalogue(path)
-		if err != nil {
-			return err
-		}
-		o.Kind, o.Now = scan.Kind(kind), time.Now()
-		if scanned != "" {
-			if o.Time, err = time.ParseInLocation(timeStyle, scanned, time.Local); err != nil {
-				return usage("write it as 2026-11-20T14:30", "--scanned %q is no time", scanned)
-			}
-		}
-		r, err := readScan(args[0], o)
-		if err != nil {
-			return err
-		}
-		until, controls := countsUntil(catalogue, r)
-		made, err := client.AddScan(ctx, api.NewScan{File: filepath.Base(args[0]), Until: until, Report: r})
+		made, err := client.AddScan(ctx, n)
 		if err != nil {
 			return err
 		}
@@ -79,9 +64,48 @@ report says that it is your word. What was scanned is in the file as well; give 
 		if made.Counts.From(scan.Low) > 0 {
 			fmt.Fprintf(s.out, "see: doorward attest findings %s\n", made.ID)
 		}
-		told(s, made, controls, cfg.Audit.Scans)
+		told(s, made, controls, targets)
 		return nil
 	})
+	bring := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if !*dry {
+			return bring(c, args)
+		}
+		n, _, _, err := f.read(c, args[0])
+		if err != nil {
+			return err
+		}
+		return writeJSON(s.out, n)
+	}
+	return c
+}
+
+// scanFlags are what whoever imports a file says of it.
+type scanFlags struct{ target, kind, scanned string }
+
+// read reads a scanner's file, and tells which controls count it, and what is declared to be scanned.
+func (f scanFlags) read(c *cobra.Command, name string) (n api.NewScan, controls []string, targets audit.ScanTargets, err error) {
+	path, err := c.Flags().GetString("config")
+	if err != nil {
+		return n, nil, targets, err
+	}
+	cfg, catalogue, err := openCatalogue(path)
+	if err != nil {
+		return n, nil, targets, err
+	}
+	o := scan.Options{Target: f.target, Kind: scan.Kind(f.kind), Now: time.Now()}
+	if f.scanned != "" {
+		if o.Time, err = time.ParseInLocation(timeStyle, f.scanned, time.Local); err != nil {
+			return n, nil, targets, usage("write it as 2026-11-20T14:30", "--scanned %q is no time", f.scanned)
+		}
+	}
+	n.File = filepath.Base(name)
+	if n.Report, err = readScan(name, o); err != nil {
+		return n, nil, targets, err
+	}
+	n.Until, controls = countsUntil(catalogue, n.Report)
+	return n, controls, cfg.Audit.Scans, nil
 }
 
 // told says on standard error what keeps the scan from counting.
