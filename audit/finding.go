@@ -74,6 +74,8 @@ type Records struct {
 	Accepted map[string]map[string]Waiver
 	// Scans are what other scanners found, with their findings; of each tool and set of targets, its latest is enough.
 	Scans []scan.Import
+	// Systems are the addresses of the systems of the register.
+	Systems []string
 	// Targets are what has to be scanned, as it is declared.
 	Targets ScanTargets
 	// Unread says why the records could not be read; then no control is attested, waived or failed for want of an answer.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,8 @@ type ScanDemand struct {
 	MaxDays int `yaml:"max_days"`
 	// FailsAt is the severity from which an open finding makes the control fail: info, low, medium, high, critical.
 	FailsAt scan.Severity `yaml:"fails_at"`
+	// KnownSystems asks that each address that answered is that of a system of the register, or declared to be scanned by itself.
+	KnownSystems bool `yaml:"known_systems"`
 }
 
 func (d ScanDemand) problems() []string {
@@ -59,8 +62,10 @@ func scanned(c compiled, f *Finding, records Records, now time.Time) {
 		return
 	}
 	v := c.Scan.look(records, now)
-	open := v.findings(c, f, records, now)
+	open, strangers := v.findings(c, f, records, now), v.strangers(c, f, records)
 	switch {
+	case strangers > 0:
+		f.Status, f.Reason = Fail, fmt.Sprintf("%d of the scanned addresses are of no known system; doorward asset set NAME --address ADDRESS makes one known", strangers)
 	case open > 0:
 		f.Status, f.Reason = Fail, fmt.Sprintf("%d of the scans' findings of at least %s are open", open, c.Scan.FailsAt)
 	case v.lacks == "" && !v.waived.IsZero():
@@ -98,7 +103,11 @@ func (d ScanDemand) String() string {
 	for _, k := range d.Kinds {
 		kinds = append(kinds, string(k))
 	}
-	return fmt.Sprintf("a scan (%s) of each declared target, at most %d days old, without an open finding of at least %s", strings.Join(kinds, " or "), d.MaxDays, d.FailsAt)
+	text := fmt.Sprintf("a scan (%s) of each declared target, at most %d days old, without an open finding of at least %s", strings.Join(kinds, " or "), d.MaxDays, d.FailsAt)
+	if d.KnownSystems {
+		text += ", and no address answers that is not of a known system"
+	}
+	return text
 }
 
 // view is what was found of the scans that a control asks for.
@@ -187,6 +196,35 @@ func (v *view) findings(c compiled, f *Finding, records Records, now time.Time) 
 		open += max(0, s.Counts.From(c.Scan.FailsAt)-kept)
 	}
 	return open
+}
+
+// strangers adds the addresses that no known system has to the evidence, and counts them. Where a scan found as many systems as are kept,
+// there may be others.
+func (v *view) strangers(c compiled, f *Finding, records Records) int {
+	if !c.Scan.KnownSystems {
+		return 0
+	}
+	known := map[netip.Addr]bool{}
+	declared, _ := records.Targets.of(c.Scan.Kinds[0])
+	for _, text := range slices.Concat(records.Systems, declared) {
+		if a, err := netip.ParseAddr(text); err == nil {
+			known[a.Unmap()] = true
+		}
+	}
+	n := 0
+	for _, s := range v.scans {
+		for _, target := range s.Targets {
+			if a, err := netip.ParseAddr(target); err == nil && !known[a.Unmap()] {
+				f.add(Evidence{Fact: "scan.system", Value: target + " answered, and is no known system", Origin: s.File, Offends: true})
+				n++
+			}
+		}
+		if len(s.Targets) >= scan.MaxTargets {
+			f.add(Evidence{Fact: "scan.systems", Value: fmt.Sprintf("at least %d answered, more than are kept of one scan: scan each network by itself", scan.MaxTargets), Origin: s.File, Offends: true})
+			n++
+		}
+	}
+	return n
 }
 
 // scanEvidence is a scan as evidence.

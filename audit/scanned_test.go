@@ -3,6 +3,7 @@ package audit_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,9 @@ func imported(t *testing.T, name, target string, days int) scan.Import {
 // TestScans judges the rows that other scanners answer.
 func TestScans(t *testing.T) {
 	weak, open := imported(t, "nmap-weak-fixture.xml", "", 3), imported(t, "nmap.xml", "", 3)
+	network, full := open, open
+	network.Targets = []string{"127.0.0.0/24", "127.0.0.1", "localhost"}
+	full.Targets = slices.Concat(network.Targets, slices.Repeat([]string{"x"}, scan.MaxTargets-3))
 	code := imported(t, "staticcheck.sarif", "git/app", 2)
 	clean := code
 	clean.Findings, clean.Counts, clean.ID, clean.Time = nil, scan.Counts{}, "clean", now.AddDate(0, 0, -1)
@@ -82,6 +86,10 @@ func TestScans(t *testing.T) {
 		"ports":                           {"F-15", []scan.Import{open}, audit.Records{}, audit.ScanTargets{Networks: []string{"127.0.0.1"}}, audit.Pass, ""},
 		"weak":                            {"F-15", []scan.Import{weak}, audit.Records{}, targets, audit.Fail, "2 of the scans"},
 		"a port scan knows no weakness":   {"I-91", []scan.Import{open}, audit.Records{}, targets, audit.Fail, "no scan was imported"},
+		"a part of the network":           {"F-15", []scan.Import{open}, audit.Records{}, audit.ScanTargets{Networks: []string{"127.0.0.0/31"}}, audit.Fail, "no scan looked at 127.0.0.0/31"},
+		"a stranger in the network":       {"F-15", []scan.Import{network}, audit.Records{Systems: []string{"db1"}}, audit.ScanTargets{Networks: []string{"127.0.0.0/24"}}, audit.Fail, "1 of the scanned addresses are of no known system"},
+		"a known system":                  {"F-15", []scan.Import{network}, audit.Records{Systems: []string{"127.0.0.1"}}, audit.ScanTargets{Networks: []string{"127.0.0.0/24"}}, audit.Pass, ""},
+		"more systems than are kept":      {"F-15", []scan.Import{full}, audit.Records{Systems: []string{"127.0.0.1"}}, audit.ScanTargets{Networks: []string{"127.0.0.0/24"}}, audit.Fail, "no known system"},
 		"weak from outside":               {"I-91", []scan.Import{weak}, audit.Records{}, targets, audit.Fail, "2 of the scans"},
 		"the whole control waived":        {"I-91", []scan.Import{weak}, audit.Records{Waivers: map[string]audit.Waiver{"I-91": {Reason: "moves", By: "Ben", Until: now.AddDate(0, 0, 1)}}}, targets, audit.Waived, "moves (Ben)"},
 	} {

@@ -17,6 +17,10 @@ import (
 // vulnScripts are the scripts of nmap that look for known weaknesses: --script vuln, vulners, vulscan, http-vuln-….
 var vulnScripts = regexp.MustCompile(`--script[= ]\S*vul`)
 
+// maxTag is how many bytes an element's beginning may have: the reader holds all of its attributes at once, and each is many times as large in
+// memory as in the file.
+const maxTag = 4 << 20
+
 // nmap is the XML of nmap -oX as far as it was read.
 type nmap struct {
 	c        *collector
@@ -39,6 +43,16 @@ type nmap struct {
 // readNmap reads the XML element by element. The format's own document type is let through; one that declares anything is not.
 func readNmap(file []byte, c *collector) (Report, error) {
 	n := &nmap{c: c, report: Report{Format: "nmap", Kind: Network}}
+	for rest := file; len(rest) > 0; {
+		next := bytes.IndexByte(rest[1:], '<') + 1
+		if next == 0 {
+			next = len(rest)
+		}
+		if next > maxTag {
+			return Report{}, fmt.Errorf("the file has an element of more than %d MiB", maxTag>>20)
+		}
+		rest = rest[next:]
+	}
 	d := xml.NewDecoder(bytes.NewReader(file))
 	for depth := 0; ; {
 		token, err := d.Token()

@@ -154,6 +154,7 @@ func TestRefused(t *testing.T) {
 		"deeper":                   `{"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
 		"more than 100000":         `{"version":"2.1.0","runs":[{"results":[` + strings.Repeat(`{},`, 100_001) + `{}]}]}`,
 		"nested deeper":            `<nmaprun>` + strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100) + `</nmaprun>`,
+		"element of more":          `<nmaprun ` + strings.Repeat(`a="" `, 1<<20) + `></nmaprun>`,
 		"is larger":                "{" + strings.Repeat(" ", scan.MaxFile),
 		"at once":                  strings.Replace(zap, `"site"`, `"runs":[],"site"`, 1),
 	} {

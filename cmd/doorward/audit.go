@@ -226,7 +226,14 @@ func readRecords(ctx context.Context, policy *facts.Policy, client *api.Client) 
 	if err != nil {
 		return audit.Records{Unread: err.Error()}
 	}
+	assets, err := client.Assets(ctx)
+	if err != nil {
+		return audit.Records{Unread: err.Error()}
+	}
 	r := audit.Records{Attestations: map[string]audit.Attestation{}, Waivers: map[string]audit.Waiver{}, Accepted: map[string]map[string]audit.Waiver{}, Scans: scans}
+	for _, a := range assets {
+		r.Systems = append(r.Systems, a.Address)
+	}
 	for _, s := range all { // of several, the one that holds longest
 		waivers, key := r.Waivers, s.Control
 		if s.Finding != "" {
