@@ -45,6 +45,9 @@ type Handler struct {
 // maxBody is many times the longest account with the longest password.
 const maxBody = 64 << 10
 
+// maxLargeBody is many times an imported scan with as many findings as are kept.
+const maxLargeBody = 1 << 20
+
 // NewHandler makes the handler.
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{deps: deps, mux: http.NewServeMux()}
@@ -62,7 +65,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 // adapt is the one place where an answer or an error becomes a response, and where an account's privilege is asked for.
 func (h *Handler) adapt(to route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		most := int64(maxBody)
+		if to.large {
+			most = maxLargeBody
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		body, err := to.carryOut(r)
 		status := http.StatusOK
 		if err != nil {
@@ -112,7 +119,7 @@ func decode(r *http.Request, v any) error {
 	if err := d.Decode(v); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return &Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", maxBody)}
+			return &Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", large.Limit)}
 		}
 		return badRequest("the request is not the JSON that is needed here")
 	}
