@@ -5,7 +5,7 @@ func apacheKind() kind {
 	return kind{
 		name: "apache", programs: []string{"/usr/sbin/apache2", "curl"},
 		folders: "/etc/apache2 /etc/php /srv/site",
-		setup: `rm -rf /etc/nginx /etc/php/*/fpm; mkdir -p /srv/site; echo '<?php echo 1;' >/srv/site/index.php
+		setup: `rm -rf /etc/nginx /usr/sbin/nginx /etc/php/*/fpm /usr/sbin/php-fpm*; mkdir -p /srv/site; echo '<?php echo 1;' >/srv/site/index.php
 echo 'ServerName localhost' >/etc/apache2/conf-enabled/name.conf; apache2ctl start`,
 		restart: "apache2ctl restart",
 		up:      "curl -sf -o /dev/null http://127.0.0.1/",
