@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/doorward/doorward/test/real"
 )
 
 // row is one misconfiguration of the table. It shows that the verdict is what the live server does, that the repair ends both, and
@@ -36,6 +34,7 @@ type kind struct {
 	config   string // of Doorward
 	restart  string // has the server read what breaks wrote; at the begin of each round and at its end
 	up       string // succeeds once the server answers
+	log      string // prints what the server said, for whoever reads a failure
 	state    string // prints what else has to be as before after undo
 	rows     []row
 }
@@ -164,9 +163,17 @@ func (h *host) restart(k kind) {
 	if k.restart != "" {
 		h.run(k.restart)
 	}
-	if k.up != "" {
-		real.Eventually(h.t, 60*time.Second, k.name, func() bool { _, err := h.try(k.up); return err == nil })
+	if k.up == "" {
+		return
 	}
+	var said string
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		out, err := h.try(k.up)
+		if said = out; err == nil {
+			return
+		}
+	}
+	h.t.Fatalf("%s does not answer: %s\n%s", k.name, said, h.run(k.log+"\n:"))
 }
 
 // verdict is one control of a report.
