@@ -231,7 +231,7 @@ func (p *planner) repair(ctx context.Context, r repair, id string) (bool, error)
 		return true, nil
 	}
 	before := p.edits
-	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes, p.mariadb, p.app} {
+	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.edit, p.beside, p.enable, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes, p.mariadb, p.app} {
 		if err := step(ctx, r); err != nil {
 			return false, err
 		}
