@@ -56,14 +56,14 @@ func apacheRows() []row {
 		{name: "a folder is listed", topic: "apache", control: "I-51", variant: "bad", breaks: inSite(root + "  Options Indexes FollowSymLinks\\n</Directory>"), good: unlisted},
 		{name: "one option more is listing", topic: "apache", control: "I-51", variant: "tricky",
 			breaks: inSite(root + "  Options FollowSymLinks\\n</Directory>\\n<Location /list>\\n  Options +Indexes\\n</Location>"), good: unlisted},
-		{name: "Options All", topic: "apache", control: "I-51", variant: "tricky", breaks: inSite(root + "  Options All -ExecCGI\\n</Directory>"), good: unlisted},
+		{name: "Options All", topic: "apache", control: "I-51", variant: "tricky", breaks: inSite(root + "  Options All\\n</Directory>"), good: unlisted},
 		{name: "pages include", topic: "apache", control: "I-51", variant: "tricky",
 			breaks: "a2enmod -q include\n" + inSite(root+"  Options Includes Indexes\\n  AddOutputFilter INCLUDES .shtml\\n</Directory>"), good: noInclude},
 		{name: "nothing is listed", topic: "apache", control: "I-51", variant: "good", breaks: inSite(root + "  Options -Indexes +FollowSymLinks\\n</Directory>"), good: unlisted},
 
 		{name: "WebDAV is loaded", topic: "apache", control: "I-15", variant: "bad", breaks: "a2enmod -q dav", good: module("dav")},
 		{name: "a comment uses the module", topic: "apache", control: "I-15", variant: "tricky",
-			breaks: "rm -f /etc/apache2/mods-enabled/status.* /etc/apache2/mods-enabled/autoindex.*; a2enmod -q userdir; echo '# UserDir public_html' >>" + siteFile, good: module("userdir")},
+			breaks: "a2enmod -q userdir; echo '# UserDir public_html' >>" + siteFile, good: module("userdir")},
 	}
 }
 

@@ -41,7 +41,7 @@ type kind struct {
 
 // kinds are all of them. A topic adds its own here and has a file table_TOPIC_test.go.
 func kinds() []kind {
-	return []kind{sshKind(), apacheKind()}
+	return []kind{sshKind(), apacheKind(), apacheTLSKind(), nginxKind(), fpmKind(), hostKind()}
 }
 
 const doorwardFlags = " -c /etc/doorward/doorward.yaml"
@@ -60,7 +60,7 @@ func TestTable(t *testing.T) {
 				t.Run(fmt.Sprintf("round%d", i+1), func(t *testing.T) {
 					at := *h
 					at.t = t
-					at.round(k, rows)
+					at.round(k, rows, i == 0)
 				})
 			}
 		})
@@ -84,8 +84,9 @@ func (k kind) rounds() [][]row {
 	return all
 }
 
-// round takes rows through everything.
-func (h *host) round(k kind, rows []row) {
+// round takes rows through everything. That the verdict after undo is as before too is asked again in the first round of a kind
+// alone: it comes from the same bytes.
+func (h *host) round(k kind, rows []row, again bool) {
 	h.t.Helper()
 	for _, r := range rows {
 		h.run("set -e\n" + r.breaks)
@@ -96,11 +97,11 @@ func (h *host) round(k kind, rows []row) {
 		h.restart(k)
 	}()
 	before, state := h.snapshot(k.folders), h.run(k.state+"\n:")
-	first, last := "fail", "fail"
+	first := "fail"
 	if rows[0].variant == "good" {
-		first, last = "pass", "pass"
+		first = "pass"
 	}
-	h.stand(rows, "before", first)
+	h.stand(rows, "before", first, true)
 	ids := make([]string, len(rows))
 	for i, r := range rows {
 		ids[i] = r.control
@@ -115,7 +116,7 @@ func (h *host) round(k kind, rows []row) {
 	if err != nil {
 		h.t.Errorf("apply: %v\n%s", err, out)
 	}
-	h.stand(rows, "after apply", "pass")
+	h.stand(rows, "after apply", "pass", true)
 	if h.t.Failed() {
 		h.t.Logf("apply said:\n%s", out)
 	}
@@ -128,18 +129,21 @@ func (h *host) round(k kind, rows []row) {
 	if now := h.run(k.state + "\n:"); now != state {
 		h.t.Errorf("after undo the state is\n%s\nand was\n%s", now, state)
 	}
-	h.stand(rows, "after undo", last)
+	h.stand(rows, "after undo", first, again)
 }
 
 // stand looks at the verdict and the behaviour of each row.
-func (h *host) stand(rows []row, when, want string) {
+func (h *host) stand(rows []row, when, want string, audit bool) {
 	h.t.Helper()
-	verdicts := h.verdicts()
+	var verdicts map[string]verdict
+	if audit {
+		verdicts = h.verdicts()
+	}
 	for _, r := range rows {
 		h.t.Run(r.topic+"/"+r.variant+"/"+r.name+"/"+when, func(t *testing.T) {
 			at := *h
 			at.t = t
-			if got := verdicts[r.control]; got.Status != want {
+			if got := verdicts[r.control]; audit && got.Status != want {
 				t.Errorf("%s is %s (%s), want %s\n%s", r.control, got.Status, got.Reason, want, got.evidence())
 			}
 			if r.good == "" {
@@ -242,7 +246,7 @@ func TestTableIsWide(t *testing.T) {
 			all++
 		}
 	}
-	for _, topic := range []string{"sshd", "apache"} {
+	for _, topic := range []string{"sshd", "apache", "nginx", "php", "tls", "headers", "system"} {
 		for _, variant := range []string{"bad", "tricky"} {
 			if count[topic+" "+variant] == 0 {
 				t.Errorf("no %s row about %s", variant, topic)
