@@ -63,14 +63,14 @@ func apacheRows() []row {
 
 		{name: "WebDAV is loaded", topic: "apache", control: "I-15", variant: "bad", breaks: "a2enmod -q dav", good: module("dav")},
 		{name: "a comment uses the module", topic: "apache", control: "I-15", variant: "tricky",
-			breaks: "a2enmod -q userdir; echo '# UserDir public_html' >>" + siteFile, good: module("userdir")},
+			breaks: "a2enmod -q dav; echo '# Dav On' >>" + siteFile, good: module("dav")},
 	}
 }
 
 func phpModuleRows() []row {
 	const quiet = `! curl -sI http://127.0.0.1/ | grep -qi '^x-powered-by'`
 	page := func(want string) string {
-		return "curl -s http://127.0.0.1/probe.php | grep -q '" + want + "'"
+		return `out=$(curl -si http://127.0.0.1/probe.php); echo "$out"; echo "$out" | grep -q '` + want + `'`
 	}
 	probe := func(code string) string { return "echo '<?php " + code + "' >/srv/site/probe.php\n" }
 	ini := "/etc/php/8.2/apache2/php.ini"
