@@ -3,7 +3,7 @@ package fix_test
 // debianApache leaves Apache with PHP as Debian configures it, and no other web server.
 const debianApache = `rm -rf /etc/nginx /usr/sbin/nginx /etc/php/*/fpm /usr/sbin/php-fpm*; mkdir -p /srv/site/list
 echo '<?php echo 1;' >/srv/site/index.php; echo hello >/srv/site/list/backup.txt; echo '<!--#echo var="DATE_LOCAL" -->' >/srv/site/page.shtml
-echo 'ServerName localhost' >/etc/apache2/conf-enabled/name.conf
+printf 'ServerName localhost\n<Directory /srv/site>\n  Require all granted\n</Directory>\n' >/etc/apache2/conf-enabled/name.conf
 sed -i 's#DocumentRoot .*#DocumentRoot /srv/site#' /etc/apache2/sites-available/000-default.conf
 sed -i 's#Options Indexes FollowSymLinks#Options FollowSymLinks#' /etc/apache2/apache2.conf
 sed -i 's/^ServerTokens.*/ServerTokens Prod/; s/^ServerSignature.*/ServerSignature Off/' /etc/apache2/conf-available/security.conf
