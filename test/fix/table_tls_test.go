@@ -198,6 +198,8 @@ rm -f /etc/apt/apt.conf.d/*periodic* /etc/apt/apt.conf.d/20auto-upgrades`,
 		state:  "cat /proc/sys/net/ipv6/conf/*/disable_ipv6",
 		rows: []row{
 			{name: "IPv6 is on", topic: "system", control: "I-97", variant: "bad", breaks: ":", good: "! ping -6 -c1 -W1 ::1 >/dev/null 2>&1 && ! ip -6 addr show dev lo | grep -q inet6"},
+			{name: "the file is about new interfaces only", topic: "system", control: "I-97", variant: "tricky",
+				breaks: "echo 'net.ipv6.conf.default.disable_ipv6 = 1' >/etc/sysctl.d/60-ipv6.conf", good: "! ip -6 addr show dev lo | grep -q inet6"},
 			{name: "the web server writes a file", topic: "files", control: "D-24", variant: "bad", breaks: "chmod g+w " + app + "/index.php", good: writes("index.php"), alone: true},
 			{name: "an access list lets it write", topic: "files", control: "D-24", variant: "tricky", breaks: "setfacl -m u:www-data:rw " + app + "/index.php", good: writes("index.php"), alone: true},
 			{name: "no seal", topic: "files", control: "I-71", variant: "bad", breaks: ":", good: "! sh -c 'exec 3>>" + app + "/index.php' 2>/dev/null", alone: true},
