@@ -47,8 +47,19 @@ func newGuard(allow []netip.Prefix) (guard, error) {
 		g.prefixes = append(g.prefixes, p)
 	}
 	slices.SortFunc(g.prefixes, comparePrefixes)
-	g.prefixes = slices.CompactFunc(g.prefixes, func(a, b netip.Prefix) bool { return a.Contains(b.Addr()) })
+	g.prefixes = outermost(g.prefixes)
 	return g, nil
+}
+
+// outermost leaves out of a sorted list what lies within another network of it.
+func outermost(list []netip.Prefix) []netip.Prefix {
+	var kept []netip.Prefix
+	for _, p := range list {
+		if len(kept) == 0 || !kept[len(kept)-1].Contains(p.Addr()) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
 }
 
 func single(a netip.Addr) netip.Prefix {
