@@ -9,8 +9,8 @@ import (
 
 // Config is the section firewall of the configuration file.
 type Config struct {
-	// Enforce has doorward serve hand its bans to doorward enforce, which drops their packets in the kernel. Without it, only the
-	// gateway refuses. Default: false.
+	// Enforce has doorward serve hand its bans to doorward enforce, which drops their packets in the kernel. Otherwise only the
+	// gateway refuses them. Default: false.
 	Enforce bool `yaml:"enforce"`
 	// Socket is where doorward enforce listens, unless systemd hands it its socket, and where doorward serve finds it.
 	// Default: /run/doorward-enforce/enforce.sock.

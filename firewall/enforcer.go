@@ -25,11 +25,11 @@ type Enforcer struct {
 	log   *slog.Logger
 	own   *ours
 
-	viewer *ruleset // of the goroutine that looks after the table
+	viewer *kernelTable // of the goroutine that looks after the table
 
 	mu      sync.Mutex
 	changes int // counts the changes of the table and of wanted
-	kernel  *ruleset
+	kernel  *kernelTable
 	guard   guard
 	wanted  map[netip.Prefix]time.Time
 	lengths []length // the sets that the table has
@@ -57,10 +57,10 @@ func NewEnforcer(allow []netip.Prefix, log *slog.Logger) (*Enforcer, error) {
 	e := &Enforcer{allow: allow, log: log, own: &ours{}, wanted: map[netip.Prefix]time.Time{}}
 	e.status.Since = time.Now()
 	var err error
-	if e.kernel, err = newRuleset(e.own.add); err != nil {
+	if e.kernel, err = newKernelTable(e.own.add); err != nil {
 		return nil, err
 	}
-	if e.viewer, err = newRuleset(nil); err != nil {
+	if e.viewer, err = newKernelTable(nil); err != nil {
 		return nil, err
 	}
 	if e.guard, err = newGuard(allow); err != nil {

@@ -37,7 +37,7 @@ type Look struct {
 
 // ReadKernel reads the bans that are in force. It takes CAP_NET_ADMIN.
 func ReadKernel() (Look, error) {
-	k, err := newRuleset(nil)
+	k, err := newKernelTable(nil)
 	if err != nil {
 		return Look{}, err
 	}
@@ -45,7 +45,7 @@ func ReadKernel() (Look, error) {
 }
 
 // look reads the table, with its elements or without.
-func (k *ruleset) look(elements bool) (Look, error) {
+func (k *kernelTable) look(elements bool) (Look, error) {
 	var l Look
 	tables, err := k.conn.ListTablesOfFamily(nftables.TableFamilyINet)
 	if err != nil {
@@ -114,7 +114,7 @@ func lengthNamed(name string) (length, bool) {
 }
 
 // lookRules reads the chains: their shape, and the counters.
-func (k *ruleset) lookRules(l *Look) error {
+func (k *kernelTable) lookRules(l *Look) error {
 	chains, err := k.conn.ListChainsOfTableFamily(nftables.TableFamilyINet)
 	if err != nil {
 		return err

@@ -65,14 +65,14 @@ func (l length) mask() []byte {
 // usual are the lengths that are always there: single addresses, and the /64 that one customer of IPv6 has.
 func usual() []length { return []length{{false, 32}, {true, 128}, {true, 64}} }
 
-// ruleset is the kernel's side: it builds, changes and reads our table. It is used by one goroutine at a time.
-type ruleset struct {
+// kernelTable is the kernel's side: it builds, changes and reads our table. It is used by one goroutine at a time.
+type kernelTable struct {
 	conn *nftables.Conn
 	seen func(port uint32)
 }
 
-func newRuleset(seen func(port uint32)) (*ruleset, error) {
-	k := &ruleset{seen: seen}
+func newKernelTable(seen func(port uint32)) (*kernelTable, error) {
+	k := &kernelTable{seen: seen}
 	conn, err := nftables.New(nftables.WithSockOptions(k.prepare))
 	if err != nil {
 		return nil, fmt.Errorf("reach the kernel's firewall: %w", err)
@@ -82,7 +82,7 @@ func newRuleset(seen func(port uint32)) (*ruleset, error) {
 }
 
 // prepare sets the buffers of a new socket and notes its address.
-func (k *ruleset) prepare(c *netlink.Conn) error {
+func (k *kernelTable) prepare(c *netlink.Conn) error {
 	if err := c.SetWriteBuffer(bufferBytes); err != nil {
 		return err
 	}
@@ -102,11 +102,11 @@ func (k *ruleset) prepare(c *netlink.Conn) error {
 	})
 }
 
-func (k *ruleset) table() *nftables.Table {
+func (k *kernelTable) table() *nftables.Table {
 	return &nftables.Table{Name: TableName, Family: nftables.TableFamilyINet}
 }
 
-func (k *ruleset) set(l length) *nftables.Set {
+func (k *kernelTable) set(l length) *nftables.Set {
 	kind := nftables.TypeIPAddr
 	if l.v6 {
 		kind = nftables.TypeIP6Addr
@@ -114,7 +114,7 @@ func (k *ruleset) set(l length) *nftables.Set {
 	return &nftables.Set{Table: k.table(), Name: l.name(), KeyType: kind, HasTimeout: true, KeyByteOrder: binaryutil.BigEndian}
 }
 
-func (k *ruleset) allowSet(v6 bool) *nftables.Set {
+func (k *kernelTable) allowSet(v6 bool) *nftables.Set {
 	s := &nftables.Set{Table: k.table(), Name: "allow4", KeyType: nftables.TypeIPAddr, Interval: true, KeyByteOrder: binaryutil.BigEndian}
 	if v6 {
 		s.Name, s.KeyType = "allow6", nftables.TypeIP6Addr
@@ -123,7 +123,7 @@ func (k *ruleset) allowSet(v6 bool) *nftables.Set {
 }
 
 // build makes the table anew with all its elements, in one transaction: there is no moment without it.
-func (k *ruleset) build(g guard, all map[netip.Prefix]time.Time, counts map[string]Count, now time.Time) error {
+func (k *kernelTable) build(g guard, all map[netip.Prefix]time.Time, counts map[string]Count, now time.Time) error {
 	t := k.conn.AddTable(k.table())
 	k.conn.DelTable(t)
 	t = k.conn.AddTable(t)
@@ -177,7 +177,7 @@ func lengthsOf(all map[netip.Prefix]time.Time) []length {
 }
 
 // addLength adds a set and the rules that ask it.
-func (k *ruleset) addLength(l length, counts map[string]Count) error {
+func (k *kernelTable) addLength(l length, counts map[string]Count) error {
 	s := k.set(l)
 	if err := k.conn.AddSet(s, nil); err != nil {
 		return fmt.Errorf("describe the set %s: %w", s.Name, err)
@@ -198,7 +198,7 @@ func (k *ruleset) addLength(l length, counts map[string]Count) error {
 }
 
 // fill adds the elements of all sets to the transaction.
-func (k *ruleset) fill(all map[netip.Prefix]time.Time, now time.Time) error {
+func (k *kernelTable) fill(all map[netip.Prefix]time.Time, now time.Time) error {
 	lists := map[length][]nftables.SetElement{}
 	for p, until := range all {
 		e := Element{p, until}
@@ -215,7 +215,7 @@ func (k *ruleset) fill(all map[netip.Prefix]time.Time, now time.Time) error {
 }
 
 // elements hands a list to the transaction, no more at a time than a message holds.
-func (k *ruleset) elements(l length, list []nftables.SetElement, do func(*nftables.Set, []nftables.SetElement) error) error {
+func (k *kernelTable) elements(l length, list []nftables.SetElement, do func(*nftables.Set, []nftables.SetElement) error) error {
 	s := k.set(l)
 	for part := range slices.Chunk(list, perCall) {
 		if err := do(s, part); err != nil {
@@ -235,7 +235,7 @@ func element(e Element, now time.Time) nftables.SetElement {
 }
 
 // change adds and removes elements in one transaction. Those of add that may be there already get their new time.
-func (k *ruleset) change(add, remove []Element, present func(netip.Prefix) bool, now time.Time) error {
+func (k *kernelTable) change(add, remove []Element, present func(netip.Prefix) bool, now time.Time) error {
 	fresh, gone := map[length][]nftables.SetElement{}, map[length][]nftables.SetElement{}
 	var lengths []length
 	put := func(lists map[length][]nftables.SetElement, e Element) {
@@ -269,7 +269,7 @@ func (k *ruleset) change(add, remove []Element, present func(netip.Prefix) bool,
 }
 
 // swap puts other elements, or another guard, in the place of those that are there, in one transaction. Rules and counters stay.
-func (k *ruleset) swap(g guard, lengths []length, all map[netip.Prefix]time.Time, now time.Time) error {
+func (k *kernelTable) swap(g guard, lengths []length, all map[netip.Prefix]time.Time, now time.Time) error {
 	for _, v6 := range []bool{false, true} {
 		s := k.allowSet(v6)
 		k.conn.FlushSet(s)
@@ -288,13 +288,13 @@ func (k *ruleset) swap(g guard, lengths []length, all map[netip.Prefix]time.Time
 	return k.flush("swap elements")
 }
 
-func (k *ruleset) flush(what string) error {
+func (k *kernelTable) flush(what string) error {
 	if err := k.conn.Flush(); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
 }
 
-func (k *ruleset) rule(chain string, exprs []expr.Any) {
+func (k *kernelTable) rule(chain string, exprs []expr.Any) {
 	k.conn.AddRule(&nftables.Rule{Table: k.table(), Chain: &nftables.Chain{Table: k.table(), Name: chain}, Exprs: exprs})
 }
