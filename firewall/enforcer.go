@@ -24,6 +24,7 @@ type Enforcer struct {
 	allow []netip.Prefix
 	log   *slog.Logger
 	own   *ours
+	watch *watcher
 
 	viewer *kernelTable // of the goroutine that looks after the table
 
@@ -60,6 +61,9 @@ func NewEnforcer(allow []netip.Prefix, log *slog.Logger) (*Enforcer, error) {
 	if e.kernel, err = newKernelTable(e.own.add); err != nil {
 		return nil, err
 	}
+	if e.watch, err = newWatcher(e.own); err != nil {
+		return nil, err
+	}
 	if e.viewer, err = newKernelTable(nil); err != nil {
 		return nil, err
 	}
@@ -86,18 +90,34 @@ func NewEnforcer(allow []netip.Prefix, log *slog.Logger) (*Enforcer, error) {
 func (e *Enforcer) make(counts map[string]Count) error {
 	e.changes++
 	now := time.Now()
-	if err := e.kernel.build(e.guard, e.wanted, counts, now); err != nil {
+	if err := e.watch.during(func() error { return e.kernel.build(e.guard, e.wanted, counts, now) }); err != nil {
 		return err
 	}
-	made, err := e.kernel.look(true)
+	made, err := e.countBack()
 	if err != nil {
 		return err
 	}
 	e.shape, e.lengths = made.shape, made.lengths
-	return e.compare(made)
+	return nil
 }
 
-// compare counts back: every ban has to be in the kernel, and nothing else. What ends within a few seconds may be gone.
+// countBack reads the table and compares it. While the kernel makes a set's hash table larger, a reader may see elements twice and
+// others not at all, so that it is asked again before it is believed to lack any.
+func (e *Enforcer) countBack() (Look, error) {
+	const tries, pause = 6, 30 * time.Millisecond
+	for try := 1; ; try++ {
+		found, err := e.kernel.look(true)
+		if err == nil {
+			err = e.compare(found)
+		}
+		if err == nil || try == tries {
+			return found, err
+		}
+		time.Sleep(time.Duration(try) * pause)
+	}
+}
+
+// compare holds the list against the kernel: every ban has to be there, and nothing else. What ends within a few seconds may be gone.
 func (e *Enforcer) compare(found Look) error {
 	soon := time.Now().Add(5 * time.Second)
 	there := make(map[netip.Prefix]bool, len(found.Elements))
@@ -179,9 +199,9 @@ func (e *Enforcer) swap(now time.Time) error {
 	for _, l := range lengthsOf(e.wanted) {
 		fits = fits && slices.Contains(e.lengths, l)
 	}
-	if fits && e.kernel.swap(e.guard, e.lengths, e.wanted, now) == nil {
-		found, err := e.kernel.look(true)
-		if err == nil && found.shape == e.shape && e.compare(found) == nil {
+	swap := func() error { return e.kernel.swap(e.guard, e.lengths, e.wanted, now) }
+	if fits && e.watch.during(swap) == nil {
+		if found, err := e.countBack(); err == nil && found.shape == e.shape {
 			return nil
 		}
 	}
@@ -321,7 +341,7 @@ func (e *Enforcer) prune(now time.Time) {
 func (e *Enforcer) Run(ctx context.Context) error {
 	changed := make(chan struct{}, 1)
 	watching := make(chan error, 1)
-	go func() { watching <- monitor(ctx, e.own, changed) }()
+	go func() { watching <- e.watch.run(ctx, changed) }()
 	look, count := time.NewTicker(lookEvery), time.NewTicker(countEvery)
 	defer look.Stop()
 	defer count.Stop()
@@ -380,8 +400,8 @@ func (e *Enforcer) check(elements bool) {
 		wrong = "the table was gone"
 	case same && found.shape != e.shape:
 		wrong = "its rules were changed"
-	case same && elements:
-		if err := e.compare(found); err != nil {
+	case same && elements && e.compare(found) != nil:
+		if _, err := e.countBack(); err != nil {
 			wrong = err.Error()
 		}
 	}

@@ -41,7 +41,9 @@ func ReadKernel() (Look, error) {
 	if err != nil {
 		return Look{}, err
 	}
-	return k.look(true)
+	l, err := k.look(true)
+	slices.SortFunc(l.Elements, func(a, b Element) int { return comparePrefixes(a.Prefix, b.Prefix) })
+	return l, err
 }
 
 // look reads the table, with its elements or without.
@@ -71,23 +73,22 @@ func (k *kernelTable) look(elements bool) (Look, error) {
 		if !elements || !ok {
 			continue
 		}
-		list, err := k.conn.GetSetElements(s)
+		list, err := dumpSet(s.Name)
 		if err != nil {
 			return l, gone(err, &l)
 		}
 		for _, one := range list {
-			a, ok := netip.AddrFromSlice(one.Key)
+			a, ok := netip.AddrFromSlice(one.key)
 			if !ok {
 				continue
 			}
 			e := Element{Prefix: netip.PrefixFrom(a, kind.bits)}
-			if one.Timeout > 0 {
-				e.Until = now.Add(one.Expires)
+			if one.timeout > 0 {
+				e.Until = now.Add(time.Duration(one.expires) * time.Millisecond)
 			}
 			l.Elements = append(l.Elements, e)
 		}
 	}
-	slices.SortFunc(l.Elements, func(a, b Element) int { return comparePrefixes(a.Prefix, b.Prefix) })
 	return l, nil
 }
 

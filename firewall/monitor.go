@@ -38,20 +38,41 @@ func (o *ours) has(port uint32) bool {
 	return false
 }
 
-// monitor tells by a value on changed that somebody else changed our table, or may have. It ends with ctx.
-func monitor(ctx context.Context, own *ours, changed chan<- struct{}) error {
+// watcher hears of every change of the kernel's firewall.
+type watcher struct {
+	own  *ours
+	conn *netlink.Conn
+}
+
+func newWatcher(own *ours) (*watcher, error) {
 	conn, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
-		return fmt.Errorf("watch the kernel's firewall: %w", err)
+		return nil, fmt.Errorf("watch the kernel's firewall: %w", err)
 	}
-	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
-	defer stop()
 	if err := errors.Join(conn.SetReadBuffer(bufferBytes), conn.JoinGroup(unix.NFNLGRP_NFTABLES)); err != nil {
-		return fmt.Errorf("watch the kernel's firewall: %w", err)
+		return nil, errors.Join(fmt.Errorf("watch the kernel's firewall: %w", err), conn.Close())
 	}
+	return &watcher{own, conn}, nil
+}
+
+// during calls f, for the time of which nothing is heard: the kernel makes a message of each element, which takes it longer than a
+// large change itself. Whoever calls looks at the table afterwards.
+func (w *watcher) during(f func() error) error {
+	// Whoever hears too much loses only time.
+	_ = w.conn.LeaveGroup(unix.NFNLGRP_NFTABLES)
+	err := f()
+	if joined := w.conn.JoinGroup(unix.NFNLGRP_NFTABLES); joined != nil {
+		return errors.Join(err, fmt.Errorf("watch the kernel's firewall: %w", joined))
+	}
+	return err
+}
+
+// run tells by a value on changed that somebody else changed our table, or may have. It ends with ctx.
+func (w *watcher) run(ctx context.Context, changed chan<- struct{}) error {
+	stop := context.AfterFunc(ctx, func() { _ = w.conn.Close() })
+	defer stop()
 	for {
-		messages, err := conn.Receive()
+		messages, err := w.conn.Receive()
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -61,7 +82,7 @@ func monitor(ctx context.Context, own *ours, changed chan<- struct{}) error {
 		}
 		foreign := err != nil
 		for _, m := range messages {
-			foreign = foreign || concerns(m) && !own.has(m.Header.PID)
+			foreign = foreign || concerns(m) && !w.own.has(m.Header.PID)
 		}
 		if foreign {
 			select {
