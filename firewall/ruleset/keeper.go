@@ -46,6 +46,20 @@ type State struct {
 	File *string `json:"file,omitempty"`
 	// Enabled is whether the unit that loads the file was switched on before.
 	Enabled bool `json:"enabled,omitempty"`
+	// Previous is the apply before, to which revert comes back; nil when that is nothing.
+	Previous *State `json:"previous,omitempty"`
+}
+
+// maxPrevious is how many applies can be taken back one after the other.
+const maxPrevious = 20
+
+// forget keeps the chain of what was before to its length.
+func (s *State) forget(length int) {
+	for ; s != nil; s = s.Previous {
+		if length--; length == 0 {
+			s.Previous = nil
+		}
+	}
 }
 
 // Waits says whether the ruleset is taken back unless it is confirmed.
@@ -157,6 +171,13 @@ func (k *Keeper) Apply(ctx context.Context, text string, within time.Duration, m
 	}
 	s := State{Status: Applying, Made: time.Now(), Boot: boot, Text: text, Enabled: enabled()}
 	s.Deadline = s.Made.Add(within)
+	switch {
+	case last.Status == Confirmed:
+		s.Previous = &last
+	case last.Waits(): // and the host was started since, so that what was before is in force
+		s.Previous = last.Previous
+	}
+	s.forget(maxPrevious)
 	if _, err := Written(ctx, text); err != nil {
 		return State{}, err
 	}
@@ -174,10 +195,10 @@ func (k *Keeper) Apply(ctx context.Context, text string, within time.Duration, m
 		return State{}, err
 	}
 	if err := k.watch(ctx); err != nil { // before anything is changed: what comes after may be killed
-		return State{}, errors.Join(fmt.Errorf("nothing was changed: %w", err), k.settle(s, Reverted, err.Error()))
+		return State{}, errors.Join(fmt.Errorf("nothing was changed: %w", err), k.drop(s, err.Error()))
 	}
 	if err := put(ctx, text); err != nil {
-		return State{}, errors.Join(fmt.Errorf("nothing was changed: %w", err), k.settle(s, Reverted, err.Error()))
+		return State{}, errors.Join(fmt.Errorf("nothing was changed: %w", err), k.drop(s, err.Error()))
 	}
 	s.Status = Unconfirmed
 	_, s.SinceBoot = moment()
@@ -227,7 +248,8 @@ func (k *Keeper) Confirm(ctx context.Context, proof func(State) (string, error))
 // ErrChanged says that the file was changed after it was confirmed.
 var ErrChanged = errors.New("the ruleset of the start was changed since it was confirmed")
 
-// Revert brings back what was there before the last apply: the table, the file and whether the unit is on. A file that somebody
+// Revert brings back what was there before the last apply that holds: the table, the file and whether the unit is on. Again, it takes back
+// the one before. A file that somebody
 // changed since is kept back with ErrChanged, unless force is set.
 func (k *Keeper) Revert(ctx context.Context, reason string, force bool) error {
 	lock, err := k.lock(true)
@@ -244,7 +266,7 @@ func (k *Keeper) Revert(ctx context.Context, reason string, force bool) error {
 
 func (k *Keeper) revert(ctx context.Context, s State, reason string, force bool) error {
 	if s.Status == Reverted {
-		return errors.New("the last ruleset was taken back already")
+		return errors.New("every ruleset was taken back already")
 	}
 	if s.Status == Confirmed {
 		now, err := os.ReadFile(k.file())
@@ -265,6 +287,15 @@ func (k *Keeper) revert(ctx context.Context, s State, reason string, force bool)
 		if !s.Enabled {
 			disable(ctx)
 		}
+	}
+	return k.drop(s, reason)
+}
+
+// drop notes that a ruleset does not hold, and which one does.
+func (k *Keeper) drop(s State, reason string) error {
+	if s.Previous != nil {
+		s.Previous.Reason = "what came after it was taken back: " + reason
+		return k.note(*s.Previous)
 	}
 	return k.settle(s, Reverted, reason)
 }

@@ -69,7 +69,7 @@ ip -n $H link add docker0 type veth peer name eth0 netns $I
 for n in $H $O $I; do ip -n $n link set eth0 up; done; ip -n $H link set docker0 up
 ip -n $H addr add 198.51.100.1/24 dev eth0; ip -n $H addr add 2001:db8:1::1/48 dev eth0 nodad
 ip -n $H addr add 172.30.0.1/24 dev docker0; ip -n $H addr add fd00:30::1/64 dev docker0 nodad
-ip -n $H route add 203.0.113.0/24 via 198.51.100.2; ip -n $H route add 2001:db8:5::/48 via 2001:db8:1::2
+ip -n $H route add default via 198.51.100.2; ip -n $H route add default via 2001:db8:1::2
 for a in 198.51.100.2/24 198.51.100.66/24 198.51.100.77/24 198.51.100.200/24 203.0.113.5/32; do ip -n $O addr add $a dev eth0; done
 for a in 2001:db8:1::2/48 2001:db8:1:0:66::66/48 2001:db8:1:0:66::77/48 2001:db8:5::5/128; do ip -n $O addr add $a dev eth0 nodad; done
 ip -n $O route add 172.30.0.0/24 via 198.51.100.1; ip -n $O route add fd00:30::/64 via 2001:db8:1::1
@@ -196,7 +196,7 @@ func (h *hosts) want(what string, answers map[string]bool) {
 // enforce starts the real process in the host's namespace and waits until it answers.
 func (h *hosts) enforce(more ...string) *real.Process {
 	h.t.Helper()
-	args := append([]string{"--net=/run/netns/" + h.host, real.Program(h.t), "enforce", "--config", h.configFile, "--as", "nobody", "--client", "daemon"}, more...)
+	args := append([]string{"--net=/run/netns/" + h.host, real.Program(h.t), "enforce", "--config", h.configFile, "--socket", h.socket, "--as", "nobody", "--client", "daemon"}, more...)
 	p := real.Start(h.t, "enforce", exec.Command("nsenter", args...))
 	real.Eventually(h.t, 10*time.Second, "enforce to answer", func() bool {
 		link, err := firewall.Dial(h.t.Context(), h.socket)
