@@ -29,23 +29,24 @@ const (
 type ClientOptions struct {
 	// Socket is the path of its socket.
 	Socket string
-	// List gives every ban that should be in force. It is asked after each connection, and must have what Change was told before.
-	List func() []Element
 	// OnState is told once when the enforcer cannot be reached any more or does not do what it should, with the reason, and once
 	// when it does again, with an empty one. Nil: nobody is told.
 	OnState func(reason string)
 	Log     *slog.Logger
 }
 
-// Client keeps the enforcer's list equal to ours: it sends the whole list when it connects, and changes from then on. While the
-// enforcer is away it tries again and again. Make one with NewClient, then Run it.
+// Client keeps the enforcer's list equal to what it is told: it sends the whole list when it connects, and changes from then on. While the
+// enforcer is away it tries again and again. Nothing is sent before the first Reset, so that bans of an earlier run stay in force until
+// their list is known. Make one with NewClient, then Run it.
 type Client struct {
 	o    ClientOptions
 	wake chan struct{}
 
 	mu       sync.Mutex
+	wanted   map[netip.Prefix]time.Time
+	known    bool // Reset was called
 	queue    []change
-	overflow bool
+	overflow bool   // the whole list is due
 	reason   string // why it is down; empty when it is up
 	told     bool   // OnState knows
 	status   Status
@@ -59,19 +60,51 @@ type change struct {
 
 // NewClient makes a client; it connects when it runs.
 func NewClient(o ClientOptions) *Client {
-	return &Client{o: o, wake: make(chan struct{}, 1), reason: "not connected yet"}
+	return &Client{o: o, wake: make(chan struct{}, 1), wanted: map[netip.Prefix]time.Time{}, reason: "not connected yet"}
 }
 
-// Change tells of bans that begin or change and of bans that end, after List has them. It never waits.
+// Reset tells every ban that is to be in force; what was told before is forgotten. It never waits.
+func (c *Client) Reset(all []Element) {
+	c.mu.Lock()
+	c.wanted = make(map[netip.Prefix]time.Time, len(all))
+	for _, e := range all {
+		c.wanted[e.Prefix] = e.Until
+	}
+	c.known, c.overflow, c.queue = true, true, nil
+	c.mu.Unlock()
+	c.rouse()
+}
+
+// Change tells of bans that end, and of bans that begin or get another end. It never waits.
 func (c *Client) Change(add []Element, remove []netip.Prefix) {
 	c.mu.Lock()
 	for _, p := range remove {
+		delete(c.wanted, p)
 		c.put(change{Element{Prefix: p}, true})
 	}
 	for _, e := range add {
+		c.wanted[e.Prefix] = e.Until
 		c.put(change{e, false})
 	}
 	c.mu.Unlock()
+	c.rouse()
+}
+
+// list is every ban that is to be in force.
+func (c *Client) list() []Element {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now, list := time.Now(), make([]Element, 0, len(c.wanted))
+	for p, until := range c.wanted {
+		if e := (Element{p, until}); !e.expired(now) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// rouse has the session look for what is due.
+func (c *Client) rouse() {
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -189,9 +222,12 @@ func (c *Client) deliver(link *Link) error {
 	for {
 		c.mu.Lock()
 		queue, overflow := c.queue, c.overflow
-		c.queue, c.overflow = nil, false
+		known := c.known
+		if known {
+			c.queue, c.overflow = nil, false
+		}
 		c.mu.Unlock()
-		if !overflow && len(queue) == 0 {
+		if !known || !overflow && len(queue) == 0 {
 			return nil
 		}
 		refused, err := c.send(link, queue, overflow)
@@ -215,7 +251,7 @@ func (c *Client) deliver(link *Link) error {
 
 func (c *Client) send(link *Link, queue []change, whole bool) ([]Refusal, error) {
 	if whole {
-		return link.Sync(c.o.List())
+		return link.Sync(c.list())
 	}
 	var all []Refusal
 	// Neighbours of the same kind go together, so that the order of a ban and its end is kept.

@@ -15,10 +15,11 @@ import (
 func TestEnforceIsAway(t *testing.T) {
 	told := make(chan string, 10)
 	c := firewall.NewClient(firewall.ClientOptions{Socket: filepath.Join(t.TempDir(), "none"), Log: slog.New(slog.DiscardHandler),
-		List: func() []firewall.Element { t.Error("the list was asked without a connection"); return nil }, OnState: func(reason string) { told <- reason }})
+		OnState: func(reason string) { told <- reason }})
 	if _, reason := c.State(); reason == "" {
 		t.Error("a client that does not run is up")
 	}
+	c.Reset(nil)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

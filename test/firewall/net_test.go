@@ -5,6 +5,7 @@ package firewall_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -17,8 +18,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"log/slog"
 
 	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/test/real"
@@ -210,34 +209,24 @@ func (h *hosts) enforce(more ...string) *real.Process {
 	return p
 }
 
-// list is the bans of a client, as doorward serve has them.
+// list is a client that is told bans as doorward serve tells them.
 type list struct {
 	mu     sync.Mutex
-	all    map[netip.Prefix]time.Time
 	states []string
 	client *firewall.Client
 }
 
 func (h *hosts) client() *list {
 	h.t.Helper()
-	l := &list{all: map[netip.Prefix]time.Time{}}
-	l.client = firewall.NewClient(firewall.ClientOptions{Socket: h.socket, Log: slog.New(slog.DiscardHandler), List: l.elements,
+	l := &list{}
+	l.client = firewall.NewClient(firewall.ClientOptions{Socket: h.socket, Log: slog.New(slog.DiscardHandler),
 		OnState: func(reason string) { l.mu.Lock(); defer l.mu.Unlock(); l.states = append(l.states, reason) }})
+	l.client.Reset(nil)
 	ctx, cancel := context.WithCancel(h.t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = l.client.Run(ctx) }()
 	h.t.Cleanup(func() { cancel(); <-done })
 	return l
-}
-
-func (l *list) elements() []firewall.Element {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []firewall.Element
-	for p, until := range l.all {
-		all = append(all, firewall.Element{Prefix: p, Until: until})
-	}
-	return all
 }
 
 func (l *list) reasons() []string {
@@ -259,18 +248,10 @@ func (l *list) ban(text string, d time.Duration) {
 	if d != 0 {
 		until = time.Now().Add(d)
 	}
-	l.mu.Lock()
-	l.all[prefix(text)] = until
-	l.mu.Unlock()
 	l.client.Change([]firewall.Element{{Prefix: prefix(text), Until: until}}, nil)
 }
 
-func (l *list) lift(text string) {
-	l.mu.Lock()
-	delete(l.all, prefix(text))
-	l.mu.Unlock()
-	l.client.Change(nil, []netip.Prefix{prefix(text)})
-}
+func (l *list) lift(text string) { l.client.Change(nil, []netip.Prefix{prefix(text)}) }
 
 // up waits until the client is connected and its list in the kernel.
 func (h *hosts) up(l *list) {
