@@ -35,6 +35,10 @@ var allowedImports = map[string][]string{
 	"geo":      {},
 	"hostname": {},
 
+	// Bans in the kernel know addresses and times; the base ruleset knows ports and networks.
+	"firewall":         {"firewall/ruleset"}, // whose settings stand in the same section
+	"firewall/ruleset": {},
+
 	// Domains.
 	"auth":       {"auth/directory", "auth/oidc", "auth/password", "event", "journal", "language", "mail", "store"},
 	"auth/pages": {"auth", "auth/oidc", "auth/password", "event", "language"},
@@ -63,12 +67,12 @@ var allowedImports = map[string][]string{
 	"api":     {"audit/register", "audit/scan", "auth", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
 
-	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
+	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "firewall", "firewall/ruleset", "gateway", "geo", "hostname", "mail", "store"},
 	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "demo", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "demo", "event", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

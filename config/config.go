@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
@@ -51,6 +52,8 @@ type Config struct {
 	Events    event.Config       `yaml:"events"`
 	Mail      mail.Config        `yaml:"mail"`
 	Console   console.Config     `yaml:"console"`
+	// Firewall is what the kernel lets in: bans, and the base ruleset of doorward firewall.
+	Firewall firewall.Config `yaml:"firewall"`
 	// Audit is what doorward audit asks of this machine.
 	Audit audit.Config `yaml:"audit"`
 
@@ -117,6 +120,10 @@ func LoadMail(path string) (*Config, error) { return loadPart(path, "mail") }
 // LoadAudit is Load for the audit: only problems of its section stop it, so that a host can be audited before, or while, its
 // gateway is set up.
 func LoadAudit(path string) (*Config, error) { return loadPart(path, "audit") }
+
+// LoadFirewall is Load for the commands of the firewall: only problems of its section, and of the audit's, from which it takes
+// ports and networks, stop them.
+func LoadFirewall(path string) (*Config, error) { return loadPart(path, "firewall", "audit") }
 
 // loadPart is Load for a command that uses some sections only, with the files that they name.
 func loadPart(path string, sections ...string) (*Config, error) {
@@ -213,6 +220,8 @@ func (c *Config) setDefaults() {
 	}
 	c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, c.Console.Hosts...)
 	c.Mail.SetDefaults()
+	c.Firewall.SetDefaults()
+	c.fillFirewall()
 	c.Audit.SetDefaults()
 }
 

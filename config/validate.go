@@ -43,6 +43,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 		}
 	})
 	c.Mail.Validate(func(path, format string, args ...any) { report(join("mail", path), format, args...) })
+	c.Firewall.Validate(func(path, format string, args ...any) { report(join("firewall", path), format, args...) })
 	c.Audit.Validate(func(path, format string, args ...any) { report(join("audit", path), format, args...) })
 	c.reportRoles(report)
 	c.reportCountries(report)

@@ -15,6 +15,8 @@ import (
 	"github.com/doorward/doorward/auth/password"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/firewall"
+	"github.com/doorward/doorward/firewall/ruleset"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
@@ -222,6 +224,17 @@ func TestEverySettingIsRead(t *testing.T) {
 	if got.Mail != wantMail {
 		t.Errorf("mail is %+v, want %+v", got.Mail, wantMail)
 	}
+	net := netip.MustParsePrefix
+	port := func(first, last uint16, networks ...netip.Prefix) ruleset.Opening {
+		return ruleset.Opening{Port: ruleset.Ports{First: first, Last: last}, Networks: networks}
+	}
+	wantFirewall := firewall.Config{Enforce: true, Socket: "/run/other.sock", Allow: []netip.Prefix{net("192.0.2.0/24"), net("2001:db8::1/128")},
+		Rules: ruleset.Config{TCP: []ruleset.Opening{port(443, 443), port(8000, 8010, net("10.0.0.0/8"))}, UDP: []ruleset.Opening{port(5060, 5060)},
+			AdminNetworks: []netip.Prefix{net("10.9.0.0/16")}, SSHPort: 2222, SSHPerMinute: 4, Forward: "drop", LogPerMinute: 30,
+			OutboundTCP: []ruleset.Opening{port(443, 443)}, OutboundUDP: []ruleset.Opening{port(53, 53, net("192.0.2.53/32"))}}}
+	if diff := cmp.Diff(wantFirewall, got.Firewall, same); diff != "" {
+		t.Errorf("firewall (-want +got):\n%s", diff)
+	}
 	if got, want := got.Log, (config.LogConfig{Level: "debug", Format: "json"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
 	}
@@ -255,5 +268,24 @@ func TestCredentialsComeFromSystemd(t *testing.T) {
 	}
 	if want := "/run/credentials/doorward.service/helpdesk"; got.Gateway.Sites[0].Identity.SecretFile != want {
 		t.Errorf("secret_file is %s, want %s", got.Gateway.Sites[0].Identity.SecretFile, want)
+	}
+}
+
+// TestFirewallFollowsTheAudit: who declares administrators and open ports for the audit need not say it again.
+func TestFirewallFollowsTheAudit(t *testing.T) {
+	cfg, err := config.Parse("doorward.yaml", []byte(`
+sites: [{hosts: [localhost], upstreams: ["http://127.0.0.1:8080"]}]
+audit: {admin_networks: [192.0.2.0/24], open_ports: [tcp/443, udp/5060]}
+firewall: {tcp: []}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := cfg.Firewall.Rules
+	if len(got.AdminNetworks) != 1 || got.AdminNetworks[0].String() != "192.0.2.0/24" {
+		t.Errorf("admin_networks are %v, want those of the audit", got.AdminNetworks)
+	}
+	if len(got.TCP) != 0 || len(got.UDP) != 1 || got.UDP[0].Port.String() != "5060" {
+		t.Errorf("tcp %v and udp %v, want none and 5060", got.TCP, got.UDP)
 	}
 }
