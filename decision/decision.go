@@ -38,6 +38,9 @@ func (a Action) rank() int {
 	return -1
 }
 
+// Stronger tells whether a does more to its target than b.
+func (a Action) Stronger(b Action) bool { return a.rank() < b.rank() }
+
 // Kind is what a target is.
 type Kind string
 
