@@ -3,6 +3,7 @@ package decision_test
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -90,5 +91,50 @@ func TestWatchFallsBehind(t *testing.T) {
 		for _, d := range c.Added {
 			seen[d.Target.String()] = true
 		}
+	}
+}
+
+// TestTogether has everything happen at once; the race detector looks on.
+func TestTogether(t *testing.T) {
+	l, _ := open(t, storetest.SQLite(t), trial)
+	ctx, stop := context.WithCancel(t.Context())
+	var all sync.WaitGroup
+	all.Go(func() { _ = l.Run(ctx) })
+	all.Go(func() {
+		for range l.Watch(ctx) {
+		}
+	})
+	for w := range 4 {
+		all.Go(func() {
+			for n := range 25 {
+				p := proposal(t, fmt.Sprintf("203.0.%d.%d", w, n), fmt.Sprint(w, n))
+				p.At = time.Time{}
+				if _, _, err := l.Decide(ctx, p, time.Now()); err != nil {
+					t.Error(err)
+				}
+				if _, ok := l.Lookup(p.Target.Prefix.Addr(), time.Now()); !ok {
+					t.Errorf("%s is answered and not found", p.Target)
+				}
+				if n%5 == 0 {
+					if _, err := l.Delete(ctx, anna, p.Target.String(), "", time.Now()); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			if w == 0 {
+				l.Prepare(trial)()
+			}
+		})
+	}
+	all.Go(func() {
+		for l.Stats().Made < 100 && ctx.Err() == nil {
+			l.Standing(time.Now(), func(decision.Decision) bool { return true })
+			time.Sleep(time.Millisecond)
+		}
+		stop()
+	})
+	all.Wait()
+	if got := l.Stats().Addresses; got != 80 {
+		t.Errorf("got %d addresses, want 80", got)
 	}
 }
