@@ -1,7 +1,7 @@
 # What a developer types. `make test` is everything; the other targets are its parts.
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-FUZZTIME ?= 20s
+FUZZTIME ?= 10s
 
 # One static binary that can be built again byte by byte: no C, no paths of this machine, no build id.
 RELEASE := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -buildid= -X main.version=$(VERSION)'

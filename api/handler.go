@@ -50,6 +50,9 @@ type Handler struct {
 // maxBody is many times the longest account with the longest password.
 const maxBody = 64 << 10
 
+// maxLargeBody is many times an imported scan with as many findings as are kept, and room for decision.MaxBatch targets with a reason each.
+const maxLargeBody = 4 << 20
+
 // NewHandler makes the handler.
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{deps: deps, mux: http.NewServeMux()}
@@ -67,7 +70,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 // adapt is the one place where an answer or an error becomes a response, and where an account's privilege is asked for.
 func (h *Handler) adapt(to route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, max(maxBody, to.body))
+		most := int64(maxBody)
+		if to.large {
+			most = maxLargeBody
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, most)
 		body, err := to.carryOut(r)
 		status := http.StatusOK
 		if err != nil {

@@ -14,7 +14,7 @@ type route struct {
 	summary string
 	query   []parameter
 	in, out any    // values of the types that are read and written; nil: nothing
-	body    int64  // the most bytes that are read; 0: maxBody
+	large   bool   // in may be as long as maxLargeBody
 	missing *Error // what is not there when package auth finds nothing; nil: the account
 	// answer is called for an actor that is known and has the privilege.
 	answer func(*http.Request, auth.Actor) (any, error)

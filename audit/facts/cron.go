@@ -122,20 +122,50 @@ func cronFiles(h *Host) ([]string, error) {
 
 const cronName = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-// file reads one crontab.
+// file looks at the jobs of one crontab.
 func (c *Cron) file(h *Host, name string, uids map[string]int) error {
-	text, err := h.ReadFile(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	entries, err := readCrontab(h, name)
 	if err != nil {
 		return err
 	}
+	shells := map[string]bool{}
+	for _, e := range entries {
+		bash, asked := shells[e.shell]
+		if !asked {
+			bash = isBash(h, e.shell)
+			shells[e.shell] = bash
+		}
+		c.route(&e.CronJob, e.mailTo, bash)
+		e.inspect(h, uids)
+		if c.Jobs = append(c.Jobs, e.CronJob); len(c.Jobs) > maxCronJobs {
+			return nil
+		}
+	}
+	return nil
+}
+
+// cronEntry is a line of a crontab that cron runs, with what the lines before it set.
+type cronEntry struct {
+	CronJob // its command is the whole one
+	mailTo  string
+	shell   string
+}
+
+// readCrontab reads what cron would run of one crontab: nothing where cron refuses the file or it is not there.
+func readCrontab(h *Host, name string) ([]cronEntry, error) {
+	text, err := h.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	own := strings.HasPrefix(name, "/var/spool/cron")
 	if cronRefuses(h, name, text) {
-		return nil
+		return nil, nil
 	}
-	env, shells := map[string]string{}, map[string]bool{}
+	var all []cronEntry
+	env := map[string]string{}
 	n := 0
 	for line := range strings.Lines(string(text)) {
 		n++
@@ -156,19 +186,12 @@ func (c *Cron) file(h *Host, name string, uids map[string]int) error {
 		if !set {
 			mailTo = job.User
 		}
-		shell := cmp.Or(env["SHELL"], "/bin/sh")
-		bash, asked := shells[shell]
-		if !asked {
-			bash = isBash(h, shell)
-			shells[shell] = bash
-		}
-		c.route(&job, mailTo, bash)
-		job.inspect(h, uids)
-		if c.Jobs = append(c.Jobs, job); len(c.Jobs) > maxCronJobs {
-			return nil
+		all = append(all, cronEntry{job, mailTo, cmp.Or(env["SHELL"], "/bin/sh")})
+		if len(all) > maxCronJobs {
+			break
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // cronRefuses says that cron does not read a file: Debian's none without an end of its last line, and none of the system's that group

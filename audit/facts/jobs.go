@@ -20,10 +20,8 @@ type job struct {
 	origin string
 }
 
-var (
-	jobName  = regexp.MustCompile(`^[A-Za-z0-9_-]+$`) // run-parts and cron ignore every other name, backup.sh too
-	cronLine = regexp.MustCompile(`^(@\w+|(?:\S+\s+){4}\S+)\s+(.+)$`)
-)
+// jobName is what run-parts looks at: it ignores every other name, backup.sh too.
+var jobName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 
 // readJobs lists what cron and systemd's timers run.
 func readJobs(h *Host) ([]job, error) {
@@ -33,27 +31,17 @@ func readJobs(h *Host) ([]job, error) {
 			all = append(all, j)
 		}
 	}
-	for _, pattern := range []string{"/etc/crontab", "/etc/cron.d/*", "/var/spool/cron/crontabs/*", "/var/spool/cron/*"} {
-		names, err := h.Glob(pattern)
+	crontabs, err := cronFiles(h)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range crontabs {
+		entries, err := readCrontab(h, name)
 		if err != nil {
 			return nil, err
 		}
-		for _, name := range names {
-			if info, err := h.Stat(name); err != nil || !info.Mode().IsRegular() || pattern == "/etc/cron.d/*" && !jobName.MatchString(path.Base(name)) {
-				continue
-			}
-			text, err := h.ReadFile(name)
-			if err != nil {
-				return nil, err
-			}
-			number := 0
-			for line := range strings.Lines(string(text)) {
-				number++
-				line = strings.TrimSpace(line)
-				if m := cronLine.FindStringSubmatch(line); m != nil && !strings.HasPrefix(line, "#") {
-					add(job{m[2], m[1], fmt.Sprintf("%s:%d", name, number)})
-				}
-			}
+		for _, e := range entries {
+			add(job{e.Command, e.Schedule, e.Origin})
 		}
 	}
 	for _, every := range []string{"hourly", "daily", "weekly", "monthly"} {

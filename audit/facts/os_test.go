@@ -208,6 +208,8 @@ func TestBackups(t *testing.T) {
 		"etc/cron.d/backup":       "MAILTO=root\n# 1 2 * * * root restic backup /old\n5 3 * * * root /usr/local/sbin/save\n",
 		"etc/cron.d/backup.off":   "5 3 * * * root borg create ::x /\n",
 		"usr/local/sbin/save":     "#!/bin/sh\n# borg create\nmariadb-dump --all-databases > /srv/x\nrestic -r sftp:keep@store:/r backup /srv\n",
+		"etc/debian_version":      "12.7\n", // whose cron refuses a crontab without the end of its last line
+		"etc/cron.d/refused":      "5 3 * * * root restic backup /lost",
 		"etc/cron.weekly/drill":   "#!/bin/sh\nrestic restore latest --target /tmp/x\n",
 		"etc/cron.daily/drill.sh": "#!/bin/sh\nborg extract x\n",
 	})

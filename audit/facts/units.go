@@ -74,8 +74,8 @@ func (u *unitFiles) read() {
 				return
 			}
 			for _, name := range names {
-				if base := path.Base(name); u.links[base] == "" && len(u.links) < maxUnits && u.file(base) != "" {
-					u.links[base] = name
+				if base := path.Base(name); u.links[base] == "" && u.file(base) != "" {
+					u.link(base, name)
 				}
 			}
 		}
@@ -89,10 +89,19 @@ func (u *unitFiles) read() {
 	for _, name := range scripts {
 		script := path.Base(name)[3:]
 		// systemd ignores a script that has a unit of the same name.
-		if u.links[script+".service"] == "" && (u.file(script+".service") == "" || u.h.Live() && !runsSystemd(u.h)) && len(u.links) < maxUnits {
-			u.links[script+".service"] = name
+		if u.links[script+".service"] == "" && (u.file(script+".service") == "" || u.h.Live() && !runsSystemd(u.h)) {
+			u.link(script+".service", name)
 		}
 	}
+}
+
+// link notes what starts a unit. One that is not counted must not look as if it were off.
+func (u *unitFiles) link(unit, by string) {
+	if len(u.links) == maxUnits {
+		u.err = fmt.Errorf("more than %d units are started", maxUnits)
+		return
+	}
+	u.links[unit] = by
 }
 
 // file is the unit's file, or "".
