@@ -73,7 +73,7 @@ refused.
 func reference(t *testing.T) string {
 	t.Helper()
 	comments := make(structComments)
-	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../event", "../firewall", "../firewall/ruleset", "../gateway",
+	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../decision", "../event", "../firewall", "../firewall/ruleset", "../gateway",
 		"../geo", "../hostname", "../mail", "../store"} {
 		comments.read(t, dir)
 	}
