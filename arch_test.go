@@ -57,6 +57,10 @@ var allowedImports = map[string][]string{
 	"audit/register":  {"journal", "store"},
 	"audit/trial":     {"audit", "audit/facts"},
 
+	// fail2ban's files and Python's expressions: pure, lines in and failures out.
+	"detect/fail2ban":      {"detect/fail2ban/pyre"},
+	"detect/fail2ban/pyre": {},
+
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"audit/register", "auth", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
