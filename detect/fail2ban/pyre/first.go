@@ -1,0 +1,133 @@
+package pyre
+
+import "unicode/utf8"
+
+// byteSet holds the bytes with which something can begin, and whether it can stand at the end of the text. It may
+// hold too much, never too little: the matcher uses it to leave out what cannot fit.
+type byteSet struct {
+	bits [4]uint64
+	end  bool
+}
+
+func (b *byteSet) fits(s string, pos int) bool {
+	if pos >= len(s) {
+		return b.end
+	}
+	c := s[pos]
+	return b.bits[c>>6]&(1<<(c&63)) != 0
+}
+
+func (b *byteSet) add(c byte) { b.bits[c>>6] |= 1 << (c & 63) }
+
+// addSet adds the bytes with which a character of s can begin. All bytes of characters above ASCII count.
+func (b *byteSet) addSet(s *runeSet) {
+	b.bits[0] |= s.ascii[0]
+	b.bits[1] |= s.ascii[1]
+	b.bits[2], b.bits[3] = ^uint64(0), ^uint64(0)
+}
+
+// maxClosure bounds the work for one set; beyond it nothing is known.
+const maxClosure = 400
+
+// first returns with what the program can go on at pc; nil: anything.
+func (p *program) first(pc int) *byteSet {
+	b := &byteSet{}
+	seen := make(map[int]bool)
+	if !p.closure(pc, b, seen) {
+		return nil
+	}
+	return b
+}
+
+// closure adds what can follow at pc and reports whether that is known.
+func (p *program) closure(pc int, b *byteSet, seen map[int]bool) bool {
+	for {
+		if seen[pc] {
+			return true
+		}
+		if len(seen) > maxClosure {
+			return false
+		}
+		seen[pc] = true
+		i := &p.insts[pc]
+		switch i.op {
+		case instLiteral:
+			b.add(i.literal[0])
+			return true
+		case instSet:
+			b.addSet(i.set)
+			return true
+		case instRun:
+			b.addSet(i.set)
+			if i.min > 0 {
+				return true
+			}
+			pc++
+		case instAt:
+			switch i.place {
+			case placeTextEnd:
+				b.end = true
+				return true
+			case placeTextEndLine, placeLineEnd:
+				b.end = true
+				b.add('\n')
+				return true
+			}
+			pc++
+		case instSave, instEnter:
+			pc++
+		case instJump:
+			pc = i.x
+		case instLook:
+			pc = i.y // what it sees may only forbid
+		case instSplit, instLoop, instCondition:
+			if !p.closure(i.x, b, seen) {
+				return false
+			}
+			pc = i.y
+		default:
+			return false
+		}
+	}
+}
+
+// look fills in what the matcher can know before it tries.
+func (p *program) look() {
+	for pc := range p.insts {
+		i := &p.insts[pc]
+		switch i.op {
+		case instSplit, instLoop:
+			i.then, i.other = p.first(i.x), p.first(i.y)
+		case instRun:
+			i.then = p.first(pc + 1)
+			for next := pc + 1; ; next++ {
+				if p.insts[next].op == instLiteral {
+					i.hint = p.insts[next].literal
+				}
+				if p.insts[next].op != instSave {
+					break
+				}
+			}
+		}
+	}
+	p.begin = p.first(0)
+	for pc := 0; ; pc++ {
+		if p.insts[pc].op == instLiteral {
+			p.prefix = p.insts[pc].literal
+		}
+		if p.insts[pc].op != instSave {
+			break
+		}
+	}
+}
+
+// decode returns the character at pos and its length; 0 at the end.
+func decode(s string, pos int) (rune, int) {
+	if pos < len(s) && s[pos] < utf8.RuneSelf {
+		return rune(s[pos]), 1
+	}
+	if pos >= len(s) {
+		return 0, 0
+	}
+	return utf8.DecodeRuneInString(s[pos:])
+}
