@@ -53,3 +53,6 @@ func (c *Config) RawFilter(name string) (map[string]string, error) {
 
 // Seconds reads a span.
 func Seconds(text string) (float64, error) { return seconds(text) }
+
+// Tags are the names that captures can have.
+func (f *Filter) Tags() []string { return f.tags }
