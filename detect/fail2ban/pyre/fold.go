@@ -26,7 +26,12 @@ func lowerASCII(r rune) rune {
 }
 
 // cased says whether a character has another case.
-func cased(r rune) bool { return lower(r) != r || unicode.ToUpper(r) != r }
+func cased(r rune) bool {
+	if r < utf8.RuneSelf {
+		return r|0x20 >= 'a' && r|0x20 <= 'z'
+	}
+	return lower(r) != r || unicode.ToUpper(r) != r || unicode.SimpleFold(r) != r || len(twins(r)) > 0
+}
 
 // twins returns the other lower case characters with the upper case of the lower case character r.
 func twins(r rune) []rune {
@@ -99,9 +104,11 @@ func foldRange(low, high rune, ascii bool) []setItem {
 
 // eachLower calls f for all characters that have a lower case other than themselves.
 func eachLower(fold func(rune) rune, f func(upper, lower rune)) {
-	for r := rune('A'); r <= 0x1ffff; r++ {
-		if l := fold(r); l != r {
-			f(r, l)
+	for _, c := range unicode.CaseRanges {
+		for r := rune(c.Lo); r <= rune(c.Hi); r++ {
+			if l := fold(r); l != r {
+				f(r, l)
+			}
 		}
 	}
 }

@@ -138,9 +138,6 @@ func (t *translator) repeat(n *node, before *runeSet) *runeSet {
 	if n.manner == possessive || sub.nullable() {
 		t.exact = false // the last, empty round of a group differs
 	}
-	if n.max == 0 {
-		return before
-	}
 	t.b.WriteString("(?:")
 	// In a second round its own end stands before it, so only what both agree on would be known.
 	after := t.node(sub, nil)
@@ -160,8 +157,11 @@ func (t *translator) repeat(n *node, before *runeSet) *runeSet {
 	if n.manner == lazy {
 		t.b.WriteString("?")
 	}
-	if n.min > 0 {
+	switch {
+	case n.min > 0:
 		return after
+	case n.max == 0:
+		return before
 	}
 	return union(before, after, false)
 }

@@ -68,6 +68,9 @@ func (m *matcher) search(from int) result {
 		}
 		return m.start(0)
 	}
+	if p.lines {
+		return m.searchLines(from)
+	}
 	for pos := from; pos <= len(s); {
 		switch {
 		case p.prefix != "":
@@ -95,6 +98,25 @@ func (m *matcher) search(from int) result {
 		pos += max(n, 1)
 	}
 	return failed
+}
+
+// searchLines is search for programs that begin with ^ of MULTILINE.
+func (m *matcher) searchLines(pos int) result {
+	for {
+		if pos > 0 && m.s[pos-1] != '\n' {
+			n := strings.IndexByte(m.s[pos:], '\n')
+			if n < 0 {
+				return failed
+			}
+			pos += n + 1
+		}
+		if r := m.start(pos); r != failed {
+			return r
+		}
+		if pos++; pos > len(m.s) {
+			return failed
+		}
+	}
 }
 
 func (m *matcher) start(pos int) result {

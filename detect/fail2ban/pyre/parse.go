@@ -106,7 +106,8 @@ func (p *parser) afterwards(n *node) {
 	n.walk(func(n *node) {
 		switch {
 		case n.op == nodeRepeat && n.flags&flagTemplate != 0:
-			p.fail("internal: unsupported template operator", -1)
+			names := []string{greedy: "MAX_REPEAT", lazy: "MIN_REPEAT", possessive: "POSSESSIVE_REPEAT"}
+			p.fail("internal: unsupported template operator "+names[n.manner], -1)
 		case n.op == nodeLook && n.behind:
 			if low, high := n.subs[0].width(p.widths); low != high {
 				p.fail("look-behind requires fixed-width pattern", -1)

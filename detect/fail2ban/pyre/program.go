@@ -48,6 +48,7 @@ type program struct {
 	registers int
 	caps      int
 	anchored  bool     // a match can start at the start of the text only
+	lines     bool     // a match can start at the start of a line only
 	begin     *byteSet // with what a match can start; nil: unknown
 	prefix    string   // what every match starts with
 }
@@ -66,7 +67,7 @@ func emitProgram(n *node, widths [][2]int64) (*program, bool) {
 	e := &emitter{widths: widths}
 	e.node(n)
 	e.add(inst{op: instMatch})
-	p := &program{insts: e.insts, registers: e.registers, caps: 2 * len(widths), anchored: anchored(n)}
+	p := &program{insts: e.insts, registers: e.registers, caps: 2 * len(widths), anchored: anchored(n, false), lines: anchored(n, true)}
 	if e.tooLong {
 		return nil, false
 	}
@@ -240,18 +241,18 @@ func (e *emitter) repeat(n *node) {
 	e.insts[loop].y = len(e.insts)
 }
 
-// anchored says whether n can match at the start of the text only.
-func anchored(n *node) bool {
+// anchored says whether n can match at the start of the text only, or of a line.
+func anchored(n *node, line bool) bool {
 	switch n.op {
 	case nodeAt:
-		return n.place == placeTextStart
+		return n.place == placeTextStart || line && n.place == placeLineStart
 	case nodeConcat:
-		return len(n.subs) > 0 && anchored(n.subs[0])
+		return len(n.subs) > 0 && anchored(n.subs[0], line)
 	case nodeGroup, nodeAtomic:
-		return anchored(n.subs[0])
+		return anchored(n.subs[0], line)
 	case nodeAlternate:
 		for _, sub := range n.subs {
-			if !anchored(sub) {
+			if !anchored(sub, line) {
 				return false
 			}
 		}

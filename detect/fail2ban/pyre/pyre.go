@@ -70,7 +70,7 @@ func Compile(expr string, o Options) (*Regexp, error) {
 		o.Timeout = DefaultTimeout
 	}
 	re := &Regexp{expr: expr, root: root, program: prog, names: p.names, steps: int(o.Timeout / stepTime)}
-	if q := root.literals(); len(q.texts) == 1 && !q.fold && !prog.anchored && prog.prefix == "" {
+	if q := root.literals(); len(q.texts) == 1 && !q.fold && !prog.lines && prog.prefix == "" {
 		re.must = q.texts[0]
 	}
 	re.linear = sync.OnceValue(func() *linear { return newLinear(root) })

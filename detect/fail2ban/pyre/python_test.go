@@ -30,9 +30,14 @@ func (g *generator) expr(depth int) string {
 func (g *generator) sequence(depth int) string {
 	var b strings.Builder
 	for range g.IntN(4) {
-		b.WriteString(g.item(depth))
+		item := g.item(depth)
+		b.WriteString(item)
 		if g.IntN(2) == 0 {
-			b.WriteString(g.quantifier())
+			q := g.quantifier()
+			if strings.Contains(item, "(") { // Python 3.11 leaves wrong groups behind in a possessive repetition of them
+				q = q[:1] + strings.TrimSuffix(q[1:], "+")
+			}
+			b.WriteString(q)
 		}
 	}
 	return b.String()
@@ -100,13 +105,17 @@ func TestAnswersArePythons(t *testing.T) {
 	if testing.Short() {
 		count = 600
 	}
+	timeouts := 0
 	for range count {
 		g.groups, g.names = 0, 0
 		q := question{Expr: g.expr(3), Flags: g.pick("", "", "", "i", "m", "s", "im", "a", "ia")}
 		for range 6 {
 			q.Texts = append(q.Texts, g.text())
 		}
-		compare(t, py, q)
+		timeouts += compare(t, py, q)
+	}
+	if timeouts > count/1000 { // some expressions take exponential time, in Python too
+		t.Errorf("gave up on %d texts of %d expressions", timeouts, count)
 	}
 }
 
@@ -158,7 +167,7 @@ func TestTraps(t *testing.T) {
 	}
 }
 
-// TestFoldingIsPythons looks at every character of the first planes that may have a case.
+// TestFoldingIsPythons puts every character that may have a case into long sets and texts: 64 of them a question.
 func TestFoldingIsPythons(t *testing.T) {
 	py := newPython(t)
 	var chars []string
@@ -169,19 +178,29 @@ func TestFoldingIsPythons(t *testing.T) {
 			}
 		}
 	}
-	for i, c := range chars {
-		var near []string
-		for _, d := range []string{strings.ToLower(c), strings.ToUpper(c), strings.ToTitle(c), c, "i", "ı", "İ", "s", "ſ", "k", "µ"} {
-			if len([]rune(d)) == 1 {
-				near = append(near, d)
+	extra := []string{"i", "ı", "İ", "s", "ſ", "k", "µ", "ß", "ẞ"}
+	for len(chars) > 0 {
+		some := chars[:min(64, len(chars))]
+		chars = chars[len(some):]
+		var one, sets strings.Builder
+		var texts []string
+		for _, c := range some {
+			if strings.ContainsAny(c, `\[]^`) {
+				continue
+			}
+			fmt.Fprintf(&one, "|(%s)", c)
+			if len(c) < 4 { // Python has a fault of its own with sets beyond the first plane
+				fmt.Fprintf(&sets, "|([%s%s])", c, "\x00")
+			}
+			for _, d := range []string{strings.ToLower(c), strings.ToUpper(c), strings.ToTitle(c), c} {
+				if len([]rune(d)) == 1 {
+					texts = append(texts, d)
+				}
 			}
 		}
-		near = append(near, chars[max(i-1, 0)], chars[min(i+1, len(chars)-1)])
-		for _, r := range []string{c, "[" + c + "é]", "[^" + c + "]"} {
-			if len(c) < 4 || r == c { // Python has a fault of its own with sets beyond the first plane
-				if !strings.ContainsAny(c, `\[]^`) {
-					compare(t, py, question{Expr: r, Flags: "i", Texts: near})
-				}
+		for _, expr := range []string{one.String(), sets.String()} {
+			if expr != "" {
+				compare(t, py, question{Expr: "(?:" + expr[1:] + ")$", Flags: "i", Texts: append(texts, extra...)})
 			}
 		}
 	}
