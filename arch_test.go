@@ -70,7 +70,7 @@ var allowedImports = map[string][]string{
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "demo", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "demo", "detect/fail2ban", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

@@ -226,3 +226,45 @@ func TestSampleLogsGiveWhatFail2banFinds(t *testing.T) {
 		t.Errorf("%d failures are too few to compare", n)
 	}
 }
+
+// ownJobs reads testdata/lines.txt: lines of our own, below the filter and the options that they are for.
+func ownJobs(t *testing.T) []job {
+	t.Helper()
+	text, err := os.ReadFile("testdata/lines.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC).Unix()
+	var all []job
+	for _, line := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+		if head, ok := strings.CutPrefix(line, "== "); ok {
+			name, options, _ := strings.Cut(head, " ")
+			j := job{Config: installed, Filter: name, Now: now, Timezone: "Europe/Berlin"}
+			if options != "" {
+				if err := json.Unmarshal([]byte(options), &j.Options); err != nil {
+					t.Fatalf("%s: %v", line, err)
+				}
+			}
+			all = append(all, j)
+			continue
+		}
+		j := &all[len(all)-1]
+		j.Lines = append(j.Lines, line)
+	}
+	return all
+}
+
+func TestOwnLinesGiveWhatFail2banFinds(t *testing.T) {
+	jobs := ownJobs(t)
+	filters := map[string]bool{}
+	lines := 0
+	for _, j := range jobs {
+		filters[j.Filter] = true
+		lines += len(j.Lines)
+	}
+	n := sameLines(t, jobs)
+	t.Logf("%d lines for %d filters: %d failures", lines, len(filters), n)
+	if n < lines/3 || len(filters) < 40 {
+		t.Errorf("%d failures in %d lines for %d filters are too few to compare", n, lines, len(filters))
+	}
+}
