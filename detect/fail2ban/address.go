@@ -29,6 +29,9 @@ func address(text, length string, v6 bool) (string, netip.Prefix) {
 		a = a.Unmap()
 		bits = 32
 	}
+	if a.Is4() && !v6 {
+		return text, netip.PrefixFrom(a, bits) // there is one way to write it
+	}
 	return written(a), netip.PrefixFrom(a, bits)
 }
 

@@ -84,6 +84,7 @@ func (r *run) connect(id string, now *connection, m *hit) *connection {
 	case !forget:
 		c = now
 		c.fields = c.fields.kept()
+		id = strings.Clone(id)
 		c.user(user)
 		users = len(c.users) > 1
 		c.first = r.now
@@ -166,7 +167,6 @@ func (c *connectionCache) set(id string, v *connection, now time.Time) (evicted 
 			}
 		}
 	}
-	id = strings.Clone(id)
 	if _, ok := c.byID[id]; !ok {
 		c.order = append(c.order, id)
 	}

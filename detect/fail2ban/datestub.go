@@ -10,5 +10,5 @@ func (d *Dates) find(text string, now time.Time) (found bool, start, end int, at
 	return false, 0, 0, time.Time{}, false
 }
 
-func (d *Dates) state() ([]byte, error)    { return nil, nil }
+func (d *Dates) state() ([]byte, error)     { return nil, nil }
 func (d *Dates) restore(state []byte) error { return nil }

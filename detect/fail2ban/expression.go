@@ -58,12 +58,14 @@ func groupName(tag string) string {
 
 // expression is one regular expression with the tags of fail2ban filled in.
 type expression struct {
-	text   string
-	re     *pyre.Regexp
-	names  []string    // of the groups by number; "" has none
-	alt    [][2]string // groups that stand in for another: alt_user_1 for user
-	tuple  [][2]string // groups that are added to another
-	tagged []string    // the groups that F- tags made, other than addresses
+	text    string
+	re      *pyre.Regexp
+	names   []string    // of the groups by number; "" has none
+	named   []int       // the groups that have one
+	content int         // the group of <F-CONTENT>; 0: none
+	alt     [][2]string // groups that stand in for another: alt_user_1 for user
+	tuple   [][2]string // groups that are added to another
+	tagged  []string    // the groups that F- tags made, other than addresses
 }
 
 var (
@@ -151,7 +153,13 @@ func compileExpression(text string, names, lines bool) (*expression, error) {
 		return nil, fmt.Errorf("expression %.80q: %w", text, err)
 	}
 	e := &expression{text: filled, re: re, names: re.Names(), tagged: tagged}
-	for _, name := range e.names {
+	for i, name := range e.names {
+		if name != "" && i > 0 {
+			e.named = append(e.named, i)
+		}
+		if name == "content" {
+			e.content = i
+		}
 		m := standIn.FindStringSubmatch(name)
 		if m == nil || len(name) <= len("alt_") {
 			continue
@@ -175,14 +183,12 @@ func (e *expression) has(names ...string) bool {
 }
 
 // fields are the named groups of a match, those that took no part with set false.
-func (e *expression) fields(m *pyre.Match) fields {
-	all := make(fields, 0, len(e.names))
-	for i, name := range e.names {
-		if name == "" || i == 0 {
-			continue
-		}
+// memory may be those of another match, which are overwritten.
+func (e *expression) fields(m *pyre.Match, memory fields) fields {
+	all := memory[:0]
+	for _, i := range e.named {
 		v, ok := m.Group(i)
-		all = append(all, field{name: name, value: v, set: ok})
+		all = append(all, field{name: e.names[i], value: v, set: ok})
 	}
 	for _, pair := range e.alt {
 		if v, _ := all.get(pair[0]); v != "" {

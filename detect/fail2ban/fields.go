@@ -84,15 +84,14 @@ func (f *fields) join(other fields) {
 	}
 }
 
-// kept is a copy that holds no line alive, with values cut to what is kept for a connection.
+// kept is a copy of its own, with long values cut and copied so that no long line is held by them.
 func (f fields) kept() fields {
-	c := make(fields, len(f))
-	for i, v := range f {
-		if len(v.value) > maxKept {
-			v.value = strings.ToValidUTF8(v.value[:maxKept], "")
+	c := make(fields, len(f), len(f)+2)
+	copy(c, f)
+	for i := range c {
+		if v := &c[i]; len(v.value) > maxKept {
+			v.value = strings.Clone(strings.ToValidUTF8(v.value[:maxKept], ""))
 		}
-		v.value = strings.Clone(v.value)
-		c[i] = v
 	}
 	return c
 }

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/detect/fail2ban/pyre"
 )
 
 // Bounds of what a filter keeps from line to line.
@@ -77,6 +79,10 @@ type Filter struct {
 	tags     []string // the captures, in the order that they are told
 	maxLines int
 	buffer   []splitLine
+	single   [1]splitLine  // the buffer when one line is all
+	content  [1]splitLine  // the same, when the prefregex names the part that counts
+	matches  [2]pyre.Match // memory for the matches of the prefregex, and of the others
+	scratch  [3]fields     // memory for their named parts
 	lastText string
 	lastDate time.Time
 	open     *connectionCache
@@ -87,9 +93,17 @@ type Filter struct {
 }
 
 // splitLine is a line with its date cut out.
-type splitLine struct{ before, date, after string }
+type splitLine struct {
+	before, date, after string
+	full                string // all of it, when it is known
+}
 
-func (l splitLine) whole() string { return l.before + l.date + l.after }
+func (l splitLine) whole() string {
+	if l.full != "" {
+		return l.full
+	}
+	return l.before + l.date + l.after
+}
 
 // text is the lines without their dates, each with its line end.
 func text(lines []splitLine) string {
@@ -181,9 +195,9 @@ func (f *Filter) Line(text string, now time.Time) (Result, error) {
 // date cuts the date out of a line. Without one, that of the last line counts for a minute.
 func (f *Filter) date(text string, now time.Time) (splitLine, time.Time, bool) {
 	found, start, end, at, ok := f.dates.find(text, now)
-	line := splitLine{after: text}
+	line := splitLine{after: text, full: text}
 	if found {
-		line = splitLine{before: text[:start], date: text[start:end], after: text[end:]}
+		line = splitLine{before: text[:start], date: text[start:end], after: text[end:], full: text}
 		if start < end && ok {
 			f.lastText, f.lastDate = line.date, at
 			return line, at, true
@@ -208,7 +222,7 @@ func (f *Filter) date(text string, now time.Time) (splitLine, time.Time, bool) {
 // Entry runs the filter on an entry of the journal or on any line whose time is known.
 func (f *Filter) Entry(text string, at, now time.Time) (Result, error) {
 	f.lastText, f.lastDate = "", at
-	return f.find(splitLine{after: text}, at, true, now)
+	return f.find(splitLine{after: text, full: text}, at, true, now)
 }
 
 // run is the search of one line.
@@ -225,46 +239,44 @@ type run struct {
 // find looks for a failure in a line and those that are kept with it.
 func (f *Filter) find(line splitLine, at time.Time, dated bool, now time.Time) (Result, error) {
 	f.Count.Lines++
-	if f.gate.closed(line) {
+	worth := f.gate.seen(line)
+	if worth == 0 && !f.gate.tells {
 		f.Count.Passed++
 		return Result{}, nil
 	}
 	f.keep(line)
-	r := &run{f: f, lines: f.buffer, text: text(f.buffer), fresh: true, date: at, now: now}
-	var result Result
-	if len(f.ignore) > 0 && len(f.ignore) < len(f.fail)-2 && r.ignored(nil) {
+	r := run{f: f, lines: f.buffer, text: text(f.buffer), fresh: true, date: at, now: now}
+	if f.gate.tells && r.ignored(nil) {
 		f.Count.Ignored++
 		return Result{Ignored: true}, r.err
 	}
 	var before fields
 	if f.prefix != nil {
-		m := r.search(f.prefix)
-		if m == nil {
-			return result, r.err
+		m, ok := r.search(f.prefix, &f.matches[0])
+		if !ok {
+			return Result{}, r.err
 		}
-		before = f.prefix.fields(m.match)
-		if content := before.take("content"); content != "" {
-			f.buffer = []splitLine{{after: content}}
-			r.fresh = false
-		}
+		f.scratch[0] = f.prefix.fields(m.match, f.scratch[0])
+		before = f.scratch[0]
+		r.narrow(before.take("content"), m.match)
 	}
 	for i, e := range f.fail {
+		if i < 64 && worth&(1<<i) == 0 {
+			continue
+		}
 		if !r.fresh {
 			r.text, r.fresh = text(f.buffer), true
 		}
-		if f.maxLines == 1 && !f.gate.worth(i, r.text) {
+		m, ok := r.search(e, &f.matches[1])
+		if !ok {
 			continue
 		}
-		m := r.search(e)
-		if m == nil {
-			continue
-		}
-		if len(f.ignore) > 0 && r.ignored(m) {
+		if len(f.ignore) > 0 && r.ignored(&m) {
 			f.Count.Ignored++
 			return Result{Ignored: true, Regex: i}, r.err
 		}
 		f.buffer, r.fresh = m.unmatched, false
-		done, found := r.judge(i, e, m, before)
+		done, found := r.judge(i, e, &m, before)
 		if !done {
 			continue // it names nobody: the next expression may
 		}
@@ -276,13 +288,33 @@ func (f *Filter) find(line splitLine, at time.Time, dated bool, now time.Time) (
 		}
 		return found, r.err
 	}
-	return result, r.err
+	return Result{}, r.err
+}
+
+// narrow makes what the prefregex found as <F-CONTENT> all that the failregexes see.
+func (r *run) narrow(content string, m *pyre.Match) {
+	if content == "" {
+		return
+	}
+	f := r.f
+	f.content[0] = splitLine{after: content}
+	f.buffer = f.content[:]
+	if f.maxLines > 1 {
+		f.buffer = []splitLine{f.content[0]} // it is kept
+	}
+	start, end := m.Span(f.prefix.content)
+	if end < len(r.text) && r.text[end] == '\n' {
+		r.text = r.text[start : end+1]
+		return
+	}
+	r.fresh = false
 }
 
 // keep adds a line to those that are searched together.
 func (f *Filter) keep(line splitLine) {
 	if f.maxLines == 1 {
-		f.buffer = append(f.buffer[:0:0], line)
+		f.single[0] = line
+		f.buffer = f.single[:]
 		return
 	}
 	f.buffer = append(f.buffer, line)

@@ -16,29 +16,31 @@ type hit struct {
 	matched, unmatched []splitLine
 }
 
-// search runs an expression on what is searched now. Nil: no match, or it took too long, which is noted.
-func (r *run) search(e *expression) *hit { return r.searchIn(e, r.text, r.lines) }
+// search runs an expression on what is searched now. Not found: no match, or it took too long, which is noted.
+func (r *run) search(e *expression, memory *pyre.Match) (hit, bool) {
+	return r.searchIn(e, memory, r.text, r.lines)
+}
 
-func (r *run) searchIn(e *expression, text string, lines []splitLine) *hit {
-	m, err := e.re.Search(text)
+func (r *run) searchIn(e *expression, memory *pyre.Match, text string, lines []splitLine) (hit, bool) {
+	found, err := e.re.SearchInto(memory, text, 0)
 	if err != nil {
 		if errors.Is(err, pyre.ErrTimeout) {
 			r.f.Count.Timeouts++
 		}
 		r.err = fmt.Errorf("filter %s: %w", r.f.name, err)
-		return nil
+		return hit{}, false
 	}
-	if m == nil {
-		return nil
+	if !found {
+		return hit{}, false
 	}
 	if len(lines) <= 1 {
-		return &hit{match: m, matched: lines}
+		return hit{match: memory, matched: lines}, true
 	}
-	return cover(e, m, text, lines)
+	return cover(e, memory, text, lines), true
 }
 
 // cover finds the lines that a match covers, without those that it skipped.
-func cover(e *expression, m *pyre.Match, text string, lines []splitLine) *hit {
+func cover(e *expression, m *pyre.Match, text string, lines []splitLine) hit {
 	start, end := m.Span(0)
 	from := strings.LastIndexByte(text[:min(start+1, len(text))], '\n') + 1
 	to, last := len(text), end-1
@@ -50,7 +52,7 @@ func cover(e *expression, m *pyre.Match, text string, lines []splitLine) *hit {
 	}
 	first := min(strings.Count(text[:from], "\n"), len(lines))
 	end = min(strings.Count(text[:to], "\n"), len(lines))
-	h := &hit{match: m}
+	h := hit{match: m}
 	if first < end {
 		h.matched = append(h.matched, lines[first:end]...)
 	}
@@ -79,7 +81,8 @@ func (r *run) ignored(m *hit) bool {
 		searched = text(lines)
 	}
 	for _, e := range r.f.ignore {
-		if r.searchIn(e, searched, lines) == nil {
+		var memory pyre.Match // that of the failregex is still needed
+		if _, ok := r.searchIn(e, &memory, searched, lines); !ok {
 			continue
 		}
 		if m != nil {
@@ -92,12 +95,13 @@ func (r *run) ignored(m *hit) bool {
 
 // judge makes a result of a match. done is false when it named nobody and the next expression is to be tried.
 func (r *run) judge(i int, e *expression, m *hit, before fields) (done bool, result Result) {
-	found := e.fields(m.match)
 	result.Regex = i
+	r.f.scratch[1] = e.fields(m.match, r.f.scratch[1])
+	found := r.f.scratch[1]
 	if len(before) > 0 {
-		all := append(fields(nil), before...)
+		all := append(r.f.scratch[2][:0], before...)
 		all.cover(found)
-		found = all
+		r.f.scratch[2], found = all, all
 	}
 	c := &connection{fields: found}
 	id, known := found.get("mlfid")
@@ -167,13 +171,13 @@ func captureNames(all []*expression) []string {
 
 // captures tells the named parts that the filter's F- tags found.
 func (r *run) captures(result *Result, c *connection) {
-	result.Captures = make([]Capture, 0, len(c.fields))
+	result.Captures = make([]Capture, 0, 4)
 	for _, name := range r.f.tags {
 		if v, ok := c.fields.get(name); ok {
 			result.Captures = append(result.Captures, Capture{Name: name, Value: v})
 		}
 	}
-	result.Lines = slices.Clone(c.lines)
+	result.Lines = c.lines[:len(c.lines):len(c.lines)] // they are added to, never changed
 }
 
 // evidence is lines that are kept, cut and capped.
@@ -186,9 +190,9 @@ func (e *evidence) add(lines []splitLine) {
 		}
 		text := l.whole()
 		if len(text) > maxEvidenceLine {
-			text = strings.ToValidUTF8(text[:maxEvidenceLine], "")
+			text = strings.Clone(strings.ToValidUTF8(text[:maxEvidenceLine], ""))
 		}
-		*e = append(*e, strings.Clone(text))
+		*e = append(*e, text)
 	}
 }
 
