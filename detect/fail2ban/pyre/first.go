@@ -1,6 +1,10 @@
 package pyre
 
-import "unicode/utf8"
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
 
 // byteSet holds the bytes with which something can begin, and whether it can stand at the end of the text. It may
 // hold too much, never too little: the matcher uses it to leave out what cannot fit.
@@ -26,29 +30,32 @@ func (b *byteSet) addSet(s *runeSet) {
 	b.bits[2], b.bits[3] = ^uint64(0), ^uint64(0)
 }
 
-// maxClosure bounds the work for one set; beyond it nothing is known.
-const maxClosure = 400
+// Bounds on the work for one set, and for all sets of a program; beyond them nothing is known.
+const (
+	maxClosure  = 400
+	maxClosures = 1 << 18
+)
 
 // first returns with what the program can go on at pc; nil: anything.
 func (p *program) first(pc int) *byteSet {
 	b := &byteSet{}
-	seen := make(map[int]bool)
-	if !p.closure(pc, b, seen) {
+	p.seen = p.seen[:0]
+	if p.closures > maxClosures || !p.closure(pc, b) {
 		return nil
 	}
 	return b
 }
 
 // closure adds what can follow at pc and reports whether that is known.
-func (p *program) closure(pc int, b *byteSet, seen map[int]bool) bool {
+func (p *program) closure(pc int, b *byteSet) bool {
 	for {
-		if seen[pc] {
+		if slices.Contains(p.seen, pc) {
 			return true
 		}
-		if len(seen) > maxClosure {
+		if p.closures += len(p.seen)/8 + 1; len(p.seen) > maxClosure || p.closures > maxClosures {
 			return false
 		}
-		seen[pc] = true
+		p.seen = append(p.seen, pc)
 		i := &p.insts[pc]
 		switch i.op {
 		case instLiteral:
@@ -81,7 +88,7 @@ func (p *program) closure(pc int, b *byteSet, seen map[int]bool) bool {
 		case instLook:
 			pc = i.y // what it sees may only forbid
 		case instSplit, instLoop, instCondition:
-			if !p.closure(i.x, b, seen) {
+			if !p.closure(i.x, b) {
 				return false
 			}
 			pc = i.y
@@ -93,6 +100,7 @@ func (p *program) closure(pc int, b *byteSet, seen map[int]bool) bool {
 
 // look fills in what the matcher can know before it tries.
 func (p *program) look() {
+	p.begin = p.first(0)
 	for pc := range p.insts {
 		i := &p.insts[pc]
 		switch i.op {
@@ -110,15 +118,30 @@ func (p *program) look() {
 			}
 		}
 	}
-	p.begin = p.first(0)
+	p.seen = nil
 	for pc := 0; ; pc++ {
-		if p.insts[pc].op == instLiteral {
-			p.prefix = p.insts[pc].literal
+		i := &p.insts[pc]
+		if i.op == instLiteral {
+			p.lead = i.literal
 		}
-		if p.insts[pc].op != instSave {
+		if i.op != instSave && (i.op != instAt || i.place != placeTextStart && i.place != placeLineStart) {
 			break
 		}
 	}
+	if !p.lines {
+		p.prefix = p.lead
+	}
+}
+
+// refuses says at a glance, without a matcher, that s has no match.
+func (p *program) refuses(s string) bool {
+	if !p.lines {
+		return false
+	}
+	if p.lead != "" && !strings.HasPrefix(s, p.lead) || p.begin != nil && !p.begin.fits(s, 0) {
+		return p.anchored || strings.IndexByte(s, '\n') < 0
+	}
+	return false
 }
 
 // decode returns the character at pos and its length; 0 at the end.

@@ -135,8 +135,8 @@ func union(a, b *runeSet, first bool) *runeSet {
 
 func (t *translator) repeat(n *node, before *runeSet) *runeSet {
 	sub := n.subs[0]
-	if n.manner == possessive || sub.nullable() {
-		t.exact = false // the last, empty round of a group differs
+	if n.manner == possessive || sub.nullable() && n.min != n.max {
+		t.exact = false // Python ends at an empty round
 	}
 	t.b.WriteString("(?:")
 	// In a second round its own end stands before it, so only what both agree on would be known.

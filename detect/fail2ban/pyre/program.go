@@ -50,7 +50,11 @@ type program struct {
 	anchored  bool     // a match can start at the start of the text only
 	lines     bool     // a match can start at the start of a line only
 	begin     *byteSet // with what a match can start; nil: unknown
-	prefix    string   // what every match starts with
+	prefix    string   // what every match starts with; "" with lines
+	lead      string   // the same, with lines too
+
+	seen     []int // while sets are computed
+	closures int
 }
 
 // maxProgram bounds the memory of one expression.

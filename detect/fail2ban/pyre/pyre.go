@@ -102,7 +102,7 @@ func (re *Regexp) Search(s string) (*Match, error) {
 // is a match at byte from or later. What stands before from is still seen by \b and look-behind, and ^ matches only at
 // the true start, as with the argument pos of Python's search. Without a match m is as before.
 func (re *Regexp) SearchInto(m *Match, s string, from int) (bool, error) {
-	if re.must != "" && !strings.Contains(s[from:], re.must) {
+	if re.must != "" && !strings.Contains(s[from:], re.must) || from == 0 && re.program.refuses(s) {
 		return false, nil
 	}
 	state, _ := re.matchers.Get().(*matcher)

@@ -101,9 +101,9 @@ func (g *generator) text() string {
 func TestAnswersArePythons(t *testing.T) {
 	py := newPython(t)
 	g := &generator{Rand: rand.New(rand.NewPCG(311, 2026))}
-	count := 6000
+	count := 4000
 	if testing.Short() {
-		count = 600
+		count = 400
 	}
 	timeouts := 0
 	for range count {
@@ -123,7 +123,7 @@ func TestAnswersArePythons(t *testing.T) {
 func TestErrorsArePythons(t *testing.T) {
 	py := newPython(t)
 	g := &generator{Rand: rand.New(rand.NewPCG(2, 2026))}
-	for range 6000 {
+	for range 3000 {
 		g.groups, g.names = 0, 0
 		expr := []rune(g.expr(2))
 		for range 1 + g.IntN(3) {

@@ -278,7 +278,7 @@ func (i *setItem) class() string {
 func complementOfWord() string {
 	var b strings.Builder
 	low := rune(0)
-	for r := rune(0); r <= unicode.MaxRune; r++ {
+	for r := rune(0); r < 0x40000; r++ { // no letter or number stands higher
 		if isWord(r, false) {
 			if r > low {
 				fmt.Fprintf(&b, `\x{%X}-\x{%X}`, low, r-1)
@@ -286,8 +286,6 @@ func complementOfWord() string {
 			low = r + 1
 		}
 	}
-	if low <= unicode.MaxRune {
-		fmt.Fprintf(&b, `\x{%X}-\x{10FFFF}`, low)
-	}
+	fmt.Fprintf(&b, `\x{%X}-\x{10FFFF}`, low)
 	return b.String()
 }
