@@ -58,10 +58,10 @@ func newAction(raw rawAction) Action {
 	a := Action{Name: raw.file}
 	base := strings.TrimSuffix(raw.file, ".py")
 	get := func(name string) string {
-		if v, ok := raw.given.get(name); ok {
-			return v
+		if v, ok := raw.options.get(name); ok {
+			return v // with its tags filled in
 		}
-		v, _ := raw.options.get(name)
+		v, _ := raw.given.get(name)
 		return v
 	}
 	does, known := outside()[base]
@@ -133,8 +133,8 @@ func (a *Action) ports(list string) {
 		if !isRange {
 			to = from
 		}
-		first, ok := a.port(from)
-		last, ok2 := a.port(to)
+		first, ok := servicePort(from)
+		last, ok2 := servicePort(to)
 		if !ok || !ok2 || last < first {
 			a.Notes = append(a.Notes, fmt.Sprintf("port %q is not known: all ports are closed to the address", word))
 			a.AllPorts, a.Ports = true, nil
@@ -151,18 +151,15 @@ func (a *Action) ports(list string) {
 	}
 }
 
-// port is the number of a port or of a service in the system's list.
-func (a *Action) port(word string) (uint16, bool) {
+// servicePort is the number of a port or of a service in the system's list.
+func servicePort(word string) (uint16, bool) {
 	if n, err := strconv.ParseUint(word, 10, 16); err == nil {
 		return uint16(n), true
 	}
-	network := "tcp"
-	if a.Protocol == "udp" {
-		network = "udp"
+	for _, network := range []string{"tcp", "udp"} { // a service has one number
+		if n, err := net.LookupPort(network, word); err == nil && n > 0 && n <= 65535 {
+			return uint16(n), true
+		}
 	}
-	n, err := net.LookupPort(network, word)
-	if err != nil || n < 0 || n > 65535 {
-		return 0, false
-	}
-	return uint16(n), true
+	return 0, false
 }

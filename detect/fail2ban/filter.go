@@ -1,7 +1,6 @@
 package fail2ban
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -60,6 +59,7 @@ type Counters struct {
 	Matched   int // failures
 	Ignored   int // lines that an ignoreregex matched
 	Timeouts  int // expressions that took too long; the line counts as one that does not match
+	Nameless  int // matches that named neither a host nor an id
 	Undated   int // failures in lines without a date
 	Evicted   int // connections that were forgotten because there were too many
 	Oversized int // lines that left the buffer of maxlines early, as it was too large
@@ -330,6 +330,3 @@ func (f *Filter) keep(line splitLine) {
 		}
 	}
 }
-
-// errNobody is what a line means that matches and names neither a host nor an id.
-var errNobody = errors.New("the expression matched and found neither a host nor an id")

@@ -133,6 +133,14 @@ func sameResult(t *testing.T, what string, f *fail2ban.Filter, got fail2ban.Resu
 	for _, c := range got.Captures {
 		captures[c.Name] = c.Value
 	}
+	for name, v := range w.Groups {
+		if parts, ok := v.([]any); ok { // as Python shows it
+			for i := range parts {
+				parts[i] = fmt.Sprintf("'%v'", parts[i])
+			}
+			w.Groups[name] = "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(parts), "' '", "', '"), "[]") + ")"
+		}
+	}
 	for name, v := range captures {
 		if fmt.Sprint(w.Groups[name]) != v {
 			t.Errorf("%s: capture %s %q, want %q", what, name, v, w.Groups[name])

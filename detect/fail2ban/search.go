@@ -118,7 +118,7 @@ func (r *run) judge(i int, e *expression, m *hit, before fields) (done bool, res
 	fid, hasID := c.fields.get("fid")
 	switch {
 	case host == "" && !hasID && !known && !c.named():
-		r.err = fmt.Errorf("filter %s: failregex %d: %w", r.f.name, i, errNobody)
+		r.f.Count.Nameless++
 		return false, result
 	case host == "" && !c.named() && !hasID:
 		c.pending = true

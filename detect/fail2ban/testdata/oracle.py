@@ -137,9 +137,21 @@ def lines(jobs):
     return answers
 
 
+def seconds(spans):
+    answer = []
+    for s in spans:
+        try:
+            answer.append({'seconds': float(MyTime.str2seconds(s))})
+        except Exception as e:
+            answer.append({'error': str(e)})
+    return answer
+
+
 question = json.load(sys.stdin)
 if question['ask'] == 'jails':
     answer = jails(question['config'])
+elif question['ask'] == 'seconds':
+    answer = seconds(question['spans'])
 elif question['ask'] == 'filters':
     answer = filters(question['config'])
 else:
