@@ -126,7 +126,7 @@ func (a *Action) ports(list string) {
 	for _, word := range words(list) {
 		from, to, isRange := strings.Cut(word, ":")
 		if !isRange {
-			if first, last, ok := strings.Cut(word, "-"); ok && first != "" && digit(first[0]) {
+			if first, last, ok := strings.Cut(word, "-"); ok && first != "" && isDigit(first[0]) {
 				from, to, isRange = first, last, true
 			}
 		}

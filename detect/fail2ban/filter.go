@@ -194,17 +194,20 @@ func (f *Filter) Line(text string, now time.Time) (Result, error) {
 
 // date cuts the date out of a line. Without one, that of the last line counts for a minute.
 func (f *Filter) date(text string, now time.Time) (splitLine, time.Time, bool) {
-	found, start, end, at, ok := f.dates.find(text, now)
+	m, found, err := f.dates.Find(text, now)
+	if err != nil {
+		f.Count.Timeouts++
+	}
 	line := splitLine{after: text, full: text}
 	if found {
-		line = splitLine{before: text[:start], date: text[start:end], after: text[end:], full: text}
-		if start < end && ok {
-			f.lastText, f.lastDate = line.date, at
-			return line, at, true
+		line = splitLine{before: text[:m.Start], date: text[m.Start:m.End], after: text[m.End:], full: text}
+		if m.Start < m.End && !m.Time.IsZero() {
+			f.lastText, f.lastDate = line.date, m.Time
+			return line, m.Time, true
 		}
 	}
 	recent := !f.lastDate.IsZero() && f.lastDate.After(now.Add(-lastDateLife))
-	if found && start == end { // the pattern says that there is no date
+	if found && m.Start == m.End { // the pattern says that there is no date
 		if recent {
 			return splitLine{date: f.lastText, after: text}, f.lastDate, true
 		}

@@ -88,7 +88,7 @@ func (s *spanReader) sum(depth int) (float64, error) {
 			s.rest = rest[1:]
 		case rest[0] == '-':
 			s.rest, sign = rest[1:], -1
-		case !digit(rest[0]):
+		case !isDigit(rest[0]):
 			return 0, fmt.Errorf("not understood: %.20q", rest)
 		}
 		var v float64
@@ -150,7 +150,7 @@ func (s *spanReader) factor(depth int) (float64, error) {
 		return v, nil
 	}
 	n := 0
-	for n < len(rest) && (digit(rest[n]) || rest[n] == '.') {
+	for n < len(rest) && (isDigit(rest[n]) || rest[n] == '.') {
 		n++
 	}
 	v, err := strconv.ParseFloat(rest[:n], 64)
@@ -179,4 +179,4 @@ func (s *spanReader) units(v float64) (float64, error) {
 	return v * u, nil
 }
 
-func digit(c byte) bool { return c >= '0' && c <= '9' }
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
