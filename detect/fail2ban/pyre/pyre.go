@@ -2,8 +2,8 @@
 // fail2ban's filters are written for it. It reads Python's syntax with a parser of its own and tries in the order in
 // which Python tries, so that the groups are Python's too. It knows nothing of fail2ban, of logs or of dates.
 //
-// Texts are UTF-8. A byte that is not part of a character counts as one U+FFFD; fail2ban has one U+FFFD for each part
-// of a character, which Decode does.
+// Texts are UTF-8. A byte that is not part of a character counts as one U+FFFD for sets and look-behind, and equals no
+// literal; so decode the text first, where that matters.
 package pyre
 
 import (
