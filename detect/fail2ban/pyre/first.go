@@ -81,7 +81,7 @@ func (p *program) closure(pc int, b *byteSet) bool {
 				return true
 			}
 			pc++
-		case instSave, instEnter:
+		case instSave, instEnter, instProbe:
 			pc++
 		case instJump:
 			pc = i.x

@@ -18,6 +18,7 @@ const (
 	instAtomic                  // match the program at x on its own, then go to y
 	instPossess                 // match the program at x on its own, min to max times, then go to y
 	instLook                    // look with the program at x, then go to y
+	instProbe                   // look with probes
 	instRef                     // what group slot has captured
 	instCondition               // to x if group slot took part, else to y
 	instMatch                   // the end of the program, or of one run on its own
@@ -39,7 +40,8 @@ type inst struct {
 	set      *runeSet
 	then     *byteSet // instRun: with what the rest can begin; instSplit and instLoop: with what x can
 	other    *byteSet // instSplit and instLoop: with what y can
-	hint     string   // instRun: the literal that follows for certain
+	probes   []probe
+	hint     string // instRun: the literal that follows for certain
 }
 
 // program is what the matcher runs.
@@ -111,6 +113,10 @@ func (e *emitter) node(n *node) {
 	case nodeAtomic:
 		e.alone(inst{op: instAtomic}, n.subs[0])
 	case nodeLook:
+		if all := probes(n.subs[0]); all != nil {
+			e.add(inst{op: instProbe, probes: all, behind: n.behind, negative: n.negative})
+			break
+		}
 		low, _ := n.subs[0].width(e.widths)
 		e.alone(inst{op: instLook, behind: n.behind, negative: n.negative, min: int(low)}, n.subs[0])
 	case nodeRef:

@@ -92,7 +92,7 @@ func (g *generator) atom() string {
 
 func (g *generator) text() string {
 	var b strings.Builder
-	for range g.IntN(9) {
+	for range g.IntN(10) {
 		b.WriteString(g.pick("a", "a", "b", "b", "A", "B", "c", "1", " ", "\n", "é", "É", "s", "S", "ſ", "K", "k", "-", "]", "٣"))
 	}
 	return b.String()
@@ -108,7 +108,7 @@ func TestAnswersArePythons(t *testing.T) {
 	timeouts := 0
 	for range count {
 		g.groups, g.names = 0, 0
-		q := question{Expr: g.expr(3), Flags: g.pick("", "", "", "i", "m", "s", "im", "a", "ia")}
+		q := question{Expr: g.pick("", "", "", `\A`) + g.expr(3), Flags: g.pick("", "", "", "i", "m", "s", "im", "a", "ia")}
 		for range 6 {
 			q.Texts = append(q.Texts, g.text())
 		}
