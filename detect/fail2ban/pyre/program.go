@@ -40,7 +40,8 @@ type inst struct {
 	set      *runeSet
 	then     *byteSet // instRun: with what the rest can begin; instSplit and instLoop: with what x can
 	other    *byteSet // instSplit and instLoop: with what y can
-	probes   []probe
+	probes   []probe  // instProbe; instRun: what must hold before each character, if guarded
+	guarded  bool
 	hint     string // instRun: the literal that follows for certain
 }
 
@@ -215,15 +216,9 @@ func (e *emitter) repeat(n *node) {
 	for sub.op == nodeGroup && sub.group == 0 || sub.op == nodeConcat && len(sub.subs) == 1 {
 		sub = sub.subs[0]
 	}
-	if sub.op == nodeRune || sub.op == nodeSet {
-		set := sub.set
-		if sub.op == nodeRune {
-			if set = sub.single(); set == nil {
-				set = (&runeSet{items: []setItem{{low: sub.r, high: sub.r}}}).seal()
-			}
-		}
-		dot := set.negative && len(set.items) == 1 && set.items[0] == setItem{low: '\n', high: '\n'}
-		e.add(inst{op: instRun, set: set, dot: dot, min: n.min, max: n.max, manner: n.manner})
+	if i, ok := runOf(sub); ok {
+		i.min, i.max, i.manner = n.min, n.max, n.manner
+		e.add(i)
 		return
 	}
 	if n.manner == possessive {
@@ -249,6 +244,30 @@ func (e *emitter) repeat(n *node) {
 	e.node(sub)
 	e.add(inst{op: instJump, x: loop})
 	e.insts[loop].y = len(e.insts)
+}
+
+// runOf makes a run of what is one character, maybe with a look ahead before each one, as in (?:(?! from ).)*.
+func runOf(n *node) (inst, bool) {
+	i := inst{op: instRun}
+	if n.op == nodeConcat && len(n.subs) == 2 && n.subs[0].op == nodeLook && !n.subs[0].behind {
+		i.probes, i.negative, i.guarded = probes(n.subs[0].subs[0]), n.subs[0].negative, true
+		if i.probes == nil {
+			return i, false
+		}
+		n = n.subs[1]
+	}
+	switch n.op {
+	case nodeSet:
+		i.set = n.set
+	case nodeRune:
+		if i.set = n.single(); i.set == nil {
+			i.set = (&runeSet{items: []setItem{{low: n.r, high: n.r}}}).seal()
+		}
+	default:
+		return i, false
+	}
+	i.dot = !i.guarded && i.set.negative && len(i.set.items) == 1 && i.set.items[0] == setItem{low: '\n', high: '\n'}
+	return i, true
 }
 
 // anchored says whether n can match at the start of the text only, or of a line.

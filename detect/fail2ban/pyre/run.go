@@ -11,6 +11,15 @@ import (
 // stepBytes is how many bytes a run looks at for the price of one step.
 const stepBytes = 16
 
+// item matches one character of a run.
+func (m *matcher) item(i *inst, pos int) (int, bool) {
+	if i.guarded && m.probed(i.probes, pos, false) == i.negative {
+		m.sees(pos + utf8.UTFMax)
+		return 0, false
+	}
+	return m.one(i.set, pos)
+}
+
 // advance moves over up to most characters of the set; most < 0: all.
 func (m *matcher) advance(i *inst, pos, most int) int {
 	s, start := m.s, pos
@@ -25,7 +34,7 @@ func (m *matcher) advance(i *inst, pos, most int) int {
 		}
 	default:
 		for ; pos < len(s) && most != 0; most-- {
-			n, ok := m.one(i.set, pos)
+			n, ok := m.item(i, pos)
 			if !ok {
 				break
 			}
@@ -44,7 +53,7 @@ func (m *matcher) exactly(i *inst, pos, count int) (int, bool) {
 		return pos, false
 	}
 	for range count {
-		n, ok := m.one(i.set, pos)
+		n, ok := m.item(i, pos)
 		if !ok {
 			m.sees(pos + utf8.UTFMax)
 			return pos, false
@@ -131,7 +140,7 @@ func (m *matcher) takeMore(i *inst, pc, pos, more int) (int, bool) {
 		return m.takeTo(i, pc, pos)
 	}
 	for more != 0 {
-		n, ok := m.one(i.set, pos)
+		n, ok := m.item(i, pos)
 		if !ok {
 			break
 		}
