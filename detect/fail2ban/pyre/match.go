@@ -88,7 +88,7 @@ func (m *matcher) search(from int) result {
 			}
 			pos += i
 		case p.begin != nil:
-			for pos < len(s) && !p.begin.fits(s, pos) {
+			for pos < len(s) && (!p.begin.fits(s, pos) || p.next != nil && s[pos] < utf8.RuneSelf && !p.next.fits(s, pos+1)) {
 				pos++
 			}
 			if pos == len(s) && !p.begin.end {

@@ -53,6 +53,7 @@ type program struct {
 	anchored  bool     // a match can start at the start of the text only
 	lines     bool     // a match can start at the start of a line only
 	begin     *byteSet // with what a match can start; nil: unknown
+	next      *byteSet // what can follow the first character if that is ASCII; nil: unknown
 	prefix    string   // what every match starts with; "" with lines
 	lead      string   // the same, with lines too
 
