@@ -1,6 +1,7 @@
 package pyre
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -51,6 +52,10 @@ func (n *node) literals() required {
 			case nodeAt, nodeLook, nodeEmpty: // no width: what stands around it stays together
 				continue
 			}
+			if texts := sub.exact(); texts != nil {
+				run.choose(texts)
+				continue
+			}
 			best = best.better(run.best())
 			run = &literalRun{}
 			best = best.better(sub.literals())
@@ -92,13 +97,89 @@ func (n *node) flat() []*node {
 	return all
 }
 
-// literalRun collects characters in a row. Where case does not count, a character that equals one outside of ASCII ends
-// the run: a prefilter folds ASCII only.
+// maxExact is the most texts that a part of an expression may be written out as.
+const maxExact = 8
+
+// exact returns all texts that n can take if they are few; nil: they are not.
+func (n *node) exact() []string {
+	switch n.op {
+	case nodeRune:
+		if n.flags&flagIgnoreCase == 0 && utf8.ValidRune(n.r) {
+			return []string{string(n.r)}
+		}
+	case nodeSet:
+		return n.set.few()
+	case nodeEmpty:
+		return []string{""}
+	case nodeConcat:
+		all := []string{""}
+		for _, sub := range n.subs {
+			if all = products(all, sub.exact()); all == nil {
+				return nil
+			}
+		}
+		return all
+	case nodeAlternate:
+		var all []string
+		for _, sub := range n.subs {
+			texts := sub.exact()
+			if texts == nil || len(all)+len(texts) > maxExact {
+				return nil
+			}
+			all = append(all, texts...)
+		}
+		return all
+	case nodeRepeat:
+		if texts := n.subs[0].exact(); n.min == 0 && n.max == 1 && texts != nil && len(texts) < maxExact {
+			return append(texts, "")
+		}
+	case nodeGroup, nodeAtomic:
+		return n.subs[0].exact()
+	}
+	return nil
+}
+
+// products returns each of the first with each of the second after it; nil if there are too many.
+func products(first, second []string) []string {
+	if second == nil || len(first)*len(second) > maxExact {
+		return nil
+	}
+	all := make([]string, 0, len(first)*len(second))
+	for _, a := range first {
+		for _, b := range second {
+			all = append(all, a+b)
+		}
+	}
+	return all
+}
+
+// few returns the characters of a set of some ASCII characters; nil: it has more, or others.
+func (s *runeSet) few() []string {
+	if s.negative || s.fold {
+		return nil
+	}
+	for _, item := range s.items {
+		if item.category != notCategory || item.negative || item.high >= utf8.RuneSelf {
+			return nil
+		}
+	}
+	var all []string
+	for r := rune(0); r < utf8.RuneSelf; r++ {
+		if s.has(r) {
+			if all = append(all, string(r)); len(all) > 4 {
+				return nil
+			}
+		}
+	}
+	return all
+}
+
+// literalRun collects characters in a row, as several texts where there is a choice. Where case does not count, a character that
+// equals one outside of ASCII ends the run: a prefilter folds ASCII only.
 type literalRun struct {
-	text    strings.Builder
-	longest string
-	fold    bool
-	folded  bool // of longest
+	texts []string // what stands in a row so far, one of these
+	fold  bool
+	top   required
 }
 
 func (l *literalRun) add(n *node) {
@@ -116,21 +197,44 @@ func (l *literalRun) add(n *node) {
 		l.end()
 		return
 	}
-	l.text.WriteRune(r)
+	l.choose([]string{string(r)})
+}
+
+// choose adds one of several texts to the row.
+func (l *literalRun) choose(texts []string) {
+	if len(l.texts) == 0 {
+		l.texts = []string{""}
+	}
+	if all := products(l.texts, texts); all != nil {
+		l.texts = all
+		return
+	}
+	fold := l.fold
+	l.end()
+	l.texts, l.fold = texts, fold
 }
 
 func (l *literalRun) end() {
-	if l.text.Len() > len(l.longest) {
-		l.longest, l.folded = l.text.String(), l.fold
+	l.top = l.top.better(required{texts: shortened(l.texts), fold: l.fold})
+	l.texts, l.fold = nil, false
+}
+
+// shortened leaves out the texts that hold another one.
+func shortened(texts []string) []string {
+	var kept []string
+	for i, text := range texts {
+		if !slices.ContainsFunc(texts[:i], func(t string) bool { return strings.Contains(text, t) }) &&
+			!slices.ContainsFunc(texts[i+1:], func(t string) bool { return t != text && strings.Contains(text, t) }) {
+			kept = append(kept, text)
+		}
 	}
-	l.text.Reset()
-	l.fold = false
+	return kept
 }
 
 func (l *literalRun) best() required {
 	l.end()
-	if l.longest == "" {
+	if l.top.shortest() == 0 {
 		return required{}
 	}
-	return required{texts: []string{l.longest}, fold: l.folded}
+	return l.top
 }
