@@ -12,5 +12,5 @@ func newDates(pattern string, given bool, o Options) (*Dates, error) {
 	if local == nil {
 		local = time.UTC
 	}
-	return NewDates(patterns, DateOptions{Location: local, Zone: o.LogTimezone})
+	return NewDates(patterns, DateOptions{Location: local, Zone: o.LogTimezone, Now: o.Now})
 }

@@ -47,6 +47,8 @@ type Options struct {
 	LogTimezone string
 	// Local is the zone of the machine that wrote the lines. Nil: UTC.
 	Local *time.Location
+	// Now is when the filter is made: dates that state a year with all its digits are of no later decade. Zero: until 2029.
+	Now time.Time
 	// NoDateIsNow gives lines without a date the time they are read, as a running fail2ban does. Otherwise such a failure
 	// has no time.
 	NoDateIsNow bool

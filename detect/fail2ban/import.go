@@ -59,12 +59,12 @@ type Jail struct {
 }
 
 // Filter makes the jail's filter ready to run. Lines are read as a running fail2ban reads them: one without a date has the time that
-// it is read. local is the zone of dates that name none, when the jail's logtimezone names none either.
-func (j *Jail) Filter(local *time.Location) (*Filter, error) {
+// it is read. local is the zone of dates that name none, when the jail's logtimezone names none either; now is when the jail starts.
+func (j *Jail) Filter(local *time.Location, now time.Time) (*Filter, error) {
 	if j.options == nil {
 		return nil, fmt.Errorf("jail %s has no filter", j.Name)
 	}
-	return newFilter(j.FilterName, j.options, Options{LogTimezone: j.LogTimezone, Local: local, NoDateIsNow: true})
+	return newFilter(j.FilterName, j.options, Options{LogTimezone: j.LogTimezone, Local: local, Now: now, NoDateIsNow: true})
 }
 
 func (j *Jail) problem(what, format string, args ...any) {
