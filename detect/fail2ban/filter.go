@@ -3,6 +3,7 @@ package fail2ban
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -136,8 +137,10 @@ func (c *Config) Filter(name string, o Options) (*Filter, error) {
 // newFilter compiles a filter from its options.
 func newFilter(name string, options *dict, o Options) (*Filter, error) {
 	f := &Filter{name: name, options: o, maxLines: 1, open: newConnectionCache()}
-	usedns, _ := options.get("usedns")
-	names := strings.ToLower(usedns) != "no"
+	names := true // <HOST> may be a name
+	if v, ok := options.get("usedns"); ok {
+		names = slices.Contains([]string{"yes", "warn", "raw"}, strings.ToLower(v)) // anything else is "no", as in fail2ban
+	}
 	if v, ok := options.get("maxlines"); ok {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 {

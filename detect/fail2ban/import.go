@@ -260,6 +260,9 @@ func (j *Jail) filter(raw *rawJail) {
 	switch strings.ToLower(j.UseDNS) {
 	case "yes", "warn", "":
 		j.problem("usedns", "a name in a line is not resolved: only addresses are banned")
+	case "no", "raw":
+	default:
+		j.problem("usedns", "%q is none of yes, warn, raw and no: names are not looked for, as in fail2ban", j.UseDNS)
 	}
 	matches, _ := options.get("journalmatch")
 	for _, line := range strings.Split(matches, "\n") {

@@ -276,3 +276,22 @@ func TestOwnLinesGiveWhatFail2banFinds(t *testing.T) {
 		t.Errorf("%d failures in %d lines for %d filters are too few to compare", n, lines, len(filters))
 	}
 }
+
+// What a jail may state wins over the filter, as an option of the filter does in fail2ban.
+func TestOptionsGiveWhatFail2banFinds(t *testing.T) {
+	var jobs []job
+	for _, options := range []map[string]string{
+		{"maxlines": "4"}, {"datepattern": "%Y-%m-%d[T ]%H:%M:%S"}, {"datepattern": "{NONE}"}, {"datepattern": ""}, {"datepattern": "^%b %d %H:%M:%S\n{^LN-BEG}"},
+		{"failregex": "^Failed .* from <HOST>\n^Invalid user <F-USER>.*</F-USER> from <ADDR>"}, {"usedns": "no"}, {"usedns": "raw"}, {"usedns": "odd"}, {"prefregex": ""},
+		{"ignoreregex": "port 4000\\d"}, {"prefregex": "^.*?sshd\\[\\d+\\]: <F-CONTENT>.*</F-CONTENT>$", "ignoreregex": "^Invalid"}, {"mode": "nothing"}, {"mode": "<mode>"},
+		{"_daemon": "(?:sshd|CRON)"}, {"publickey": "ignore"}, {"logtype": "short"}, {"logtype": "rfc5424"}, {"failregex": "no host"}, {"failregex": "(<HOST>"}, {"maxlines": "x"}, {"maxlines": "0"}, {"maxlines": "-1"},
+	} {
+		for _, j := range ownJobs(t)[:2] {
+			j.Options = options
+			jobs = append(jobs, j)
+		}
+	}
+	if n := sameLines(t, jobs); n < 200 {
+		t.Errorf("%d failures are too few to compare", n)
+	}
+}
