@@ -1,6 +1,8 @@
 package fail2ban
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 )
@@ -8,7 +10,8 @@ import (
 // connection is what is known of a failure, or of all lines with the same F-MLFID.
 type connection struct {
 	fields  fields
-	users   []string // the first two users; more than one is all that counts
+	name    string   // of the first user
+	several bool     // there was another one
 	lines   evidence // that were failures
 	waiting evidence // of no failure yet
 	pending bool     // a failure without an address so far
@@ -37,11 +40,17 @@ func (c *connection) host() (text string, v6, raw bool) {
 	return v, false, true
 }
 
-func (c *connection) user(name string) {
-	if name == "" || len(c.users) > 1 || len(c.users) == 1 && c.users[0] == name {
-		return
+// user notes a user; own: the name is copied.
+func (c *connection) user(name string, own bool) {
+	switch {
+	case name == "":
+	case c.name != "":
+		c.several = c.several || c.name != name
+	case own:
+		c.name = strings.Clone(name)
+	default:
+		c.name = name
 	}
-	c.users = append(c.users, strings.Clone(name))
 }
 
 // connect joins what a line says to what is known of its connection. A line can be no failure by itself (nofail) and yet tell the
@@ -59,11 +68,19 @@ func (r *run) connect(id string, now *connection, m *hit) *connection {
 	}
 	forget := now.fields.take("mlfforget") != ""
 	user, _ := now.fields.get("user")
+	if len(user) > maxKept {
+		user = strings.ToValidUTF8(user[:maxKept], "") // what is compared is what is kept
+	}
+	if len(id) > maxKept {
+		sum := sha256.Sum256([]byte(id))
+		id = hex.EncodeToString(sum[:])
+	}
+	own := r.long // else what is kept would hold a long line
 	users := false
 	c, known := r.f.open.get(id, r.now)
 	switch {
 	case known:
-		c.user(user)
+		c.user(user, own)
 		if c.fields.take("nofail") != "" {
 			cleared = true
 		}
@@ -76,17 +93,19 @@ func (r *run) connect(id string, now *connection, m *hit) *connection {
 		if !cleared && !c.pending {
 			c.lines = nil
 		}
-		c.fields.join(now.fields.kept())
-		users = len(c.users) > 1
+		c.fields.join(now.fields.kept(own))
+		users = c.several
 		if forget {
 			r.f.open.remove(id)
 		}
 	case !forget:
 		c = now
-		c.fields = c.fields.kept()
-		id = strings.Clone(id)
-		c.user(user)
-		users = len(c.users) > 1
+		c.fields = c.fields.kept(own)
+		if own {
+			id = strings.Clone(id)
+		}
+		c.user(user, own)
+		users = c.several
 		c.first = r.now
 		r.f.Count.Evicted += r.f.open.set(id, c, r.now)
 	default:

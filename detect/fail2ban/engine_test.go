@@ -165,6 +165,11 @@ func TestConnectionsAreCapped(t *testing.T) {
 	if f.Count.Evicted != 200 {
 		t.Errorf("%d connections were forgotten, want 200", f.Count.Evicted)
 	}
+	for range 50 {
+		if _, err := f.Line("c"+strings.Repeat("9", 900_000)+" fail x", now); err != nil {
+			t.Fatal(err)
+		}
+	}
 	state, err := f.State()
 	if err != nil {
 		t.Fatal(err)

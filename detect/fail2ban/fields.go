@@ -84,14 +84,20 @@ func (f *fields) join(other fields) {
 	}
 }
 
-// kept is a copy of its own, with long values cut and copied so that no long line is held by them.
-func (f fields) kept() fields {
-	c := make(fields, len(f), len(f)+2)
-	copy(c, f)
-	for i := range c {
-		if v := &c[i]; len(v.value) > maxKept {
-			v.value = strings.Clone(strings.ToValidUTF8(v.value[:maxKept], ""))
+// kept is a copy of what took part, with long values cut. own: the values are copied too, so that they hold no long line.
+func (f fields) kept(own bool) fields {
+	c := make(fields, 0, len(f)/2+2)
+	for _, v := range f {
+		if !v.set {
+			continue
 		}
+		if len(v.value) > maxKept {
+			v.value = strings.ToValidUTF8(v.value[:maxKept], "")
+		}
+		if own {
+			v.value = strings.Clone(v.value)
+		}
+		c = append(c, v)
 	}
 	return c
 }

@@ -239,6 +239,7 @@ type run struct {
 	lines []splitLine // all lines that are searched, as they came
 	text  string      // what is searched
 	fresh bool        // text is that of f.buffer
+	long  bool        // text is too long to be held by what is kept of it
 	date  time.Time
 	now   time.Time
 	err   error
@@ -254,6 +255,7 @@ func (f *Filter) find(line splitLine, at time.Time, dated bool, now time.Time) (
 	}
 	f.keep(line)
 	r := run{f: f, lines: f.buffer, text: text(f.buffer), fresh: true, date: at, now: now}
+	r.long = len(r.text) > maxKept
 	if f.gate.tells && r.ignored(nil) {
 		f.Count.Ignored++
 		return Result{Ignored: true}, r.err

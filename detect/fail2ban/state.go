@@ -19,7 +19,8 @@ type savedFilter struct {
 type savedConnection struct {
 	ID      string       `json:"id"`
 	Fields  []savedField `json:"fields"`
-	Users   []string     `json:"users,omitempty"`
+	User    string       `json:"user,omitempty"`
+	Several bool         `json:"several,omitempty"`
 	Lines   []string     `json:"lines,omitempty"`
 	Waiting []string     `json:"waiting,omitempty"`
 	Pending bool         `json:"pending,omitempty"`
@@ -46,7 +47,7 @@ func (f *Filter) State() ([]byte, error) {
 	}
 	for _, id := range f.open.order {
 		c := f.open.byID[id]
-		saved := savedConnection{ID: id, Users: c.users, Lines: c.lines, Waiting: c.waiting, Pending: c.pending, First: c.first}
+		saved := savedConnection{ID: id, User: c.name, Several: c.several, Lines: c.lines, Waiting: c.waiting, Pending: c.pending, First: c.first}
 		for _, v := range c.fields {
 			if v.set {
 				saved.Fields = append(saved.Fields, savedField{Name: v.name, Value: v.value, Parts: v.parts})
@@ -75,7 +76,7 @@ func (f *Filter) Restore(state []byte) error {
 	}
 	open := newConnectionCache()
 	for _, saved := range s.Connections {
-		c := &connection{users: saved.Users, lines: saved.Lines, waiting: saved.Waiting, pending: saved.Pending, first: saved.First}
+		c := &connection{name: saved.User, several: saved.Several, lines: saved.Lines, waiting: saved.Waiting, pending: saved.Pending, first: saved.First}
 		for _, v := range saved.Fields {
 			c.fields.place(field{name: v.Name, value: v.Value, set: true, parts: v.Parts})
 		}
