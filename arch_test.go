@@ -66,6 +66,10 @@ var allowedImports = map[string][]string{
 	"audit/scan":      {}, // files of other scanners
 	"audit/trial":     {"audit", "audit/facts"},
 
+	// fail2ban's files and Python's expressions: pure, lines in and failures out.
+	"detect/fail2ban":      {"detect/fail2ban/pyre"},
+	"detect/fail2ban/pyre": {},
+
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "journal", "mail"},
 	"console": {"auth", "auth/pages", "decision", "event", "gateway", "geo", "hostname", "language"},
@@ -75,7 +79,7 @@ var allowedImports = map[string][]string{
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "event", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect/fail2ban", "event", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},
