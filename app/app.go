@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
@@ -51,6 +52,7 @@ type App struct {
 	mail      *mail.Outbox
 	decisions *decision.List
 	bouncers  *bouncer.Server
+	kernel    *firewall.Client // nil: only the gateway refuses
 	auth      *auth.Auth
 	gateway   *gateway.Gateway
 	countries *geo.Table
@@ -112,6 +114,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err := a.newConsole(cfg, texts); err != nil {
 		return nil, fmt.Errorf("build console: %w", err)
 	}
+	a.newKernel(cfg)
 	if err := a.newAdmin(cfg); err != nil {
 		return nil, fmt.Errorf("open admin socket: %w", err)
 	}
@@ -153,6 +156,10 @@ func (a *App) Run(ctx context.Context) error {
 	start("decisions", a.decisions.Run)
 	start("banned accounts", a.endBannedSessions)
 	start("bouncer API", a.bouncers.Run)
+	if a.kernel != nil {
+		start("bans in the kernel", a.kernel.Run)
+		start("bans for the kernel", a.tellKernel)
+	}
 	start("gateway", a.gateway.Run)
 	start("console", a.console.Run)
 	start("admin socket", a.admin.Run)

@@ -101,6 +101,8 @@ func unchangeable(old, new *config.Config) error {
 		{"events", old.Events != new.Events},
 		{"log", old.Log != new.Log},
 		{"decisions.bouncer_api", old.Decisions.BouncerAPI != new.Decisions.BouncerAPI},
+		{"firewall.enforce", old.Firewall.Enforce != new.Firewall.Enforce},
+		{"firewall.socket", old.Firewall.Socket != new.Firewall.Socket},
 		{"console.listen", !slices.Equal(old.Console.Listen, new.Console.Listen)},
 	} {
 		if s.changed {

@@ -124,9 +124,11 @@ func LoadMail(path string) (*Config, error) { return loadPart(path, "mail") }
 // gateway is set up.
 func LoadAudit(path string) (*Config, error) { return loadPart(path, "audit") }
 
-// LoadFirewall is Load for the commands of the firewall: only problems of its section, and of the audit's, from which it takes
-// ports and networks, stop them.
-func LoadFirewall(path string) (*Config, error) { return loadPart(path, "firewall", "audit") }
+// LoadFirewall is Load for the commands of the firewall: only problems of its section, and of those from which it takes ports and
+// networks, stop them.
+func LoadFirewall(path string) (*Config, error) {
+	return loadPart(path, "firewall", "audit", "decisions", "trusted_proxies", "forward_auth")
+}
 
 // loadPart is Load for a command that uses some sections only, with the files that they name.
 func loadPart(path string, sections ...string) (*Config, error) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,17 @@ func (c Config) validateAllow(report func(path, format string, args ...any)) {
 			report(path, "%s is everybody, so that no decision would ever hold; name the networks that need it", entry)
 		}
 	}
+}
+
+// Networks returns the allowed addresses and networks that stand in the configuration, trusted proxies among them. Names are not.
+func (c Config) Networks() []netip.Prefix {
+	all := slices.Clone(c.TrustedProxies)
+	for _, entry := range c.Allow {
+		if prefix, name, ok := parseAllowed(entry); ok && name == "" {
+			all = append(all, prefix)
+		}
+	}
+	return all
 }
 
 // dnsName is a host name of at least one letter, so that no mistyped address is one.

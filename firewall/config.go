@@ -15,8 +15,8 @@ type Config struct {
 	// Socket is where doorward enforce listens, unless systemd hands it its socket, and where doorward serve finds it.
 	// Default: /run/doorward-enforce/enforce.sock.
 	Socket string `yaml:"socket"`
-	// Allow are networks that are never banned in the kernel, whoever asks for it. Loopback, the host's own addresses and its
-	// gateways never are. Default: none.
+	// Allow are networks that are never banned in the kernel, whoever asks for it, beside the addresses and networks of
+	// decisions.allow and the trusted proxies. Loopback, the host's own addresses and its gateways never are. Default: none.
 	Allow []netip.Prefix `yaml:"allow"`
 
 	Rules ruleset.Config `yaml:",inline"`

@@ -78,7 +78,7 @@ func enforce(ctx context.Context, s streams, f enforceFlags) error {
 	if err != nil {
 		return failure("", "find the client's user: %w", err)
 	}
-	enforcer, err := firewall.NewEnforcer(cfg.Firewall.Allow, log)
+	enforcer, err := firewall.NewEnforcer(append(cfg.Decisions.Networks(), cfg.Firewall.Allow...), log)
 	if err != nil {
 		return failure("", "make the firewall's table: %w", err)
 	}
