@@ -176,7 +176,12 @@ func (k *compiler) narrow(f *Filter) {
 
 // connect ties correlations to what they are made of.
 func (k *compiler) connect(ordered []*Correlation) {
+	keys := make(map[string]bool)
 	for _, c := range ordered {
+		if keys[c.Key()] {
+			k.in(c.File, c.Line, "another correlation is called %s too; give each an id", c.Key())
+		}
+		keys[c.Key()] = true
 		k.chains = append(k.chains, newCorrelator(c, k.engine.limits))
 	}
 	for index, c := range ordered {
@@ -222,8 +227,7 @@ func (k *compiler) build() {
 		r.needs = k.needs(r.match)
 	}
 	for _, c := range k.chains {
-		c.fieldSlots = nil
-		for position, reference := range c.rule.Rules {
+		for _, reference := range c.rule.Rules {
 			var slots []int
 			for _, field := range append(slices.Clone(c.rule.GroupBy), c.rule.fields...) {
 				if actual := c.rule.Aliases[field][reference]; actual != "" {
@@ -234,7 +238,6 @@ func (k *compiler) build() {
 			i, _ := k.find(reference)
 			c.fieldSlots = append(c.fieldSlots, slots)
 			c.below = append(c.below, i-len(k.rules))
-			_ = position
 		}
 	}
 	e.rules, e.chains = k.rules, k.chains
