@@ -12,7 +12,7 @@ import (
 
 // Caps on what one group keeps.
 const (
-	maxMetricMarks = 4096 // events of a value_sum and the like
+	maxMetricMarks = 1024 // events of a value_sum and the like
 	spareMarks     = 64   // beyond what a count needs: events out of order
 	sameTagMarks   = 4    // of one value of a value_count
 	maxRefs        = 5
@@ -42,6 +42,7 @@ type correlator struct {
 	limits     Limits
 	keep       int     // marks of one group at most
 	need       int     // marks that are kept however old they are
+	costly     bool    // all values of a window must be looked at
 	fieldSlots [][]int // by position: the slots of the group-by fields, then of the fields that are counted
 	below      []int   // by position: the correlation it refers to, below zero if it is a rule
 	told       bool
@@ -58,16 +59,19 @@ type correlator struct {
 }
 
 func newCorrelator(c *Correlation, l Limits) *correlator {
-	k := &correlator{rule: c, limits: l, told: true, groups: make(map[string]*group), keep: maxMetricMarks, need: spareMarks}
+	k := &correlator{rule: c, limits: l, told: true, groups: make(map[string]*group), keep: maxMetricMarks, need: spareMarks, costly: true}
 	switch c.Type {
 	case EventCount, ValueCount:
-		k.need = 2
+		k.need, k.costly = 2, false
 		for _, b := range c.bounds {
 			k.need = max(k.need, int(b.number)+2)
 		}
 		k.keep = k.need + spareMarks
+		if c.Type == ValueCount {
+			k.keep = sameTagMarks*k.need + spareMarks
+		}
 	case Temporal, TemporalOrdered:
-		k.need = 4 * len(c.Rules)
+		k.need, k.costly = 4*len(c.Rules), false
 		k.keep = spareMarks + k.need
 	}
 	return k
@@ -311,8 +315,8 @@ func (k *correlator) expire(g *group, m mark, i int) int {
 	return i - old
 }
 
-// thin forgets an earlier event of the same value: the newest counts as long as any. Events out of order may each count in
-// a window of their own, so a few of one value are kept then.
+// thin forgets the oldest event of a value that has several: the newest counts as long as any. A few are kept, since events
+// out of order may each need their own.
 func (k *correlator) thin(g *group, m mark, i int) int {
 	same, first := 0, -1
 	for j := range g.marks {
@@ -322,7 +326,7 @@ func (k *correlator) thin(g *group, m mark, i int) int {
 			}
 		}
 	}
-	if same == 0 || i < len(g.marks) && same < sameTagMarks {
+	if same < sameTagMarks {
 		return i
 	}
 	g.marks = slices.Delete(g.marks, first, first+1)
@@ -357,17 +361,31 @@ func (k *correlator) surplus(g *group, i int) int {
 }
 
 // judge holds the windows that the mark at i stands in against the condition. With events in order it is one window, which
-// ends at i; a late event can complete windows that end at later ones.
+// ends at i; a late event can complete windows that end at later ones. Of the costly kinds only the first and the last of
+// those windows are judged: strangers can send late events as well.
 func (k *correlator) judge(g *group, i int) (Match, bool) {
 	width := k.rule.Timespan.Microseconds()
+	last := i
+	for last+1 < len(g.marks) && g.marks[last+1].at-g.marks[i].at <= width {
+		last++
+	}
 	start := 0
-	for end := i; end < len(g.marks) && g.marks[end].at-g.marks[i].at <= width; end++ {
+	var values tally
+	for end := i; end <= last; end++ {
+		if k.costly && end > i {
+			end = last
+		}
 		for g.marks[end].at-g.marks[start].at > width {
 			start++
 		}
 		window := g.marks[start : end+1]
-		n, met := k.measure(window, g.marks[i].tag)
-		if met {
+		var n float64
+		if k.rule.Type == ValueCount {
+			n = values.move(g.marks, start, end+1)
+		} else {
+			n = k.measure(window, g.marks[i].tag)
+		}
+		if k.met(window, n) {
 			return Match{Count: n, First: time.UnixMicro(window[0].at).UTC(), Last: time.UnixMicro(g.marks[end].at).UTC()}, true
 		}
 	}

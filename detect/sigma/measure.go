@@ -2,88 +2,98 @@ package sigma
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 )
 
-// measure is what a window is held against the condition by, and whether the condition holds. tag is that of the event that
-// has just come.
-func (k *correlator) measure(window []mark, tag uint64) (float64, bool) {
-	n := 0.0
+// measure is what a window is held against the condition by. tag is that of the event that has just come.
+func (k *correlator) measure(window []mark, tag uint64) float64 {
 	switch k.rule.Type {
 	case EventCount:
-		n = float64(len(window))
-	case ValueCount:
-		n = distinct(window)
+		return float64(len(window))
 	case Temporal:
-		n = distinct(window)
+		return float64(bits.OnesCount32(present(window)))
 	case TemporalOrdered:
-		n = longestChain(window, len(k.rule.Rules))
-	case ValueSum, ValueAvg:
-		for _, m := range window {
-			n += math.Float64frombits(m.tag)
-		}
-		if k.rule.Type == ValueAvg {
-			n /= float64(len(window))
-		}
+		return longestChain(window, len(k.rule.Rules))
 	case ValueMedian:
-		n = percentile(window, 50)
+		return percentile(window, 50)
 	case ValuePercentile:
 		if k.rule.percent >= 0 {
-			n = percentile(window, k.rule.percent)
-		} else {
-			n = share(window, tag)
+			return percentile(window, k.rule.percent)
+		}
+		return share(window, tag)
+	}
+	n := 0.0
+	for _, m := range window {
+		n += math.Float64frombits(m.tag)
+	}
+	if k.rule.Type == ValueAvg {
+		n /= float64(len(window))
+	}
+	return n
+}
+
+// met tells whether the condition holds for a window of measure n.
+func (k *correlator) met(window []mark, n float64) bool {
+	if k.rule.expr == nil {
+		return holds(k.rule.bounds, n)
+	}
+	rules := present(window)
+	return (k.rule.Type == Temporal || n == float64(bits.OnesCount32(rules))) && among(k.rule.expr, rules)
+}
+
+// present has a bit for each of the rules in a window; there are at most maxCorrelated.
+func present(window []mark) uint32 {
+	rules := uint32(0)
+	for _, m := range window {
+		rules |= 1 << m.tag
+	}
+	return rules
+}
+
+// tally counts the different tags of a window that moves on.
+type tally struct {
+	counts   map[uint64]int
+	from, to int
+}
+
+// move takes the window to marks[from:to]; neither goes back.
+func (t *tally) move(marks []mark, from, to int) float64 {
+	if t.counts == nil {
+		t.counts, t.from, t.to = make(map[uint64]int), from, from
+	}
+	for ; t.to < to; t.to++ {
+		t.counts[marks[t.to].tag]++
+	}
+	for ; t.from < from; t.from++ {
+		if t.counts[marks[t.from].tag]--; t.counts[marks[t.from].tag] == 0 {
+			delete(t.counts, marks[t.from].tag)
 		}
 	}
-	if k.rule.expr == nil {
-		return n, holds(k.rule.bounds, n)
-	}
-	present := make([]bool, len(k.rule.Rules))
-	for _, m := range window {
-		present[m.tag] = true
-	}
-	inOrder := k.rule.Type == Temporal || n == distinct(window)
-	return n, inOrder && among(k.rule.expr, present)
+	return float64(len(t.counts))
 }
 
 // among evaluates a condition over rules.
-func among(n *node, present []bool) bool {
+func among(n *node, rules uint32) bool {
 	switch n.op {
 	case opAnd:
 		for _, kid := range n.kids {
-			if !among(kid, present) {
+			if !among(kid, rules) {
 				return false
 			}
 		}
 		return true
 	case opOr:
 		for _, kid := range n.kids {
-			if among(kid, present) {
+			if among(kid, rules) {
 				return true
 			}
 		}
 		return false
 	case opNot:
-		return !among(n.kids[0], present)
+		return !among(n.kids[0], rules)
 	}
-	return present[n.index]
-}
-
-// distinct counts the different tags.
-func distinct(window []mark) float64 {
-	if len(window) <= 32 {
-		n := 0
-		for i, m := range window {
-			if !slices.ContainsFunc(window[:i], func(o mark) bool { return o.tag == m.tag }) {
-				n++
-			}
-		}
-		return float64(n)
-	}
-	seen := make(map[uint64]struct{}, len(window))
-	for _, m := range window {
-		seen[m.tag] = struct{}{}
-	}
-	return float64(len(seen))
+	return rules&(1<<n.index) != 0
 }
 
 // longestChain is how many of the rules were met one after the other in their order; some may have been left out.

@@ -13,7 +13,8 @@ import (
 const (
 	maxCorrelated = 32      // rules of one correlation
 	maxGroupBy    = 8       // fields
-	maxThreshold  = 100_000 // events or values counted
+	maxThreshold  = 100_000 // events counted
+	maxDistinct   = 1000    // values counted: every event looks at all of them
 )
 
 // bound is one comparison of a correlation's condition.
@@ -224,19 +225,24 @@ func (p *parserOf) checkCorrelationCondition(c *Correlation, line int) {
 	if c.percent >= 0 && c.Type != ValuePercentile {
 		p.at(line, "percentile belongs to value_percentile")
 	}
-	possible := false
+	most, possible := maxThreshold, false
+	switch c.Type {
+	case EventCount:
+	case ValueCount:
+		most = maxDistinct
+	case Temporal, TemporalOrdered:
+		most = len(c.Rules)
+	default:
+		return
+	}
 	for _, b := range c.bounds {
-		if (c.Type == EventCount || c.Type == ValueCount) && (b.number < 0 || b.number > maxThreshold || b.number != math.Trunc(b.number)) {
-			p.at(line, "%s needs a whole number from 0 to %d", b.op, maxThreshold)
+		if b.number < 0 || b.number > float64(most) || b.number != math.Trunc(b.number) {
+			p.at(line, "%s needs a whole number from 0 to %d", b.op, most)
 			return
 		}
 	}
-	if c.Type != EventCount && c.Type != ValueCount && c.Type != Temporal && c.Type != TemporalOrdered {
-		return
-	}
-	most := maxThreshold + 1
-	if c.Type == Temporal || c.Type == TemporalOrdered {
-		most = len(c.Rules)
+	if c.Type == EventCount || c.Type == ValueCount {
+		most++
 	}
 	for n := 1; n <= most && !possible; n++ {
 		possible = holds(c.bounds, float64(n))

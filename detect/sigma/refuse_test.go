@@ -178,7 +178,7 @@ func TestCorrelationsRefused(t *testing.T) {
 		"many groups":         {with("[ip]", "[1,2,3,4,5,6,7,8,9]"), "more than 8 fields"},
 		"alias of nobody":     {correlated(good + "\naliases: {ip: {zz: src}}"), "which is none of the correlation's rules"},
 		"alias left out":      {correlated("type: temporal\nrules: [a, b]\ngroup-by: [ip]\ntimespan: 10m\naliases: {ip: {a: src}}"), "names no field for the rule b"},
-		"temporal too many":   {correlated("type: temporal\nrules: [a, b]\ntimespan: 10m\ncondition: {gte: 3}"), "can never hold"},
+		"temporal too many":   {correlated("type: temporal\nrules: [a, b]\ntimespan: 10m\ncondition: {gte: 3}"), "whole number from 0 to 2"},
 		"temporal expression": {correlated("type: temporal\nrules: [a, b]\ntimespan: 10m\ncondition: a and c"), `no search identifier "c"`},
 		"temporal left out":   {correlated("type: temporal\nrules: [a, b]\ntimespan: 10m\ncondition: a"), "the rule b is not named"},
 		"itself":              {with("[a]", "[many]"), "the correlation many is made of itself"},
