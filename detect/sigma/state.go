@@ -57,11 +57,11 @@ func (e *Engine) State() ([]byte, error) {
 	for _, k := range e.chains {
 		saved := savedCorrelation{Key: k.rule.Key(), Form: k.rule.form()}
 		for g := k.newest; g != nil; g = g.older {
-			// A time takes up to 17 bytes and a tag 21 in the saved form; texts a third more than they have.
-			if left -= 64 + 38*len(g.marks) + 2*len(g.key) + 2*maxRefBytes*len(g.refs); left < 0 {
+			one := save(g)
+			if left -= one.size(); left < 0 {
 				break
 			}
-			saved.Groups = append(saved.Groups, save(g))
+			saved.Groups = append(saved.Groups, one)
 		}
 		slices.Reverse(saved.Groups) // oldest first, so that Restore makes them newest in the right order
 		all.Correlations = append(all.Correlations, saved)
@@ -71,6 +71,15 @@ func (e *Engine) State() ([]byte, error) {
 		return nil, fmt.Errorf("save the state of correlations: %w", err)
 	}
 	return out, nil
+}
+
+// size is at least what the saved form takes, in bytes.
+func (s savedGroup) size() int {
+	n := 64 + 21*len(s.Times) + 21*len(s.Tags) + len(s.Key)*4/3
+	for _, r := range s.Refs {
+		n += 6 + len(r)*4/3
+	}
+	return n
 }
 
 func save(g *group) savedGroup {
