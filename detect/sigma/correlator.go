@@ -52,14 +52,15 @@ type correlator struct {
 	oldest, newest *group
 	marks          int // in all groups
 
-	key      []byte // of the event that is looked at
+	counts   map[uint64]int // of values in a window, used again
+	key      []byte         // of the event that is looked at
 	values   []string
 	last     []Field // what the last match was grouped by, and when: fields for correlations above
 	lastTurn uint32
 }
 
 func newCorrelator(c *Correlation, l Limits) *correlator {
-	k := &correlator{rule: c, limits: l, told: true, groups: make(map[string]*group), keep: maxMetricMarks, need: spareMarks, costly: true}
+	k := &correlator{rule: c, limits: l, told: true, groups: make(map[string]*group), counts: make(map[uint64]int), keep: maxMetricMarks, need: spareMarks, costly: true}
 	switch c.Type {
 	case EventCount, ValueCount:
 		k.need, k.costly = 2, false
@@ -370,7 +371,7 @@ func (k *correlator) judge(g *group, i int) (Match, bool) {
 		last++
 	}
 	start := 0
-	var values tally
+	values := tally{counts: k.counts}
 	for end := i; end <= last; end++ {
 		if k.costly && end > i {
 			end = last

@@ -55,12 +55,14 @@ func present(window []mark) uint32 {
 type tally struct {
 	counts   map[uint64]int
 	from, to int
+	begun    bool
 }
 
 // move takes the window to marks[from:to]; neither goes back.
 func (t *tally) move(marks []mark, from, to int) float64 {
-	if t.counts == nil {
-		t.counts, t.from, t.to = make(map[uint64]int), from, from
+	if !t.begun {
+		clear(t.counts)
+		t.begun, t.from, t.to = true, from, from
 	}
 	for ; t.to < to; t.to++ {
 		t.counts[marks[t.to].tag]++

@@ -108,7 +108,7 @@ func TestHeadsRefused(t *testing.T) {
 		"logsource case":     {"title: t\nlogsource: {service: Sshd}" + detection, "lower case"},
 		"level":              {good + "level: bad\n", `level "bad" is none of`},
 		"status":             {good + "status: new\n", `status "new" is none of`},
-		"date":               {good + "date: 2024/01/02\n", "date must be written YYYY-MM-DD"},
+		"date":               {good + "date: 2024-13-02\n", "date must be a date, written YYYY-MM-DD"},
 		"id":                 {good + "id: 7\n", "id must be a UUID"},
 		"name":               {good + "name: a b\n", "name may have letters"},
 		"taxonomy":           {good + "taxonomy: ecs\n", `taxonomy "ecs" is not known`},
