@@ -32,6 +32,7 @@ func Parse(name string, text []byte, o Options) (Collection, error) {
 type parserOf struct {
 	*problems
 	options Options
+	atoms   int // in the file so far
 }
 
 // document reads one document by the section that says what it is.
