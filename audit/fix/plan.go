@@ -33,6 +33,8 @@ type Group struct {
 	partial  []string
 	changes  []change
 	sshd     map[string]string // what sshd has to say of itself afterwards
+	says     []setting         // what database servers have to
+	restart  bool
 	findings map[string]audit.Finding
 	app      *App
 	seal     string
@@ -231,7 +233,8 @@ func (p *planner) repair(ctx context.Context, r repair, id string) (bool, error)
 		return true, nil
 	}
 	before := p.edits
-	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes, p.mariadb, p.app} {
+	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes,
+		p.settings, p.replace, p.create, p.mariadb, p.postgres, p.cron, p.asterisk, p.accounts, p.app} {
 		if err := step(ctx, r); err != nil {
 			return false, err
 		}
@@ -241,6 +244,7 @@ func (p *planner) repair(ctx context.Context, r repair, id string) (bool, error)
 	}
 	p.done[r.Title] = true
 	p.g.Titles = append(p.g.Titles, r.Title)
+	p.g.restart = p.g.restart || r.Restart
 	p.answers(r, id)
 	return true, nil
 }
@@ -273,7 +277,7 @@ func (p *planner) finish() (Group, bool) {
 	}
 	p.g.changes = append(p.g.changes, p.other...)
 	if p.g.service != nil {
-		p.g.Runs = p.m.describe(p.g.service)
+		p.g.Runs = p.m.describe(p.g.service, p.g.restart)
 	}
 	return p.g, len(p.g.changes) > 0
 }
