@@ -32,6 +32,9 @@ func sshdAliases(key string) []string {
 	return []string{key}
 }
 
+// sshdLast says whether of several lines the last counts, as it does of these up to OpenSSH 9.7; of all others it is the first.
+func sshdLast(key string) bool { return key == "persourcemaxstartups" || key == "maxstartups" }
+
 // planSSHD plans directives that hold for everybody: in a drop-in that is read first, where sshd_config includes its folder,
 // else at the top of sshd_config. What would win over them, in Match blocks or in files that are read before, becomes a
 // comment.
@@ -139,7 +142,7 @@ func (p *planner) silenceSSHD(name string, wanted map[string]string, include boo
 			if !slices.Contains(sshdAliases(strings.ToLower(want)), key) || strings.EqualFold(value, is) {
 				continue
 			}
-			if inMatch || early || beforeInclude {
+			if inMatch || early || beforeInclude || include && sshdLast(key) {
 				lines[i] = "# doorward fix: " + line
 			}
 		}

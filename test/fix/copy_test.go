@@ -2,6 +2,7 @@
 package fix_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -76,7 +77,9 @@ func newHost(t *testing.T, programs ...string) *host {
 // try runs a shell script in the copy.
 func (h *host) try(script string) (string, error) {
 	h.t.Helper()
-	cmd := exec.CommandContext(h.t.Context(), h.entry[0], append(h.entry[1:], "sh", "-c", script)...)
+	ctx, cancel := context.WithTimeout(h.t.Context(), 2*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, h.entry[0], append(h.entry[1:], "sh", "-c", script)...)
 	cmd.WaitDelay = 5 * time.Second // servers keep the output open
 	out, err := cmd.CombinedOutput()
 	if err != nil && strings.Contains(err.Error(), "WaitDelay") {
