@@ -130,7 +130,7 @@ func (b *planning) group(r repair) *planner {
 	p := b.groups[name]
 	if p == nil {
 		p = &planner{f: b.f, m: b.f.m, g: Group{Name: name, service: b.f.recipes.service(r.Service), findings: b.findings, sshd: map[string]string{}},
-			files: map[string]*fileChange{}, done: map[string]bool{}}
+			files: map[string]*fileChange{}, edited: map[string]*edited{}, done: map[string]bool{}}
 		b.groups[name], b.order = p, append(b.order, name)
 	}
 	return p
@@ -213,14 +213,15 @@ func (r repair) group() string {
 
 // planner collects the changes of one group. A file that several repairs change is one change.
 type planner struct {
-	f     *Fixer
-	m     *Machine
-	g     Group
-	files map[string]*fileChange
-	order []string
-	other []change
-	done  map[string]bool // titles of repairs that were planned, because several controls may share one
-	edits int
+	f      *Fixer
+	m      *Machine
+	g      Group
+	files  map[string]*fileChange
+	order  []string
+	other  []change
+	edited map[string]*edited
+	done   map[string]bool // titles of repairs that were planned, because several controls may share one
+	edits  int
 }
 
 // repair plans one repair for a control and says whether it changes anything.

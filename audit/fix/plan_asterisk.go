@@ -133,10 +133,11 @@ func (s sectionEdits) plan(p *planner) error {
 		other, replaced := s.replace[at]
 		more := s.after[at]
 		edits = append(edits, lineEdit{at.file, at.line, func(line string) string {
+			first, rest, _ := strings.Cut(line, "\n") // another repair may have put lines below
 			if replaced && other != "" {
-				line = other
+				line = other + "\n" + rest
 			} else if replaced {
-				line = commented(";")(line)
+				line = commented(";")(first) + "\n" + rest
 			}
 			return strings.Join(append([]string{strings.TrimRight(line, "\r\n")}, more...), "\n") + "\n"
 		}})

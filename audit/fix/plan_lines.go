@@ -19,43 +19,41 @@ type lineEdit struct {
 	make func(line string) string
 }
 
-// changeLines plans other texts for lines. One that another repair of this plan changes is left for the next plan: what the
-// numbers of lines mean then is no longer what was read.
+// edited is a file whose lines are changed: as it is on the disk, and as it will be.
+type edited struct {
+	base  []string
+	after string
+	makes map[int][]func(string) string
+}
+
+// changeLines plans other texts for lines, by their numbers on the disk. Several repairs may change one file so; one that
+// another repair changes as a whole is left for the next plan.
 func (p *planner) changeLines(edits []lineEdit) error {
-	files := map[string][]lineEdit{}
-	var order []string
 	for _, e := range edits {
-		if files[e.file] == nil {
-			order = append(order, e.file)
-		}
-		files[e.file] = append(files[e.file], e)
-	}
-	for _, name := range order {
-		full, now, err := p.file(name)
+		full, now, err := p.file(e.file)
 		if err != nil {
 			return err
 		}
 		if now.Type != isFile {
-			return fmt.Errorf("%s is no file", name)
+			return fmt.Errorf("%s is no file", e.file)
 		}
-		lines := splitLines(string(now.Bytes))
-		base := lines
-		if c := p.files[full]; c != nil {
-			base = splitLines(string(c.Before.Bytes))
+		f := p.edited[full]
+		if f == nil && p.files[full] == nil {
+			f = &edited{splitLines(string(now.Bytes)), string(now.Bytes), map[int][]func(string) string{}}
+			p.edited[full] = f
 		}
-		list := files[name]
-		slices.SortStableFunc(list, func(a, b lineEdit) int { return b.line - a.line })
-		for i, e := range list {
-			if i > 0 && list[i-1].line == e.line {
-				continue
+		if f == nil || f.after != string(now.Bytes) || e.line < 1 || e.line > len(f.base) {
+			return nothing("another repair of this plan changes %s: apply that, and then this", e.file)
+		}
+		f.makes[e.line] = append(f.makes[e.line], e.make)
+		lines := slices.Clone(f.base)
+		for n, makes := range f.makes {
+			for _, make := range makes {
+				lines[n-1] = make(lines[n-1])
 			}
-			if e.line < 1 || e.line > len(base) || e.line > len(lines) || base[e.line-1] != lines[e.line-1] {
-				return nothing("another repair of this plan changes %s: apply that, and then this", name)
-			}
-			lines = slices.Clone(lines)
-			lines[e.line-1] = e.make(lines[e.line-1])
 		}
-		p.text(full, now, strings.Join(lines, ""))
+		f.after = strings.Join(lines, "")
+		p.text(full, now, f.after)
 	}
 	return nil
 }

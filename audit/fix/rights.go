@@ -120,10 +120,10 @@ func (c *rightsChange) plan(u facts.MariaDBUser) []string {
 		}
 		db := cells["Db"]
 		own = own || strings.ReplaceAll(db, `\`, "") == c.Database
-		switch {
-		case strings.EqualFold(db, "mysql"):
-			all = append(all, "REVOKE ALL PRIVILEGES, GRANT OPTION ON "+quoteName(db)+".* FROM "+name)
-		case cells["Grant_priv"] == "Y":
+		if strings.EqualFold(db, "mysql") {
+			all = append(all, "REVOKE ALL PRIVILEGES ON "+quoteName(db)+".* FROM "+name)
+		}
+		if cells["Grant_priv"] == "Y" {
 			all = append(all, "REVOKE GRANT OPTION ON "+quoteName(db)+".* FROM "+name)
 		}
 	}

@@ -80,7 +80,7 @@ func mariadbRows() []row {
 		stranger = "setpriv --reuid=nobody --regid=nogroup --clear-groups "
 		works    = here + "-u idoit -p$(sed -n \"s/.*'pass' => '\\([^']*\\)'.*/\\1/p\" /srv/www/i-doit/src/config.inc.php) idoit_system -N -e 'SELECT COUNT(*) FROM isys_mandator'"
 		noRights = works + " && ! " + here + "-u idoit -pkT9-vLq2-xWz8-hRb4 -N -e "
-		testDB   = ", '', 'Y','Y','Y','Y','Y','Y','N','Y','Y','Y','Y','Y','Y','Y','Y','N','N','Y','Y','Y','N'; FLUSH PRIVILEGES"
+		testDB   = "INSERT INTO mysql.db (User, Select_priv, Insert_priv, Update_priv, Create_priv, Drop_priv, Host, Db) VALUES ('', 'Y', 'Y', 'Y', 'Y', 'Y', '%', "
 	)
 	rows := []row{
 		{name: "the server listens everywhere", control: "I-23", variant: "bad", breaks: anyBind, good: closed},
@@ -99,10 +99,10 @@ func mariadbRows() []row {
 		{name: "root from another host", control: "I-21", variant: "bad", breaks: anyBind + statements("CREATE USER 'root'@'192.0.2.%' IDENTIFIED BY 'x'; GRANT ALL ON *.* TO 'root'@'192.0.2.%'"),
 			good: "! " + away + "-u root -px -e 'SELECT 1'", alone: true},
 		{name: "the test database is everybody's", control: "I-21", variant: "bad",
-			breaks: statements("CREATE DATABASE test CHARACTER SET latin1 COLLATE latin1_general_ci; INSERT INTO mysql.db SELECT '%', 'test'" + testDB),
+			breaks: statements("CREATE DATABASE test CHARACTER SET latin1 COLLATE latin1_general_ci; " + testDB + "'test'); FLUSH PRIVILEGES"),
 			good:   "! " + here + "-u plain -ppW4-mNc7-tYv9 test -e 'CREATE TABLE t (a INT); DROP TABLE t'"},
 		{name: "no test database, and rights to make one", control: "I-21", variant: "tricky",
-			breaks: statements(`INSERT INTO mysql.db SELECT '%', 'test\\_%'` + testDB),
+			breaks: statements(testDB + `'test\\_%'); FLUSH PRIVILEGES`),
 			good:   "! " + here + "-u plain -ppW4-mNc7-tYv9 -e 'CREATE DATABASE test_mine; DROP DATABASE test_mine'"},
 		{name: "everybody has a password or a socket", control: "I-21", variant: "good", breaks: ":", good: "! " + here + "-u whoever -e 'SELECT 1'"},
 

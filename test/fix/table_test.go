@@ -42,7 +42,7 @@ type kind struct {
 
 // kinds are all of them. A topic adds its own here and has a file table_TOPIC_test.go.
 func kinds() []kind {
-	return []kind{sshKind(), apacheKind()}
+	return append([]kind{sshKind(), apacheKind()}, dataKinds()...)
 }
 
 const doorwardFlags = " -c /etc/doorward/doorward.yaml"
@@ -140,7 +140,7 @@ func (h *host) stand(rows []row, when, want string) {
 		h.t.Run(r.topic+"/"+r.variant+"/"+r.name+"/"+when, func(t *testing.T) {
 			at := *h
 			at.t = t
-			if got := verdicts[r.control]; got.Status != want {
+			if got := verdicts[r.control]; got.host() != want {
 				t.Errorf("%s is %s (%s), want %s\n%s", r.control, got.Status, got.Reason, want, got.evidence())
 			}
 			if r.good == "" {
@@ -176,6 +176,14 @@ type verdict struct {
 		Fact, Value, Origin string
 		Offends             bool
 	}
+}
+
+// host is the verdict as far as the host goes: what a person has to answer besides is no matter of a repair.
+func (v verdict) host() string {
+	if v.Status == "fail" && strings.HasPrefix(v.Reason, "nobody has attested it") {
+		return "pass"
+	}
+	return v.Status
 }
 
 func (v verdict) evidence() string {
