@@ -111,7 +111,10 @@ func CronPaths(ctx context.Context, h *Host) ([]string, error) {
 }
 
 // AsteriskLine is one line of a section of an Asterisk configuration.
-type AsteriskLine struct{ Key, Value, Origin string }
+type AsteriskLine struct {
+	Key, Value, Origin string
+	Own                bool // it stands in the section itself, or in one that adds to it, and not in a template
+}
 
 // AsteriskSection is one section with the lines that its templates gave it first; the last line of a key counts. Origin is
 // the file and line of its head.
@@ -139,7 +142,7 @@ func AsteriskSections(h *Host, name string) (sections []AsteriskSection, unread 
 	for _, s := range r.sections {
 		out := AsteriskSection{Name: s.name, Template: s.template, Origin: s.origin}
 		for _, k := range s.keys {
-			out.Lines = append(out.Lines, AsteriskLine{k.key, k.value, k.origin})
+			out.Lines = append(out.Lines, AsteriskLine{k.key, k.value, k.origin, !k.inherited})
 		}
 		sections = append(sections, out)
 	}

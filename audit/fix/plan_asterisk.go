@@ -59,7 +59,7 @@ func newSecret() string { return strings.ToLower(rand.Text()[:13]) + "-" + rand.
 
 // line plans a value of a section: in place of the line that counts where that is the section's own, else below its head.
 func (s sectionEdits) line(section facts.AsteriskSection, key, value string) error {
-	if now := section.Get(key); now.Origin != "" && s.own(section, now.Origin) {
+	if now := section.Get(key); now.Own {
 		file, n, err := lineOf(now.Origin)
 		if err != nil {
 			return err
@@ -74,7 +74,7 @@ func (s sectionEdits) line(section facts.AsteriskSection, key, value string) err
 func (s sectionEdits) below(section facts.AsteriskSection, text string) error {
 	at := section.Origin
 	for _, l := range section.Lines {
-		if s.own(section, l.Origin) {
+		if l.Own {
 			at = l.Origin
 		}
 	}
@@ -94,29 +94,12 @@ type position struct {
 
 // sectionEdits collects changes of sections until all are known.
 type sectionEdits struct {
-	heads   map[string][]int // lines at which sections begin, by file
 	replace map[position]string
 	after   map[position][]string
 }
 
-func newSectionEdits(sections []facts.AsteriskSection) sectionEdits {
-	s := sectionEdits{map[string][]int{}, map[position]string{}, map[position][]string{}}
-	for _, section := range sections {
-		if file, n, err := lineOf(section.Origin); err == nil {
-			s.heads[file] = append(s.heads[file], n)
-		}
-	}
-	return s
-}
-
-// own says whether a line belongs to the section itself, and not to one of its templates: no other section begins between.
-func (s sectionEdits) own(section facts.AsteriskSection, origin string) bool {
-	file, n, err1 := lineOf(origin)
-	head, at, err2 := lineOf(section.Origin)
-	if err1 != nil || err2 != nil || file != head || n < at {
-		return false
-	}
-	return !slices.ContainsFunc(s.heads[file], func(other int) bool { return other > at && other <= n })
+func newSectionEdits() sectionEdits {
+	return sectionEdits{map[position]string{}, map[position][]string{}}
 }
 
 // plan makes the edits of what was collected.
@@ -153,10 +136,10 @@ func (p *planner) asteriskCalls() error {
 	if err != nil {
 		return err
 	}
-	edits := newSectionEdits(sections)
+	edits := newSectionEdits()
 	for _, s := range sections {
 		for _, l := range s.Lines {
-			if l.Key != "insecure" || !edits.own(s, l.Origin) {
+			if l.Key != "insecure" || !l.Own {
 				continue
 			}
 			file, n, err := lineOf(l.Origin)
@@ -205,7 +188,7 @@ func (p *planner) pjsipAuth() error {
 	if err != nil || len(sections) == 0 {
 		return err
 	}
-	edits := newSectionEdits(sections)
+	edits := newSectionEdits()
 	auths := map[string]bool{}
 	for _, s := range sections {
 		if !s.Template && strings.EqualFold(s.Get("type").Value, "auth") {
@@ -253,7 +236,7 @@ func (p *planner) asteriskSecrets(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		edits := newSectionEdits(sections)
+		edits := newSectionEdits()
 		for _, s := range sections {
 			if s.Template || !weak[driver+" "+s.Name] || s.Get("type").Value == "" {
 				continue
@@ -298,7 +281,7 @@ func (p *planner) asteriskTrunks() error {
 	if err != nil {
 		return err
 	}
-	edits := newSectionEdits(sections)
+	edits := newSectionEdits()
 	for _, s := range sections {
 		host := s.Get("host").Value
 		ip, err := netip.ParseAddr(host)
@@ -329,7 +312,7 @@ func (p *planner) asteriskManager(ctx context.Context) error {
 		return err
 	}
 	known, _ := facts.ReadAsterisk(ctx, p.m.host, p.target())
-	edits := newSectionEdits(sections)
+	edits := newSectionEdits()
 	for _, s := range sections {
 		if s.Name == "general" && !s.Template && !known.AMI.Loopback {
 			if err := edits.line(s, "bindaddr", "127.0.0.1"); err != nil {

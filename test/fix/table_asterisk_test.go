@@ -43,7 +43,7 @@ func asteriskRows() []row {
 		{name: "fixture: insecure=port alone", control: "M-10", variant: "good", breaks: add("sip.conf", "[1002]\ntype=friend\nhost=dynamic\nsecret=xR5&nBv2*jHs\ninsecure=port")},
 
 		{name: "fixture: the password is the extension", control: "M-11", variant: "bad", breaks: add("sip.conf", "[2002]\ntype=friend\nhost=dynamic\nsecret=2002")},
-		{name: "fixture: one secret for all by a template", control: "M-11", variant: "tricky", breaks: add("sip.conf", "[hall](!)\ntype=friend\nhost=dynamic\nsecret=wP3+zKq8?dMf\n[2002](desk)\n[2003](desk)\ncallerid=x")},
+		{name: "fixture: one secret for all by a template", control: "M-11", variant: "tricky", breaks: add("sip.conf", "[hall](!)\ntype=friend\nhost=dynamic\nsecret=wP3+zKq8?dMf\n[2002](hall)\n[2003](hall)\ncallerid=x")},
 		{name: "fixture: a weak password in a section of pjsip of its own", control: "M-11", variant: "tricky", breaks: add("pjsip.conf", "[hall]\ntype=endpoint\nauth=hall-in\naors=hall\n[hall-in]\ntype=auth\nauth_type=userpass\nusername=hall\npassword=hall1234\n[hall]\ntype=aor\nmax_contacts=1")},
 		{name: "fixture: a long secret each", control: "M-11", variant: "good", breaks: add("sip.conf", "[2002]\ntype=friend\nhost=dynamic\nsecret=wP3+zKq8?dMf")},
 
