@@ -72,7 +72,7 @@ func nothing(format string, args ...any) error { return errNothing{fmt.Sprintf(f
 // take something away are planned too.
 func (f *Fixer) Plan(ctx context.Context, ids []string, named bool) (Plan, error) {
 	b := &planning{f: f, findings: f.judge(ctx, ids), groups: map[string]*planner{}}
-	for _, id := range ids {
+	for _, id := range f.unusedLast(ids) {
 		repairs, left := f.repairsOf(id, named)
 		if left != "" {
 			b.plan.Left = append(b.plan.Left, Left{id, left})
@@ -84,6 +84,19 @@ func (f *Fixer) Plan(ctx context.Context, ids []string, named bool) (Plan, error
 	}
 	b.finish()
 	return b.plan, nil
+}
+
+// unusedLast puts controls about unused modules behind the others, whose repairs may take the last use away.
+func (f *Fixer) unusedLast(ids []string) []string {
+	var first, last []string
+	for _, id := range ids {
+		if slices.ContainsFunc(f.recipes.Repairs, func(r repair) bool { return len(r.Unused) > 0 && slices.Contains(r.Controls, id) }) {
+			last = append(last, id)
+		} else {
+			first = append(first, id)
+		}
+	}
+	return append(first, last...)
 }
 
 // planning is a plan on the way.
@@ -234,7 +247,7 @@ func (p *planner) repair(ctx context.Context, r repair, id string) (bool, error)
 		return true, nil
 	}
 	before := p.edits
-	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes,
+	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.edit, p.beside, p.enable, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes,
 		p.settings, p.replace, p.create, p.mariadb, p.postgres, p.cron, p.asterisk, p.accounts, p.app} {
 		if err := step(ctx, r); err != nil {
 			return false, err

@@ -206,24 +206,63 @@ func (p *planner) silence(_ context.Context, r repair) error {
 		if err != nil {
 			return err
 		}
-		for _, glob := range s.Files {
-			names, err := p.m.host.Glob(glob)
-			if err != nil {
-				return err
+		err = p.lines(s.Files, func(line string) string {
+			if pattern.MatchString(line) && (s.Except == "" || !except.MatchString(line)) {
+				return s.Comment + " doorward fix: " + line
 			}
-			for _, name := range names {
-				full, now, err := p.file(name)
-				if err != nil || now.Type != isFile {
-					return fmt.Errorf("%s is no file that can be read (%v)", name, err)
-				}
-				lines := splitLines(string(now.Bytes))
-				for i, line := range lines {
-					if pattern.MatchString(line) && (s.Except == "" || !except.MatchString(line)) {
-						lines[i] = s.Comment + " doorward fix: " + line
-					}
-				}
-				p.text(full, now, strings.Join(lines, ""))
+			return line
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// editTimes is how often one line is looked at again: it may have several words that a pattern takes one by one.
+const editTimes = 4
+
+// edit plans other texts of lines.
+func (p *planner) edit(_ context.Context, r repair) error {
+	for _, e := range r.Edit {
+		pattern, err := regexp.Compile(e.Pattern)
+		if err != nil {
+			return err
+		}
+		err = p.lines(e.Files, func(line string) string {
+			for range editTimes {
+				line = pattern.ReplaceAllString(line, e.With)
 			}
+			return line
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lines plans what each line of the files, without its end, becomes.
+func (p *planner) lines(globs []string, becomes func(line string) string) error {
+	for _, glob := range globs {
+		names, err := p.m.host.Glob(glob)
+		if err != nil {
+			return err
+		}
+		for _, name := range names {
+			full, now, err := p.file(name)
+			if err != nil || now.Type != isFile {
+				return fmt.Errorf("%s is no file that can be read (%v)", name, err)
+			}
+			lines := splitLines(string(now.Bytes))
+			for i, line := range lines {
+				text, end := strings.CutSuffix(line, "\n")
+				lines[i] = becomes(text)
+				if end {
+					lines[i] += "\n"
+				}
+			}
+			p.text(full, now, strings.Join(lines, ""))
 		}
 	}
 	return nil

@@ -30,14 +30,11 @@ func (p *planner) unused(_ context.Context, r repair) error {
 			return err
 		}
 		for _, name := range names {
-			text, err := p.m.host.ReadFile(name)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
+			_, now, err := p.file(name) // as the other repairs leave it
 			if err != nil {
 				return err
 			}
-			for line := range strings.Lines(string(text)) {
+			for line := range strings.Lines(string(now.Bytes)) {
 				if !strings.HasPrefix(strings.TrimSpace(line), "#") {
 					all.WriteString(line)
 				}

@@ -39,6 +39,9 @@ type repair struct {
 	SSHD       map[string]string `yaml:"sshd"` // a directive that has to hold for everybody, and its value
 	KeyLogin   bool              `yaml:"key_login"`
 	Silence    []silence         `yaml:"silence"`
+	Edit       []rewrite         `yaml:"edit"`
+	Beside     []beside          `yaml:"beside"`
+	Enable     []string          `yaml:"enable_modules"` // of Apache, which what is written needs
 	Write      []writing         `yaml:"write"`
 	Remove     []string          `yaml:"remove"` // patterns of links and files
 	Unused     []module          `yaml:"unused_modules"`
@@ -87,6 +90,20 @@ type silence struct {
 	Pattern string   `yaml:"pattern"` // of a line, a regular expression
 	Except  string   `yaml:"except"`  // lines that may stay
 	Comment string   `yaml:"comment"` // what begins a comment
+}
+
+// rewrite gives lines another text.
+type rewrite struct {
+	Files   []string `yaml:"files"`   // patterns
+	Pattern string   `yaml:"pattern"` // of a line, a regular expression
+	With    string   `yaml:"with"`    // what takes the place of the match; $1 is its first group
+}
+
+// beside puts a line into every block of nginx that has lines of its own of the kind, because such a block inherits none.
+type beside struct {
+	Files []string `yaml:"files"`
+	Key   string   `yaml:"key"` // the directive, as add_header
+	Line  string   `yaml:"line"`
 }
 
 // writing puts lines into a file of Doorward's own, one in every folder that Folder, a pattern, finds.
@@ -187,6 +204,18 @@ func (r repair) problems(all recipes) []string {
 			if _, err := regexp.Compile(x); err != nil {
 				add("%v", err)
 			}
+		}
+	}
+	for _, e := range r.Edit {
+		patterns = append(patterns, e.Files...)
+		if _, err := regexp.Compile(e.Pattern); err != nil {
+			add("edit: %v", err)
+		}
+	}
+	for _, b := range r.Beside {
+		patterns = append(patterns, b.Files...)
+		if b.Key == "" || !strings.HasPrefix(b.Line, b.Key+" ") {
+			add("beside: %q does not begin with %q", b.Line, b.Key)
 		}
 	}
 	for _, w := range r.Write {

@@ -23,8 +23,9 @@ func sshKind() kind {
 rm -f /etc/ssh/sshd_config.d/*.conf /var/log/auth.log*
 /usr/sbin/sshd -E /root/sshd.log; for i in $(seq 50); do ` + ssh + `true && break; sleep 0.1; done
 echo "Nov 25 10:00:00 host sshd[77]: $(grep -o 'Accepted publickey for root .*' sshd.log | head -1)" >/var/log/auth.log`,
-		restart: `kill -HUP $(cat /run/sshd.pid); sleep 0.3`,
-		up:      "ssh-keyscan -T 2 127.0.0.1 2>/dev/null | grep -q ssh-",
+		restart: `[ ! -e /run/sshd.pid ] || kill $(cat /run/sshd.pid); while [ -e /run/sshd.pid ]; do sleep 0.05; done; /usr/sbin/sshd -E /root/sshd.log`,
+		up:      "bash -c 'exec 3<>/dev/tcp/127.0.0.1/22; read -t 2 line <&3; echo $line' | grep SSH-",
+		log:     "tail -20 /root/sshd.log; cat /run/sshd.pid; ps ax | grep ssh",
 		rows:    sshRows(),
 	}
 }
@@ -36,6 +37,26 @@ func sshRows() []row {
 	last := func(text string) string { return "cat >>/etc/ssh/sshd_config <<'E'\n" + text + "\nE\n" }
 	first := func(text string) string { return "sed -i '1i " + text + "' /etc/ssh/sshd_config\n" }
 	return []row{
+		{name: "one address takes every place", topic: "sshd", control: "M-36", variant: "bad", breaks: last("PerSourceMaxStartups none"), good: limited},
+		{name: "a line after the drop-in wins", topic: "sshd", control: "M-36", variant: "tricky",
+			breaks: dropIn("40-limit.conf", "PerSourceMaxStartups 3") + last("PerSourceMaxStartups none"), good: limited},
+		{name: "a limit for each source", topic: "sshd", control: "M-36", variant: "good", breaks: last("PerSourceMaxStartups 3"), good: limited},
+
+		{name: "passwords suffice", topic: "sshd", control: "I-06", variant: "bad", breaks: last("PasswordAuthentication yes\nKbdInteractiveAuthentication no"), good: noPassword},
+		{name: "PAM asks for the password", topic: "sshd", control: "I-06", variant: "tricky",
+			breaks: "sed -i '/^KbdInteractiveAuthentication/d' /etc/ssh/sshd_config\n" + dropIn("20-no.conf", "PasswordAuthentication no"), good: noPassword},
+		{name: "the older name of a directive", topic: "sshd", control: "I-06", variant: "tricky",
+			breaks: "sed -i '/^KbdInteractiveAuthentication/d' /etc/ssh/sshd_config\n" + dropIn("00-aa.conf", "PasswordAuthentication no\nChallengeResponseAuthentication yes"), good: noPassword},
+		{name: "passwords for one network", topic: "sshd", control: "M-05", variant: "tricky",
+			breaks: dropIn("20-no.conf", "PasswordAuthentication no\nKbdInteractiveAuthentication no") + last("Match Address 127.0.0.1\n  PasswordAuthentication yes"), good: noPassword, alone: true},
+		{name: "keys only", topic: "sshd", control: "I-06", variant: "good", breaks: dropIn("20-no.conf", "PasswordAuthentication no\nKbdInteractiveAuthentication no"), good: noPassword},
+
+		{name: "keys are off", topic: "sshd", control: "I-05", variant: "bad", breaks: last("PubkeyAuthentication no"), good: sshdSays("pubkeyauthentication yes", anybody), alone: true},
+		{name: "a Match block switches keys off", topic: "sshd", control: "I-05", variant: "tricky",
+			breaks: last("PubkeyAuthentication yes\nMatch Address 127.0.0.0/8\n  PubkeyAuthentication no"), good: sshdSays("pubkeyauthentication yes", loopback), alone: true},
+		{name: "everybody writes authorized_keys", topic: "files", control: "I-05", variant: "tricky", breaks: "chmod 666 /root/.ssh/authorized_keys", good: ssh + "true", alone: true},
+		{name: "keys are taken", topic: "sshd", control: "I-05", variant: "good", breaks: dropIn("10-keys.conf", "PubkeyAuthentication yes"), good: ssh + "true", alone: true},
+
 		{name: "root signs in", topic: "sshd", control: "I-03", variant: "bad", breaks: last("PermitRootLogin yes"), good: noRoot},
 		{name: "a Match block lets root in", topic: "sshd", control: "I-03", variant: "tricky",
 			breaks: dropIn("10-no.conf", "PermitRootLogin no") + last("Match Address 127.0.0.1\n  PermitRootLogin yes"), good: noRoot},
@@ -49,26 +70,6 @@ func sshRows() []row {
 			breaks: last("PermitRootLogin no") + dropIn("50-backup.conf", "Match User root\n\tpermitrootlogin  without-password"), good: noRoot},
 		{name: "no PermitRootLogin anywhere", topic: "sshd", control: "I-03", variant: "tricky", breaks: "sed -i '/PermitRootLogin/d' /etc/ssh/sshd_config", good: noRoot},
 		{name: "root is kept out", topic: "sshd", control: "I-03", variant: "good", breaks: dropIn("10-no.conf", "PermitRootLogin no"), good: noRoot},
-
-		{name: "keys are off", topic: "sshd", control: "I-05", variant: "bad", breaks: last("PubkeyAuthentication no"), good: sshdSays("pubkeyauthentication yes", anybody), alone: true},
-		{name: "a Match block switches keys off", topic: "sshd", control: "I-05", variant: "tricky",
-			breaks: last("PubkeyAuthentication yes\nMatch Address 127.0.0.0/8\n  PubkeyAuthentication no"), good: sshdSays("pubkeyauthentication yes", loopback), alone: true},
-		{name: "everybody writes authorized_keys", topic: "files", control: "I-05", variant: "tricky", breaks: "chmod 666 /root/.ssh/authorized_keys", good: ssh + "true", alone: true},
-		{name: "keys are taken", topic: "sshd", control: "I-05", variant: "good", breaks: dropIn("10-keys.conf", "PubkeyAuthentication yes"), good: ssh + "true", alone: true},
-
-		{name: "passwords suffice", topic: "sshd", control: "I-06", variant: "bad", breaks: last("PasswordAuthentication yes\nKbdInteractiveAuthentication no"), good: noPassword},
-		{name: "PAM asks for the password", topic: "sshd", control: "I-06", variant: "tricky",
-			breaks: "sed -i '/^KbdInteractiveAuthentication/d' /etc/ssh/sshd_config\n" + last("PasswordAuthentication no\nUsePAM yes"), good: noPassword},
-		{name: "the older name of a directive", topic: "sshd", control: "I-06", variant: "tricky",
-			breaks: "sed -i '/^KbdInteractiveAuthentication/d' /etc/ssh/sshd_config\n" + dropIn("00-aa.conf", "PasswordAuthentication no\nChallengeResponseAuthentication yes"), good: noPassword},
-		{name: "passwords for one network", topic: "sshd", control: "M-05", variant: "tricky",
-			breaks: dropIn("20-no.conf", "PasswordAuthentication no\nKbdInteractiveAuthentication no") + last("Match Address 127.0.0.1\n  PasswordAuthentication yes"), good: noPassword, alone: true},
-		{name: "keys only", topic: "sshd", control: "I-06", variant: "good", breaks: dropIn("20-no.conf", "PasswordAuthentication no\nKbdInteractiveAuthentication no"), good: noPassword},
-
-		{name: "one address takes every place", topic: "sshd", control: "M-36", variant: "bad", breaks: last("PerSourceMaxStartups none"), good: limited},
-		{name: "a line after the drop-in wins", topic: "sshd", control: "M-36", variant: "tricky",
-			breaks: dropIn("40-limit.conf", "PerSourceMaxStartups 3") + last("PerSourceMaxStartups none"), good: limited},
-		{name: "a limit for each source", topic: "sshd", control: "M-36", variant: "good", breaks: last("PerSourceMaxStartups 3"), good: limited},
 	}
 }
 
