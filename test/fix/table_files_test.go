@@ -14,7 +14,7 @@ find log imports temp upload -type d -exec chmod 770 {} +; touch upload/probe; c
 	}
 }
 
-// seal and unseal are what a person would do by hand, for rows whose control asks for the flag.
+// sealByHand is what a person would do, for rows whose control asks for the flag.
 const sealByHand = "cd /srv/www/i-doit; chattr -R +i index.php src controller; chattr +i .\n"
 
 func sealRows() []row {
@@ -28,11 +28,6 @@ func sealRows() []row {
 	// The owner of a file may chmod it, unless it is immutable; root's slips are stopped by the flag only.
 	immutable := "! ( cd /srv/www/i-doit && mv index.php index.old 2>/dev/null && mv index.old index.php )"
 	rows := []row{
-		{name: "a program of root's", control: "D-23", variant: "bad", breaks: in + "chown root:root index.php; chmod 444 index.php", good: in + "[ -z \"$(find . -user root)\" ]"},
-		{name: "root's in a folder below, and a link", control: "D-23", variant: "tricky", breaks: in + "mkdir src/lib; echo 1 >src/lib/x.php; ln -s x.php src/lib/y.php; chmod 444 src/lib/x.php; chmod 555 src/lib; chown -h root:root src/lib/y.php src/lib/x.php src/lib", good: in + "[ -z \"$(find . -user root)\" ]"},
-		{name: "files belong to the web user", control: "D-23", variant: "good", breaks: ":", good: in + "[ -z \"$(find . -user root)\" ]"},
-		{name: "a file of another account", control: "I-68", variant: "bad", breaks: in + "chown mail:mail index.php; chmod 444 index.php", good: in + "[ -z \"$(find . ! -user www-data)\" ]"},
-
 		{name: "everybody may write a program", control: "D-24", variant: "bad", breaks: in + "chown mail:mail index.php; chmod 666 index.php", good: "! " + web("echo 2 >>index.php")},
 		{name: "an access list lets the web server write", control: "D-24", variant: "tricky", breaks: in + "chown mail:www-data index.php; chmod 440 index.php; setfacl -m u:www-data:rw index.php", good: "! " + web("echo 2 >>index.php")},
 		{name: "the web server may add files to a folder", control: "D-24", variant: "tricky", breaks: in + "chown mail:www-data src; chmod 2770 src", good: "! " + web("echo 2 >src/evil.php && rm src/evil.php")},
