@@ -93,7 +93,7 @@ func (h *host) round(k kind, rows []row, again bool) {
 	}
 	h.restart(k)
 	defer func() {
-		h.run("rm -rf " + k.folders + " /var/lib/doorward-fix; tar -C / -xpf /var/table.tar")
+		h.run("chattr -R -f -i " + k.folders + "; rm -rf " + k.folders + " /var/lib/doorward-fix; tar -C / -xpf /var/table.tar")
 		h.restart(k)
 	}()
 	before, state := h.snapshot(k.folders), h.run(k.state+"\n:")
