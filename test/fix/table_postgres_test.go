@@ -8,7 +8,7 @@ func postgresKind() kind {
 	return kind{
 		name: "postgresql", programs: []string{"pg_ctlcluster", "psql", "/etc/postgresql/15/main/postgresql.conf"},
 		folders: "/etc/postgresql /var/lib/postgresql/15/main/postgresql.auto.conf /srv/helpdesk",
-		setup: outside + `rm -rf /etc/mysql; mkdir -p /run/postgresql /srv/helpdesk; chown postgres:postgres /run/postgresql; chmod 2775 /run/postgresql
+		setup: outside + `rm -rf /etc/mysql /usr/sbin/mariadbd /usr/sbin/mysqld; mkdir -p /run/postgresql /srv/helpdesk; chown postgres:postgres /run/postgresql; chmod 2775 /run/postgresql
 printf 'APP_ENV=production\nDB_CONNECTION=pgsql\nDB_HOST=localhost\nDB_DATABASE=postgres\nDB_USERNAME=faveo\nDB_PASSWORD=kT9-vLq2-xWz8-hRb4\n' >/srv/helpdesk/.env
 chmod 0440 /srv/helpdesk/.env; chown -R www-data:www-data /srv/helpdesk
 cat >/usr/local/bin/begin-server <<'E'
@@ -48,7 +48,7 @@ func postgresRows() []row {
 	open := listen("postgresql.conf", "localhost,192.0.2.10")
 	rows := []row{
 		{name: "the server listens everywhere", control: "I-23", variant: "bad", breaks: listen("postgresql.conf", "*"), good: closed},
-		{name: "a file of conf.d that is read later", control: "I-23", variant: "tricky", breaks: listen("postgresql.conf", "localhost") + listen("conf.d/zzz.conf", "0.0.0.0"), good: closed},
+		{name: "a file of conf.d that is read later", control: "I-23", variant: "tricky", breaks: "sed -i \"s/^#listen_addresses.*/listen_addresses = 'localhost'/\" /etc/postgresql/15/main/postgresql.conf\n" + listen("conf.d/zzz.conf", "0.0.0.0"), good: closed},
 		{name: "what ALTER SYSTEM wrote wins", control: "I-23", variant: "tricky", breaks: listen("postgresql.conf", "localhost") + asPostgres + "psql -qXc \"ALTER SYSTEM SET listen_addresses = 'localhost', '192.0.2.10'\"", good: closed},
 		{name: "a file that is included at the end", control: "M-37", variant: "tricky", breaks: listen("own.conf", "*") + "echo \"include 'own.conf'\" >>/etc/postgresql/15/main/postgresql.conf", good: closed, alone: true},
 		{name: "the server listens at localhost", control: "I-23", variant: "good", breaks: ":", good: closed},
@@ -63,7 +63,7 @@ func postgresRows() []row {
 		{name: "other hosts are refused above", control: "I-22", variant: "good", breaks: open + "echo 'host all all 192.0.2.0/24 scram-sha-256' >>/etc/postgresql/15/main/pg_hba.conf\n" + top("host all all 192.0.2.0/24 reject"), good: noAway, alone: true},
 
 		{name: "the application is a superuser", control: "D-29", variant: "bad", breaks: dirty + "'ALTER ROLE faveo SUPERUSER CREATEROLE'", good: faveo + "'SELECT 1' && ! " + faveo + "'SELECT rolpassword FROM pg_authid'"},
-		{name: "the application reads the server's files", control: "D-29", variant: "tricky", breaks: dirty + "'GRANT pg_read_server_files TO faveo'", good: faveo + "'SELECT 1' && ! " + faveo + "\"SELECT pg_read_file('/etc/passwd')\""},
+		{name: "the application reads the server's files", control: "D-29", variant: "tricky", breaks: dirty + "'GRANT pg_read_server_files TO faveo'", good: faveo + "'SELECT 1' && ! " + faveo + "\"CREATE TEMP TABLE t (x text); COPY t FROM '/etc/passwd'\""},
 		{name: "the application has no right of the server", control: "D-29", variant: "good", breaks: ":", good: "! " + faveo + "'SELECT rolpassword FROM pg_authid'"},
 	}
 	for i := range rows {
