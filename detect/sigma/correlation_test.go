@@ -253,13 +253,12 @@ func TestChainsAgreeWithTheDefinition(t *testing.T) {
 			at += rng.IntN(4)
 			p := past{at, rng.IntN(3)}
 			seen = append(seen, p)
-			met, reached := map[int]bool{}, 0 // reached: how many of the rules were met in their order, from the first event on
 			want := false
 			for first := range seen {
 				if seen[first].at < at-10 {
 					continue
 				}
-				met, reached = map[int]bool{}, 0
+				met, reached := map[int]bool{}, 0 // reached: how many of the rules were met in their order, from the first event on
 				for _, q := range seen[first:] {
 					met[q.rule] = true
 					if q.rule == reached {
