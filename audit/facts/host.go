@@ -77,7 +77,7 @@ func (h *Host) open(name string, flags int) (*os.File, error) {
 	}
 	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS}
 	for {
-		fd, err := unix.Openat2(int(h.top.Fd()), path.Clean("/"+name), &how)
+		fd, err := h.openAt(path.Clean("/"+name), &how)
 		switch {
 		case err == nil:
 			return os.NewFile(uintptr(fd), name), nil
@@ -86,6 +86,20 @@ func (h *Host) open(name string, flags int) (*os.File, error) {
 		}
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
+}
+
+// openAt holds the root's descriptor while it is used: a collector that took too long may still read when the host is closed, and must
+// not do so below whatever has the same number by then.
+func (h *Host) openAt(name string, how *unix.OpenHow) (fd int, err error) {
+	top, err := h.top.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	held := top.Control(func(top uintptr) { fd, err = unix.Openat2(int(top), name, how) })
+	if held != nil {
+		return -1, fs.ErrClosed
+	}
+	return fd, err
 }
 
 // ReadFile returns the text of a regular file, at most 16 MiB of it: a longer one is an error, and so is anything
