@@ -244,9 +244,14 @@ func (f *follow) step(buf []byte, add func([]byte, bool), give func() error) err
 func (f *follow) drain(i int, buf []byte, add func([]byte, bool), give func() error) error {
 	for {
 		t := f.tails[i]
-		if len(t.Head) == 0 && t.learn() && f.missed(i) {
-			f.again = true
-			return nil
+		if len(t.Head) == 0 {
+			if !t.learn() {
+				return nil
+			}
+			if f.missed(i) {
+				f.again = true
+				return nil
+			}
 		}
 		n, replaced, err := t.next(buf, add)
 		switch {
