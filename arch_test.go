@@ -31,6 +31,9 @@ var allowedImports = map[string][]string{
 	"language": {},
 	"mail":     {"store"},
 
+	// Formats of rules: pure, they know no events of ours and no decisions.
+	"detect/sigma": {},
+
 	// They know addresses only, and nothing of ours.
 	"geo":      {},
 	"hostname": {},
