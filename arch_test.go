@@ -60,6 +60,10 @@ var allowedImports = map[string][]string{
 	"audit/register":  {"journal", "store"},
 	"audit/trial":     {"audit", "audit/facts"},
 
+	// fail2ban's files and Python's expressions: pure, lines in and failures out.
+	"detect/fail2ban":      {"detect/fail2ban/pyre"},
+	"detect/fail2ban/pyre": {},
+
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"audit/register", "auth", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
@@ -69,7 +73,7 @@ var allowedImports = map[string][]string{
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "demo", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "demo", "detect/fail2ban", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},
