@@ -38,6 +38,10 @@ var allowedImports = map[string][]string{
 	"geo":      {},
 	"hostname": {},
 
+	// Who is refused: those who propose and those who enforce meet here.
+	"decision":         {"event", "journal", "store"},
+	"decision/bouncer": {"decision", "journal", "store"}, // CrowdSec's protocol over it
+
 	// Domains.
 	"auth":       {"auth/directory", "auth/oidc", "auth/password", "event", "journal", "language", "mail", "store"},
 	"auth/pages": {"auth", "auth/oidc", "auth/password", "event", "language"},
@@ -46,7 +50,7 @@ var allowedImports = map[string][]string{
 	// Other systems that vouch for people; they know no accounts.
 	"auth/directory": {},
 	"auth/oidc":      {},
-	"gateway":        {"auth", "auth/pages", "event", "language", "rules"},
+	"gateway":        {"auth", "auth/pages", "decision", "event", "language", "rules"}, // the chain asks the decisions about each client
 
 	// What the gateway's own tool may know: its configuration, and nothing of how it works.
 	"gateway/doctor": {"gateway"},
@@ -65,15 +69,15 @@ var allowedImports = map[string][]string{
 	"detect/fail2ban/pyre": {},
 
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "auth", "journal", "mail"},
+	"api":     {"audit/register", "auth", "decision", "decision/bouncer", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
 
-	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",
+	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "event", "gateway", "geo", "hostname", "mail", "store"},
+	"app": {"api", "audit/register", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "event", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "demo", "detect/fail2ban", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect/fail2ban", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

@@ -83,7 +83,11 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
-	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+	r.decisions, err = decision.Open(t.Context(), decision.Config{Trial: true, Allow: []string{"127.0.0.1", "192.0.2.9"}}, decision.Deps{DB: db, Journal: j, Log: log}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.handler = api.NewHandler(api.Deps{Decisions: r.decisions, Bouncers: bouncer.NewKeys(db, j), Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloaded = append(r.reloaded, who)

@@ -15,6 +15,8 @@ import (
 
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
 )
@@ -26,8 +28,11 @@ type Deps struct {
 	// Register keeps what people say about controls.
 	Register *register.Register
 	Mail     *mail.Outbox
-	Log      *slog.Logger
-	Version  string
+	// Decisions are who is refused; Bouncers are the keys of programs that read them.
+	Decisions *decision.List
+	Bouncers  *bouncer.Keys
+	Log       *slog.Logger
+	Version   string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error
@@ -62,7 +67,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 // adapt is the one place where an answer or an error becomes a response, and where an account's privilege is asked for.
 func (h *Handler) adapt(to route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		r.Body = http.MaxBytesReader(w, r.Body, max(maxBody, to.body))
 		body, err := to.carryOut(r)
 		status := http.StatusOK
 		if err != nil {
@@ -112,7 +117,7 @@ func decode(r *http.Request, v any) error {
 	if err := d.Decode(v); err != nil {
 		var large *http.MaxBytesError
 		if errors.As(err, &large) {
-			return &Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", maxBody)}
+			return &Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the request is larger than %d bytes", large.Limit)}
 		}
 		return badRequest("the request is not the JSON that is needed here")
 	}

@@ -37,6 +37,7 @@ func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err er
 			}
 			return ""
 		},
+		Banned: a.accountBanned,
 	})
 	return err
 }
@@ -65,6 +66,7 @@ func (a *App) newGateway(cfg *config.Config, texts *language.Catalogue) (err err
 			return c.String(), false
 		},
 		RoleAllowed: a.auth.AllowedFrom, RequireActivity: a.auth.RequiresActivity,
+		Decisions: a.decisions,
 	})
 	return err
 }
@@ -91,6 +93,7 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 // commands answers what administrators ask, by the admin socket or with an API token at the console.
 func (a *App) commands() *api.Handler {
 	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Log: a.log, Version: a.opts.Version,
+		Decisions: a.decisions, Bouncers: a.bouncers.Keys(),
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
 		Config: func() string {
 			a.reload.Lock()

@@ -64,6 +64,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	if err := a.gateway.Reload(ctx, cfg.Gateway); err != nil {
 		return fmt.Errorf("reload gateway: %w", err)
 	}
+	a.decisions.Prepare(cfg.Decisions)()
 	swapAuth()
 	swapCountries()
 	a.names.Reload(cfg.HostNames)
@@ -98,6 +99,7 @@ func unchangeable(old, new *config.Config) error {
 		{"store", old.Store != new.Store},
 		{"events", old.Events != new.Events},
 		{"log", old.Log != new.Log},
+		{"decisions.bouncer_api", old.Decisions.BouncerAPI != new.Decisions.BouncerAPI},
 		{"console.listen", !slices.Equal(old.Console.Listen, new.Console.Listen)},
 	} {
 		if s.changed {

@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/auth/directory"
 	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -48,9 +49,11 @@ type Config struct {
 	LDAP      []directory.Config `yaml:"ldap"`
 	Geo       geo.Config         `yaml:"geo"`
 	HostNames hostname.Config    `yaml:"host_names"`
-	Events    event.Config       `yaml:"events"`
-	Mail      mail.Config        `yaml:"mail"`
-	Console   console.Config     `yaml:"console"`
+	// Decisions are who may never be banned, and how far bans reach.
+	Decisions decision.Config `yaml:"decisions"`
+	Events    event.Config    `yaml:"events"`
+	Mail      mail.Config     `yaml:"mail"`
+	Console   console.Config  `yaml:"console"`
 	// Audit is what doorward audit asks of this machine.
 	Audit audit.Config `yaml:"audit"`
 
@@ -108,7 +111,7 @@ func Load(path string) (*Config, error) {
 func LoadStore(path string) (*Config, error) {
 	// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
 	return loadPart(path, "data_dir", "store", "sessions", "sign_in", "password_hash", "passwords", "factors", "notices", "roles", "review",
-		"registration", "events")
+		"registration", "events", "decisions")
 }
 
 // LoadMail is Load for the command that tries the mail server: only problems of the mail section stop it.
@@ -198,6 +201,8 @@ func (c *Config) setDefaults() {
 	c.Auth.SetDefaults()
 	c.Geo.SetDefaults()
 	c.HostNames.SetDefaults()
+	c.Decisions.TrustedProxies = slices.Concat(c.Gateway.TrustedProxies, c.Gateway.ForwardAuth.Trusted)
+	c.Decisions.SetDefaults()
 	for i := range c.OIDC {
 		c.OIDC[i].SetDefaults()
 	}

@@ -35,6 +35,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 	}
 	c.Geo.Validate(func(path, format string, args ...any) { report(join("geo", path), format, args...) })
 	c.HostNames.Validate(func(path, format string, args ...any) { report(join("host_names", path), format, args...) })
+	c.Decisions.Validate(func(path, format string, args ...any) { report(join("decisions", path), format, args...) })
 	c.validateOtherWaysIn(report)
 	c.Events.Validate(func(path, format string, args ...any) { report(join("events", path), format, args...) })
 	c.Console.Validate(func(path, format string, args ...any) {
@@ -97,6 +98,9 @@ func (c *Config) listeners() []listener {
 	add("listen.http", c.Gateway.Listen.HTTP)
 	add("listen.plain", c.Gateway.Listen.Plain)
 	add("console.listen", c.Console.Listen)
+	if c.Decisions.BouncerAPI.Listen != "" {
+		add("decisions.bouncer_api.listen", []string{c.Decisions.BouncerAPI.Listen})
+	}
 	return out
 }
 

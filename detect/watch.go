@@ -1,0 +1,209 @@
+package detect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/detect/fail2ban"
+	"github.com/doorward/doorward/ingest"
+	"github.com/doorward/doorward/store"
+)
+
+// keepPlaces is how long places in logs and counts are kept that nobody reads any more.
+const keepPlaces = 30 * 24 * time.Hour
+
+// Deps is what the watch works with.
+type Deps struct {
+	DB        *store.DB
+	Decisions *decision.List
+	Log       *slog.Logger
+	// Node is this machine's name: on a shared store each has its own logs.
+	Node string
+	// Local is the zone of dates in logs that name none. Nil: the machine's.
+	Local *time.Location
+}
+
+// Watch reads logs, runs detections on them and brings what they propose to the door.
+type Watch struct {
+	deps Deps
+
+	mu      sync.Mutex
+	current *detections
+	swap    chan *detections // of one: what Reload wants to run
+}
+
+// detections is what one configuration makes run.
+type detections struct {
+	pipelines []*pipeline
+	jails     []JailStatus // in the order of the pipelines, then those that do not run
+}
+
+// JailStatus is how one of fail2ban's jails is.
+type JailStatus struct {
+	Name     string
+	Problem  string // why it does not run, or what of its logs cannot be read; "": nothing is wrong
+	Counters JailCounters
+	Source   ingest.Health
+}
+
+// New prepares what cfg asks for. The error says what cannot be read; a jail that cannot run is no error, Jails tells it.
+func New(cfg Config, deps Deps) (*Watch, error) {
+	if deps.Local == nil {
+		deps.Local = time.Local
+	}
+	w := &Watch{deps: deps, swap: make(chan *detections, 1)}
+	var err error
+	w.current, err = w.prepare(cfg)
+	return w, err
+}
+
+// Prepare reads what another configuration asks for, and returns what puts it in force. What was counted goes on.
+func (w *Watch) Prepare(cfg Config) (swap func(), err error) {
+	next, err := w.prepare(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return func() {
+		select {
+		case <-w.swap: // one that nobody has taken up yet
+		default:
+		}
+		w.swap <- next
+	}, nil
+}
+
+func (w *Watch) prepare(cfg Config) (*detections, error) {
+	d := &detections{}
+	if cfg.Fail2ban.Folder == "" {
+		return d, nil
+	}
+	folder, err := fail2ban.Open(cfg.Fail2ban.Folder)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	named := cfg.Fail2ban.Jails
+	all, err := folder.Import(len(named) > 0)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	for _, name := range named {
+		if !slices.ContainsFunc(all.Jails, func(j fail2ban.Jail) bool { return j.Name == name }) {
+			return nil, fmt.Errorf("watch: %s defines no jail %s", cfg.Fail2ban.Folder, name)
+		}
+	}
+	var off []JailStatus
+	for i := range all.Jails {
+		j := &all.Jails[i]
+		if len(named) > 0 && !slices.Contains(named, j.Name) {
+			continue
+		}
+		p, err := w.jail(j)
+		if err != nil {
+			w.deps.Log.Warn("a jail does not run", slog.String("jail", j.Name), slog.Any("error", err))
+			off = append(off, JailStatus{Name: j.Name, Problem: err.Error()})
+			continue
+		}
+		d.pipelines = append(d.pipelines, p)
+		d.jails = append(d.jails, JailStatus{Name: j.Name})
+	}
+	d.jails = append(d.jails, off...)
+	return d, nil
+}
+
+// jail makes the pipeline of a jail.
+func (w *Watch) jail(j *fail2ban.Jail) (*pipeline, error) {
+	if !j.Runs && len(j.Problems) > 0 {
+		var why []string
+		for _, p := range j.Problems {
+			why = append(why, p.What+": "+p.Why)
+		}
+		return nil, errors.New(strings.Join(why, "; "))
+	}
+	judge, err := NewJail(j, w.deps.Local)
+	if err != nil {
+		return nil, err
+	}
+	var patterns []string
+	for _, p := range j.LogPaths {
+		patterns = append(patterns, p.Pattern)
+	}
+	if len(patterns) == 0 {
+		return nil, errors.New("it reads the journal, which Doorward does not read yet; give it a logpath")
+	}
+	source, err := ingest.NewFiles("log", patterns, ingest.Plain, w.deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline{name: w.deps.Node + "/jail/" + j.Name, sources: []ingest.Source{source}, judge: judge,
+		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}, nil
+}
+
+// Run reads and detects until ctx ends.
+func (w *Watch) Run(ctx context.Context) error {
+	for {
+		running, stop := context.WithCancel(ctx)
+		var all sync.WaitGroup
+		for _, p := range w.detections().pipelines {
+			all.Go(func() { w.keep(running, p) })
+		}
+		var next *detections
+		select {
+		case <-ctx.Done():
+		case next = <-w.swap:
+		}
+		stop()
+		all.Wait()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		w.mu.Lock()
+		w.current = next
+		w.mu.Unlock()
+	}
+}
+
+// keep runs a pipeline again when it fails: one log must not stop the others.
+func (w *Watch) keep(ctx context.Context, p *pipeline) {
+	for wait := time.Second; ctx.Err() == nil; wait = min(2*wait, time.Minute) {
+		err := p.run(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		w.deps.Log.Error("a pipeline of the watch ended, and begins again", slog.String("pipeline", p.name), slog.Any("error", err))
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (w *Watch) detections() *detections {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.current
+}
+
+// Jails says how the imported jails are.
+func (w *Watch) Jails() []JailStatus {
+	d := w.detections()
+	all := slices.Clone(d.jails)
+	for i, p := range d.pipelines {
+		p.mu.Lock()
+		if j, ok := p.judge.(*Jail); ok {
+			all[i].Counters = j.Counters()
+		}
+		p.mu.Unlock()
+		for _, s := range p.sources {
+			all[i].Source = s.Health()
+			all[i].Problem = all[i].Source.Problem
+		}
+	}
+	return all
+}
