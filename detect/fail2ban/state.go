@@ -55,7 +55,7 @@ func (f *Filter) State() ([]byte, error) {
 		s.Connections = append(s.Connections, saved)
 	}
 	var err error
-	if s.Dates, err = f.dates.state(); err != nil {
+	if s.Dates, err = f.dates.State(); err != nil {
 		return nil, fmt.Errorf("filter %s: state of the dates: %w", f.name, err)
 	}
 	return json.Marshal(s)
@@ -81,7 +81,7 @@ func (f *Filter) Restore(state []byte) error {
 		}
 		open.set(saved.ID, c, saved.First)
 	}
-	if err := f.dates.restore(s.Dates); err != nil {
+	if err := f.dates.Restore(s.Dates); err != nil {
 		return fmt.Errorf("filter %s: saved state of the dates: %w", f.name, err)
 	}
 	f.open, f.lastText, f.lastDate, f.buffer = open, s.LastText, s.LastDate, nil
