@@ -31,9 +31,6 @@ var allowedImports = map[string][]string{
 	"language": {},
 	"mail":     {"store"},
 
-	// Formats of rules: pure, they know no events of ours and no decisions.
-	"detect/sigma": {},
-
 	// They know addresses only, and nothing of ours.
 	"geo":      {},
 	"hostname": {},
@@ -56,28 +53,32 @@ var allowedImports = map[string][]string{
 	"gateway/doctor": {"gateway"},
 
 	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
-	"audit":           {"audit/facts"},
+	"audit":           {"audit/facts", "audit/scan"},
 	"audit/facts":     {"audit/netfilter", "rules"},
 	"audit/fix":       {"audit", "audit/facts", "rules"}, // a repair is judged by the controls it answers
 	"audit/netfilter": {},
+	"audit/remind":    {"audit", "audit/register", "audit/report", "language", "mail", "store"}, // it tells people what the others know
 	"audit/report":    {"audit", "audit/facts"},
-	"audit/register":  {"journal", "store"},
+	"audit/register":  {"audit/scan", "journal", "store"},
+	"audit/scan":      {}, // files of other scanners
 	"audit/trial":     {"audit", "audit/facts"},
 
 	// fail2ban's files and Python's expressions: pure, lines in and failures out.
+	"detect":               {"decision", "detect/fail2ban", "ingest", "store"},
 	"detect/fail2ban":      {"detect/fail2ban/pyre"},
 	"detect/fail2ban/pyre": {},
+	"detect/sigma":         {}, // rules and correlations: fields in, matches out
 
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "auth", "decision", "decision/bouncer", "journal", "mail"},
+	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "journal", "mail"},
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
 
 	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "event", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "event", "gateway", "geo", "hostname", "journal", "language",
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "event", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect/fail2ban", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect/fail2ban", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

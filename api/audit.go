@@ -7,12 +7,14 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/audit/register"
+	"github.com/doorward/doorward/audit/scan"
 	"github.com/doorward/doorward/auth"
 )
 
 // auditRoutes are about what people say of controls, and the systems that there are.
 func (h *Handler) auditRoutes() []route {
 	noStatement := noSuch("statement, or it has ended already", "doorward attest list and doorward waive list show them")
+	noScan := noSuch("imported scan", "doorward attest scans shows them")
 	noAsset := noSuch("system", "doorward asset list shows them")
 	return []route{
 		{method: "GET", path: "/v1/audit/statements", needs: auth.SeeEvents, summary: "Attestations and waivers that were not ended", out: []register.Statement{}, answer: h.statements},
@@ -20,6 +22,12 @@ func (h *Handler) auditRoutes() []route {
 			out: register.Statement{}, answer: h.addStatement},
 		{method: "DELETE", path: "/v1/audit/statements/{id}", needs: auth.SignReviews, summary: "End an attestation or waiver. Not by an API token", out: done{},
 			missing: noStatement, answer: h.endStatement},
+		{method: "GET", path: "/v1/audit/scans", needs: auth.SeeEvents, summary: "What other scanners found, the latest scan first, without the findings", out: []scan.Import{}, answer: h.scans},
+		{method: "POST", path: "/v1/audit/scans", needs: auth.SignReviews, summary: "Bring in what a scanner found. Not by an API token where the time is only stated", in: NewScan{},
+			body: maxLargeBody, out: scan.Import{}, answer: h.addScan},
+		{method: "GET", path: "/v1/audit/scans/{id}", needs: auth.SeeEvents, summary: "One scan with its gravest findings", out: scan.Import{}, missing: noScan, answer: h.scan},
+		{method: "DELETE", path: "/v1/audit/scans/{id}", needs: auth.SignReviews, summary: "Take an imported scan back. Not by an API token", out: done{}, missing: noScan,
+			answer: h.removeScan},
 		{method: "GET", path: "/v1/audit/assets", needs: auth.SeeEvents, summary: "The systems that belong to the installation", out: []register.Asset{}, answer: h.assets},
 		{method: "PUT", path: "/v1/audit/assets/{name}", needs: auth.SignReviews, summary: "Add or replace a system", in: NewAsset{}, out: register.Asset{}, answer: h.setAsset},
 		{method: "DELETE", path: "/v1/audit/assets/{name}", needs: auth.SignReviews, summary: "Forget a system", out: done{}, missing: noAsset, answer: h.removeAsset},
@@ -30,7 +38,8 @@ func (h *Handler) auditRoutes() []route {
 type NewStatement struct {
 	Kind     string    `json:"kind"` // attestation or waiver
 	Control  string    `json:"control"`
-	Owner    string    `json:"owner"` // who stands for it
+	Finding  string    `json:"finding,omitempty"` // of an imported scan: the one that a waiver accepts
+	Owner    string    `json:"owner"`             // who stands for it
 	Text     string    `json:"text"`
 	Evidence string    `json:"evidence,omitempty"` // name, size and SHA-256 of a file
 	Until    time.Time `json:"until"`
@@ -59,7 +68,7 @@ func (h *Handler) addStatement(r *http.Request, who auth.Actor) (any, error) {
 	if err := decode(r, &in); err != nil {
 		return nil, err
 	}
-	return h.deps.Register.Add(r.Context(), by, register.Statement{Kind: register.Kind(in.Kind), Control: in.Control, Owner: in.Owner, Text: in.Text,
+	return h.deps.Register.Add(r.Context(), by, register.Statement{Kind: register.Kind(in.Kind), Control: in.Control, Finding: in.Finding, Owner: in.Owner, Text: in.Text,
 		Evidence: in.Evidence, Until: in.Until}, time.Now())
 }
 

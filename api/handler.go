@@ -50,6 +50,9 @@ type Handler struct {
 // maxBody is many times the longest account with the longest password.
 const maxBody = 64 << 10
 
+// maxLargeBody is many times an imported scan with as many findings as are kept.
+const maxLargeBody = 1 << 20
+
 // NewHandler makes the handler.
 func NewHandler(deps Deps) *Handler {
 	h := &Handler{deps: deps, mux: http.NewServeMux()}

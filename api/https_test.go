@@ -135,6 +135,11 @@ func TestPrivilegeMatrix(t *testing.T) {
 		{"GET /v1/audit/statements", admins, ""},
 		{"POST /v1/audit/statements", nobody, `{"kind":"waiver","control":"I-03","owner":"o","text":"t","until":"` + nextYear + `"}`},
 		{"DELETE /v1/audit/statements/{id}", nobody, ""},
+		{"GET /v1/audit/scans", admins, ""},
+		{"POST /v1/audit/scans", admins, `{"kind":"web","tool":"ZAP","version":"1","format":"zap","targets":["https://NAME.example.com"],"time":"2026-01-01T00:00:00Z","stated":false,` +
+			`"counts":{"info":0,"low":0,"medium":0,"high":0,"critical":0,"suppressed":0},"file":"zap.json","size":1,"sha256":"` + strings.Repeat("0", 64) + `","until":"` + nextYear + `"}`},
+		{"GET /v1/audit/scans/{id}", admins, ""},
+		{"DELETE /v1/audit/scans/{id}", nobody, ""},
 		{"GET /v1/audit/assets", admins, ""},
 		{"PUT /v1/audit/assets/{name}", admins, `{"zone":"dmz","classification":"internal","owner":"o","until":"` + nextYear + `"}`},
 		{"DELETE /v1/audit/assets/{name}", admins, ""},
@@ -198,6 +203,8 @@ func TestTokensAreBound(t *testing.T) {
 		{"factors by a token", owner, "DELETE", "/api/v1/principals/the-agent/factors", "", 403, "second factor"},
 		{"a token by a token", owner, "POST", "/api/v1/principals/the-owner/tokens", `{"name":"t","privileges":["use-sites"]}`, 403, "an API token is not enough"},
 		{"a review by a token", owner, "POST", "/api/v1/reviews", `{"note":"fine"}`, 403, "signed by a person"},
+		{"when a scan was, said by a token", owner, "POST", "/api/v1/audit/scans", `{"kind":"code","tool":"t","version":"","format":"sarif","targets":["x"],"time":"2026-01-01T00:00:00Z",` +
+			`"stated":true,"counts":{"info":0,"low":0,"medium":0,"high":0,"critical":0,"suppressed":0},"file":"x","size":1,"sha256":"","until":"2026-01-01T00:00:00Z"}`, 403, "an API token is not enough"},
 		{"a narrow token where it may", narrow, "GET", "/api/v1/principals", "", 200, "the-owner"},
 		{"a narrow token where it may not", narrow, "GET", "/api/v1/journal", "", 403, "see-journal"},
 		{"a narrow token and who may more", narrow, "POST", "/api/v1/principals/other-admin/disable", "", 403, "which you lack"},

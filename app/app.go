@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/audit/remind"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
@@ -56,6 +57,7 @@ type App struct {
 	names     *hostname.Resolver
 	console   *console.Console
 	admin     *api.Server
+	reminder  *remind.Reminder
 
 	ready  chan struct{}
 	reload sync.Mutex
@@ -103,6 +105,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err := a.auth.CheckPasskeys(ctx, cfg.Auth.Factors); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
+	a.newReminder(cfg, texts)
 	if err := a.newGateway(cfg, texts); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
@@ -144,6 +147,7 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	start("accounts", a.auth.Run)
+	start("audit reminders", a.reminder.Run)
 	start("countries", a.countries.Run)
 	start("host names", a.names.Run)
 	start("decisions", a.decisions.Run)

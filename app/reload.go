@@ -69,6 +69,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	swapCountries()
 	a.names.Reload(cfg.HostNames)
 	a.mail.Reload(cfg.Mail)
+	a.reminder.Reload(reminderConfig(cfg))
 	swapConsole()
 	a.cfg = cfg
 	return nil

@@ -53,6 +53,8 @@ type Control struct {
 	Expected string `yaml:"expected"`
 	// Fix is what has to be done, for people; what doorward fix does is documented there.
 	Fix string `yaml:"fix"`
+	// Scan asks for a scan by another program, with an age limit.
+	Scan *ScanDemand `yaml:"scan"`
 	// Attest is the question that a person answers.
 	Attest *Question `yaml:"attest"`
 
@@ -161,7 +163,7 @@ func (c Control) problems() []string {
 	for _, way := range c.By {
 		demand(slices.Contains(ways(), way), "by %q is none of %s", way, strings.Join(ways(), ", "))
 	}
-	demand(c.Expect != "" || c.Attest != nil, "it has neither expect nor attest")
+	demand(c.Expect != "" || c.Attest != nil || c.Scan != nil, "it has neither expect nor attest nor scan")
 	demand(c.Expect == "" || c.Expected != "", "expected does not say for people what expect asks")
 	demand(c.Over == "" || c.Expect != "", "over without expect")
 	demand(c.When == "" || c.Otherwise != "", "otherwise does not say why the control does not apply")
@@ -170,6 +172,9 @@ func (c Control) problems() []string {
 	if c.Attest != nil {
 		demand(c.Attest.Text != "" && c.Attest.Evidence != "", "attest needs text and evidence")
 		demand(c.Attest.ReviewDays >= 1 && c.Attest.ReviewDays <= 1100, "attest.review_days %d is not 1 to 1100", c.Attest.ReviewDays)
+	}
+	if c.Scan != nil {
+		p = append(p, c.Scan.problems()...)
 	}
 	names := map[string]bool{}
 	for _, v := range c.Variants {
@@ -199,6 +204,9 @@ func (c *Control) repeat(of Control) {
 	}
 	if c.Attest == nil {
 		c.Attest = of.Attest
+	}
+	if c.Scan == nil {
+		c.Scan = of.Scan
 	}
 	if len(c.Tests) == 0 {
 		c.Tests = of.Tests

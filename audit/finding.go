@@ -1,6 +1,10 @@
 package audit
 
-import "time"
+import (
+	"time"
+
+	"github.com/doorward/doorward/audit/scan"
+)
 
 // Status is how a control stands.
 type Status string
@@ -66,6 +70,14 @@ type Waiver struct {
 type Records struct {
 	Attestations map[string]Attestation
 	Waivers      map[string]Waiver
+	// Accepted are the waivers of single findings of scans: by control, and then by the finding's id.
+	Accepted map[string]map[string]Waiver
+	// Scans are what other scanners found, with their findings; of each tool and set of targets, its latest is enough.
+	Scans []scan.Import
+	// Systems are the addresses of the systems of the register.
+	Systems []string
+	// Targets are what has to be scanned, as it is declared.
+	Targets ScanTargets
 	// Unread says why the records could not be read; then no control is attested, waived or failed for want of an answer.
 	Unread string
 }

@@ -124,7 +124,10 @@ func (j *judge) finding(c compiled, records Records) Finding {
 	if c.expect != nil {
 		j.check(c, &f)
 	}
-	if c.Attest != nil {
+	switch {
+	case c.Scan != nil:
+		scanned(c, &f, records, j.facts.Time)
+	case c.Attest != nil:
 		attest(c, &f, records, j.facts.Time)
 	}
 	waive(&f, records, j.facts.Time)
@@ -214,13 +217,18 @@ func (j *judge) each(c compiled, f *Finding) error {
 	return nil
 }
 
+// attested is an answer as evidence.
+func attested(a Attestation) Evidence {
+	return Evidence{Fact: "attestation", Value: strings.TrimSpace(a.Text + " " + a.Evidence), Origin: a.Owner + ", " + a.Made.Format(time.DateOnly)}
+}
+
 // attest takes a person's answer into account.
 func attest(c compiled, f *Finding, records Records, now time.Time) {
 	alone := c.expect == nil
 	a, ok := records.Attestations[c.ID]
 	valid := ok && now.Before(a.Until)
 	if valid || ok {
-		f.add(Evidence{Fact: "attestation", Value: strings.TrimSpace(a.Text + " " + a.Evidence), Origin: a.Owner + ", " + a.Made.Format(time.DateOnly)})
+		f.add(attested(a))
 	}
 	need := alone || c.Attest.Required && f.Status == Pass
 	switch {

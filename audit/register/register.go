@@ -1,5 +1,5 @@
-// Package register keeps what people say about controls: attestations with their evidence, waivers that end, and the systems
-// that belong to the installation.
+// Package register keeps what people say about controls: attestations with their evidence, waivers that end, the systems
+// that belong to the installation, and what other scanners have found.
 //
 // It knows the store and the journal. It does not know what a control asks, nor whether it passes.
 package register
@@ -28,9 +28,11 @@ const (
 
 // Statement is what a person says about one control, until a day. It is never changed, only ended.
 type Statement struct {
-	ID       string    `json:"id"`
-	Kind     Kind      `json:"kind"`
-	Control  string    `json:"control"`
+	ID      string `json:"id"`
+	Kind    Kind   `json:"kind"`
+	Control string `json:"control"`
+	// Finding is the id of the one finding of an imported scan that a waiver accepts; empty: the whole control.
+	Finding  string    `json:"finding,omitempty"`
 	Owner    string    `json:"owner"` // who stands for it
 	Text     string    `json:"text"`  // the answer, or the waiver's reason
 	Evidence string    `json:"evidence,omitempty"`
@@ -104,8 +106,8 @@ func (r *Register) Add(ctx context.Context, by Actor, s Statement, now time.Time
 		if s.ID, err = store.NewID(); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, sqlInsertStatement, s.ID, s.Kind, s.Control, s.Owner, s.Text, s.Evidence, store.Micros(s.Made),
-			store.Micros(s.Until), s.By); err != nil {
+		if _, err := tx.ExecContext(ctx, sqlInsertStatement, s.ID, s.Kind, s.Control, s.Finding, s.Owner, s.Text, s.Evidence,
+			store.Micros(s.Made), store.Micros(s.Until), s.By); err != nil {
 			return fmt.Errorf("insert statement: %w", err)
 		}
 		return r.note(ctx, tx, by, "audit."+string(s.Kind), s.Control, s)
@@ -122,6 +124,8 @@ func (s Statement) check(now time.Time) error {
 		return &InputError{"kind", "has to be attestation or waiver"}
 	case s.Control == "" || len(s.Control) > 20:
 		return &InputError{"control", "has to be the id of a control, such as I-03"}
+	case s.Finding != "" && (s.Kind != Waiver || !findingID.MatchString(s.Finding)):
+		return &InputError{"finding", "has to be the id of a scan's finding, and only a waiver has one"}
 	case s.Owner == "" || len(s.Owner) > 200:
 		return &InputError{"owner", "has to say in 1 to 200 bytes who stands for it"}
 	case s.Text == "" || len(s.Text) > maxText:
@@ -148,7 +152,7 @@ func (r *Register) Statements(ctx context.Context) ([]Statement, error) {
 	for rows.Next() {
 		var s Statement
 		var made, until int64
-		if err := rows.Scan(&s.ID, &s.Kind, &s.Control, &s.Owner, &s.Text, &s.Evidence, &made, &until, &s.By); err != nil {
+		if err := rows.Scan(&s.ID, &s.Kind, &s.Control, &s.Finding, &s.Owner, &s.Text, &s.Evidence, &made, &until, &s.By); err != nil {
 			return nil, fmt.Errorf("read statement: %w", err)
 		}
 		s.Made, s.Until = store.FromMicros(made), store.FromMicros(until)

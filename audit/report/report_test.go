@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -172,5 +173,35 @@ func TestSpool(t *testing.T) {
 	}
 	if _, err := report.OpenSpool(dir); err == nil || !strings.Contains(err.Error(), "chown root") {
 		t.Errorf("got %v for a folder of somebody else", err)
+	}
+}
+
+// TestSpoolIsShared: a report gets the group of the folder, so that the daemon reads what root's own audit left there too.
+func TestSpoolIsShared(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	dir := filepath.Join(t.TempDir(), "reports")
+	s, err := report.MakeSpool(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const group = 65533
+	if err := os.Chown(dir, 0, group); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Keep(report.Report{Profile: "all", Time: time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	runs, err := s.Runs("all")
+	if err != nil || len(runs) != 1 {
+		t.Fatalf("got %v, %v", runs, err)
+	}
+	info, err := os.Stat(runs[0].File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if st := info.Sys().(*syscall.Stat_t); st.Gid != group || st.Uid != 0 || info.Mode().Perm() != 0o640 {
+		t.Errorf("got owner %d, group %d, mode %v; want 0, %d, 0640", st.Uid, st.Gid, info.Mode(), group)
 	}
 }

@@ -110,6 +110,24 @@ func (s *Spool) Read(run Run) (*Report, error) {
 	return &r, nil
 }
 
+// share gives the file the folder's group, so that who may read the folder reads the report as well, whoever started the audit.
+func (s *Spool) share(f *os.File) error {
+	folder, err1 := os.Stat(s.dir)
+	file, err2 := f.Stat()
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	want, ok1 := folder.Sys().(*syscall.Stat_t)
+	have, ok2 := file.Sys().(*syscall.Stat_t)
+	if !ok1 || !ok2 || want.Gid == have.Gid {
+		return nil
+	}
+	if err := f.Chown(-1, int(want.Gid)); err != nil && !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	return nil
+}
+
 // Keep writes the report whole or not at all, and removes those of its profile that are too many.
 func (s *Spool) Keep(r Report) error {
 	f, err := os.CreateTemp(s.dir, ".new-*")
@@ -118,7 +136,7 @@ func (s *Spool) Keep(r Report) error {
 	}
 	defer os.Remove(f.Name()) // an error: it was renamed
 	name := filepath.Join(s.dir, r.Profile+"_"+r.Time.UTC().Format(stamp)+".json")
-	if err := errors.Join(json.NewEncoder(f).Encode(r), f.Chmod(0o640), f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(json.NewEncoder(f).Encode(r), f.Chmod(0o640), s.share(f), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("keep report: %w", err)
 	}
 	if err := os.Rename(f.Name(), name); err != nil {

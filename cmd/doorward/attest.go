@@ -28,10 +28,11 @@ func newAttest(s streams) *cobra.Command {
 it. The file stays where it is; keep it. The audit then reports the control as attested until the day, and as failing after it.
 An answer never hides a check that fails: that is what a waiver is for.`,
 		Example: `  doorward attest F-01 --owner 'Anna Weber' --text 'Tier III certificate of the provider' --evidence tier3.pdf
+  doorward attest import report.json
   doorward attest list
   doorward attest end 01932d5e-…`,
 	})
-	c.AddCommand(newStatementList(s, register.Attestation), newStatementEnd(s, register.Attestation))
+	c.AddCommand(newStatementList(s, register.Attestation), newStatementEnd(s, register.Attestation), newScanImport(s), newScanList(s), newScanFindings(s), newScanRemove(s))
 	return c
 }
 
@@ -42,6 +43,7 @@ func newWaive(s streams) *cobra.Command {
 		Long: `Waive accepts that a control fails or is unknown on this installation, until a day. The report shows it as waived, with the reason,
 and never as in force; after the day it fails again. A defect of Doorward's own cannot be waived.`,
 		Example: `  doorward waive I-03 --owner 'Ben Roth' --text 'the old backup job signs in as root until it moves' --until 2027-01-31
+  doorward waive F-36 --finding 3fa94c01d2ee --text 'the page shows no user input' --until 2027-01-31
   doorward waive list`,
 	})
 	c.AddCommand(newStatementList(s, register.Waiver), newStatementEnd(s, register.Waiver))
@@ -57,10 +59,12 @@ func newStatement(s streams, kind register.Kind, c *cobra.Command) *cobra.Comman
 	owner := c.Flags().String("owner", "", "who stands for it; default: the user who types the command")
 	text := c.Flags().String("text", "", "what is so, and why")
 	until := c.Flags().String("until", "", "the day after which it does not hold any more, as 2027-01-31")
-	evidence := new(string)
+	evidence, finding := new(string), new(string)
 	if kind == register.Attestation {
 		evidence = c.Flags().String("evidence", "", "a file that shows it; its name, size and SHA-256 are kept")
 		c.MarkFlagFilename("evidence")
+	} else {
+		finding = c.Flags().String("finding", "", "accept only this finding of an imported scan, by its id or the beginning of it")
 	}
 	return adminCommand(c, s, func(ctx context.Context, client *api.Client, args []string) error {
 		path, err := c.Flags().GetString("config")
@@ -84,6 +88,11 @@ func newStatement(s streams, kind register.Kind, c *cobra.Command) *cobra.Comman
 		}
 		if in.Until, err = endDay(*until, time.Now(), control, kind); err != nil {
 			return err
+		}
+		if *finding != "" {
+			if in.Finding, err = findFinding(ctx, client, control, *finding); err != nil {
+				return err
+			}
 		}
 		if *evidence != "" {
 			if in.Evidence, err = hashFile(*evidence); err != nil {
@@ -173,7 +182,11 @@ func newStatementList(s streams, kind register.Kind) *cobra.Command {
 			if !s.Until.After(time.Now()) {
 				until += " (past)"
 			}
-			return []string{s.ID, s.Control, until, s.Owner, s.Text, s.Evidence}
+			control := s.Control
+			if s.Finding != "" {
+				control += " finding " + s.Finding[:min(len(s.Finding), shownID)]
+			}
+			return []string{s.ID, control, until, s.Owner, s.Text, s.Evidence}
 		})
 }
 

@@ -124,6 +124,7 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 	begin := time.Now()
 	policy, client := declaredPolicy(ctx, f.config)
 	records := readRecords(ctx, policy, client)
+	records.Targets = cfg.Audit.Scans
 	bar := newProgress(s, "reading the host")
 	found := facts.Collect(ctx, h, facts.Target{Config: cfg.Audit.Host, Now: begin, Policy: policy}, bar.set)
 	bar.end()
@@ -221,13 +222,31 @@ func readRecords(ctx context.Context, policy *facts.Policy, client *api.Client) 
 	if err != nil {
 		return audit.Records{Unread: err.Error()}
 	}
-	r := audit.Records{Attestations: map[string]audit.Attestation{}, Waivers: map[string]audit.Waiver{}}
+	scans, err := readScans(ctx, client)
+	if err != nil {
+		return audit.Records{Unread: err.Error()}
+	}
+	assets, err := client.Assets(ctx)
+	if err != nil {
+		return audit.Records{Unread: err.Error()}
+	}
+	r := audit.Records{Attestations: map[string]audit.Attestation{}, Waivers: map[string]audit.Waiver{}, Accepted: map[string]map[string]audit.Waiver{}, Scans: scans}
+	for _, a := range assets {
+		r.Systems = append(r.Systems, a.Address)
+	}
 	for _, s := range all { // of several, the one that holds longest
+		waivers, key := r.Waivers, s.Control
+		if s.Finding != "" {
+			if r.Accepted[s.Control] == nil {
+				r.Accepted[s.Control] = map[string]audit.Waiver{}
+			}
+			waivers, key = r.Accepted[s.Control], s.Finding
+		}
 		if a := r.Attestations[s.Control]; s.Kind == register.Attestation && s.Until.After(a.Until) {
 			r.Attestations[s.Control] = audit.Attestation{Control: s.Control, Owner: s.Owner, Text: s.Text, Evidence: s.Evidence, Made: s.Made, Until: s.Until}
 		}
-		if w := r.Waivers[s.Control]; s.Kind == register.Waiver && s.Until.After(w.Until) {
-			r.Waivers[s.Control] = audit.Waiver{Control: s.Control, Reason: s.Text, By: s.Owner, Until: s.Until}
+		if w := waivers[key]; s.Kind == register.Waiver && s.Until.After(w.Until) {
+			waivers[key] = audit.Waiver{Control: s.Control, Reason: s.Text, By: s.Owner, Until: s.Until}
 		}
 	}
 	return r

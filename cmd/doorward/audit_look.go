@@ -61,6 +61,7 @@ type controlView struct {
 	When       string   `json:"when,omitempty"`
 	Over       string   `json:"over,omitempty"`
 	Expect     string   `json:"expect,omitempty"`
+	Scan       string   `json:"scan,omitempty"`
 	Question   string   `json:"question,omitempty"`
 	Evidence   string   `json:"evidence,omitempty"`
 	Fix        string   `json:"fix,omitempty"`
@@ -72,6 +73,9 @@ type controlView struct {
 func viewOf(c audit.Control) controlView {
 	v := controlView{ID: c.ID, Title: c.Title, Severity: string(c.Severity), By: c.By, Rationale: c.Rationale, Expected: c.Expected, When: c.When,
 		Over: c.Over, Expect: c.Expect, Fix: c.Fix, Note: c.Note, References: c.References}
+	if c.Scan != nil {
+		v.Scan = c.Scan.String()
+	}
 	if c.Attest != nil {
 		v.Question, v.Evidence = c.Attest.Text, c.Attest.Evidence
 	}
@@ -101,7 +105,7 @@ func newAuditExplain(s streams) *cobra.Command {
 		fmt.Fprintf(s.out, "%s  %s\n", v.ID, v.Title)
 		table := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 		for _, line := range [][2]string{{"severity", v.Severity}, {"why", v.Rationale}, {"expected", v.Expected}, {"applies when", v.When}, {"looks at", v.Over},
-			{"condition", v.Expect}, {"question", v.Question}, {"evidence", v.Evidence}, {"fix", v.Fix}, {"note", v.Note},
+			{"condition", v.Expect}, {"scan", v.Scan}, {"question", v.Question}, {"evidence", v.Evidence}, {"fix", v.Fix}, {"note", v.Note},
 			{"variants", strings.Join(v.Variants, "; ")}, {"answered by", strings.Join(v.By, ", ")}, {"references", strings.Join(v.References, "; ")}} {
 			if line[1] != "" {
 				fmt.Fprintf(table, "%s\t%s\n", line[0], oneLine(line[1]))

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/doorward/doorward/audit/register"
+	"github.com/doorward/doorward/audit/remind"
+	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/language"
+)
+
+// newReminder makes what mails about the audit: over the register, the accounts' addresses, and the reports that the audit leaves.
+func (a *App) newReminder(cfg *config.Config, texts *language.Catalogue) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this machine"
+	}
+	a.reminder = remind.New(reminderConfig(cfg), remind.Deps{DB: a.db, Register: register.New(a.db, a.journal), Mail: a.mail, Texts: texts, Log: a.log, Host: host,
+		Account: func(ctx context.Context, email string) (remind.Account, bool, error) {
+			p, err := a.auth.Principal(ctx, email)
+			if errors.Is(err, auth.ErrNotFound) {
+				return remind.Account{}, false, nil
+			}
+			return remind.Account{Email: p.Email, Language: p.Language}, err == nil && !p.Disabled && p.Email != "", err
+		}})
+}
+
+func reminderConfig(cfg *config.Config) remind.Config {
+	return remind.Config{Reports: cfg.Audit.Reports, Recipients: cfg.Audit.Recipients, Language: cfg.Audit.Language}
+}
