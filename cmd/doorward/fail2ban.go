@@ -171,7 +171,7 @@ func tested(number int, r fail2ban.Result, err error, zone *time.Location) teste
 		line.IP = r.Host
 	}
 	if !r.Time.IsZero() {
-		line.Time = r.Time.In(zone).Format(time.RFC3339Nano)
+		line.Time = r.Time.In(zone).Round(time.Microsecond).Format(time.RFC3339Nano)
 	}
 	line.Captures = map[string]string{}
 	for _, c := range r.Captures {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,7 +65,13 @@ func writeImport(w io.Writer, result *fail2ban.Import) {
 	for _, p := range result.Problems {
 		fmt.Fprintf(w, "%s: %s\n", oneLine(p.What), oneLine(p.Why))
 	}
-	fmt.Fprintf(w, "%s; %d more not enabled\n", count(len(result.Jails), "jail"), len(result.Off))
+	off := 0 // that are not among those above
+	for _, name := range result.Off {
+		if !slices.ContainsFunc(result.Jails, func(j fail2ban.Jail) bool { return j.Name == name }) {
+			off++
+		}
+	}
+	fmt.Fprintf(w, "%s; %d more not enabled\n", count(len(result.Jails), "jail"), off)
 }
 
 func writeJail(w io.Writer, j fail2ban.Jail) {

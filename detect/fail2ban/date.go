@@ -38,6 +38,7 @@ type Dates struct {
 	weekdays []string
 
 	match, spare pyre.Match
+	beginning    []byte // of the last line, as far as it decided the match; empty: search
 	memo         memo
 }
 
@@ -92,7 +93,7 @@ func NewDates(patterns []string, o DateOptions) (*Dates, error) {
 // year that ends with now and a day more, as fail2ban does. It returns false if no form matches. The error is
 // pyre.ErrTimeout, and the line has then no date.
 func (d *Dates) Find(line string, now time.Time) (DateMatch, bool, error) {
-	found, err := d.search(line, now)
+	found, err := d.find(line, now)
 	if found == nil || err != nil {
 		return DateMatch{}, false, err
 	}

@@ -28,7 +28,26 @@ type found struct {
 	start, end int
 }
 
-// search finds the template of a line's date and leaves its match in d.match.
+// find finds the template of a line's date and leaves its match in d.match.
+func (d *Dates) find(line string, now time.Time) (*candidate, error) {
+	if c := d.sameBeginning(line); c != nil {
+		c.hits++
+		c.template.hits++
+		c.used = now
+		return c, nil
+	}
+	c, err := d.search(line, now)
+	if c == nil && err == nil {
+		return nil, nil // the last match is still in place
+	}
+	d.beginning = d.beginning[:0]
+	if c != nil && c.flags&lineBegin != 0 && d.match.Seen() >= d.endByte()+utf8.UTFMax {
+		d.beginning = append(d.beginning, line[:d.match.Seen()]...)
+	}
+	return c, err
+}
+
+// search is find without a memory of the last line.
 func (d *Dates) search(line string, now time.Time) (*candidate, error) {
 	best, skip := found{index: -1, start: farAway}, -1
 	winner := -1
@@ -56,6 +75,21 @@ func (d *Dates) search(line string, now time.Time) (*candidate, error) {
 		winner = at.index
 	}
 	return d.won(winner, at, line, now), nil
+}
+
+func (d *Dates) endByte() int {
+	_, end := d.match.Span(0)
+	return end
+}
+
+// sameBeginning returns the template that matched last, if the line begins with the bytes that decided its match. It is
+// bound to the start of the line, so it is tried first and wins: the match in d.match, its borders and its place in
+// the list are what a search would find again.
+func (d *Dates) sameBeginning(line string) *candidate {
+	if n := len(d.beginning); n > 0 && len(line) >= n && line[:n] == string(d.beginning) {
+		return d.templates[d.last]
+	}
+	return nil
 }
 
 // again tries the template of the last line. If it looked at the whole line, skip is its index.

@@ -70,6 +70,7 @@ func (d *Dates) Restore(state []byte) error {
 		c.hits, c.template.hits, c.used, c.distance = t.Hits, t.Tries, t.Used, t.Distance
 	}
 	d.templates, d.firstUnused, d.last, d.memo = list, s.FirstUnused, s.Last, memo{}
+	d.beginning = d.beginning[:0]
 	d.start = border{s.Start.At, s.Start.Outside, s.Start.Inside}
 	d.end = border{s.End.At, s.End.Outside, s.End.Inside}
 	return nil

@@ -92,8 +92,8 @@ func sameJob(t *testing.T, j job, want answer) int {
 		got, err := f.Line(fail2ban.Decode(raw), time.Unix(j.Now, 0))
 		row := want.Rows[n]
 		if row.Error != "" {
-			t.Logf("%s: fail2ban fails at line %q: %s", what, line, row.Error)
-			continue
+			t.Logf("%s: fail2ban itself fails at line %.200q, so the rest is not compared: %s", what, line, row.Error)
+			return matched
 		}
 		if err != nil {
 			t.Errorf("%s: line %.300q: %v", what, line, err)

@@ -81,7 +81,7 @@ func (p *program) closure(pc int, b *byteSet) bool {
 				return true
 			}
 			pc++
-		case instSave, instEnter:
+		case instSave, instEnter, instProbe:
 			pc++
 		case instJump:
 			pc = i.x
@@ -98,9 +98,42 @@ func (p *program) closure(pc int, b *byteSet) bool {
 	}
 }
 
+// second returns what can stand after the first character of a match, if that is ASCII; nil: anything. p.seen holds
+// where the search for first has come.
+func (p *program) second() *byteSet {
+	first := p.seen
+	p.seen = nil
+	b := &byteSet{}
+	for _, pc := range first {
+		after := false
+		switch i := &p.insts[pc]; i.op {
+		case instLiteral:
+			if after = len(i.literal) == 1; !after {
+				b.add(i.literal[1])
+			}
+		case instSet:
+			after = true
+		case instRun:
+			after = i.min < 2
+			b.addSet(i.set)
+		case instAt:
+			if i.place == placeTextEnd || i.place == placeTextEndLine || i.place == placeLineEnd {
+				return nil
+			}
+		}
+		if after && !p.closure(pc+1, b) {
+			return nil
+		}
+	}
+	return b
+}
+
 // look fills in what the matcher can know before it tries.
 func (p *program) look() {
 	p.begin = p.first(0)
+	if p.begin != nil {
+		p.next = p.second()
+	}
 	for pc := range p.insts {
 		i := &p.insts[pc]
 		switch i.op {

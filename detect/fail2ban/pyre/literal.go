@@ -110,7 +110,7 @@ func (l *literalRun) add(n *node) {
 				return
 			}
 		}
-		r, l.fold = lowerASCII(r), true
+		r, l.fold = lowerASCII(r), l.fold || lowerASCII(r|0x20) >= 'a' && lowerASCII(r|0x20) <= 'z'
 	}
 	if !utf8.ValidRune(r) {
 		l.end()

@@ -47,10 +47,18 @@ type matcher struct {
 	registers []int
 	stack     []frame
 	steps     int // left
+	seen      int // the highest byte that had a say, and one more
+}
+
+// sees notes that bytes below end had a say.
+func (m *matcher) sees(end int) {
+	if end > m.seen {
+		m.seen = end
+	}
 }
 
 func (m *matcher) reset(p *program, s string, steps int) {
-	m.p, m.s, m.steps, m.stack = p, s, steps, m.stack[:0]
+	m.p, m.s, m.steps, m.stack, m.seen = p, s, steps, m.stack[:0], 0
 	for i := range m.caps {
 		m.caps[i] = -1
 	}
@@ -80,7 +88,7 @@ func (m *matcher) search(from int) result {
 			}
 			pos += i
 		case p.begin != nil:
-			for pos < len(s) && !p.begin.fits(s, pos) {
+			for pos < len(s) && (!p.begin.fits(s, pos) || p.next != nil && s[pos] < utf8.RuneSelf && !p.next.fits(s, pos+1)) {
 				pos++
 			}
 			if pos == len(s) && !p.begin.end {
@@ -159,8 +167,12 @@ func (m *matcher) run(pc, pos int) (int, result) {
 			continue
 		}
 		i := &m.p.insts[pc]
+		if pos+utf8.UTFMax > m.seen {
+			m.seen = pos + utf8.UTFMax // sets, places and what may follow look at one character
+		}
 		switch i.op {
 		case instLiteral:
+			m.sees(pos + len(i.literal))
 			if ok = strings.HasPrefix(m.s[pos:], i.literal); ok {
 				pc, pos = pc+1, pos+len(i.literal)
 			}
@@ -189,6 +201,9 @@ func (m *matcher) run(pc, pos int) (int, result) {
 			pc++
 		case instRun:
 			pos, ok = m.take(i, pc, pos)
+			pc++
+		case instProbe:
+			ok = m.probed(i.probes, pos, i.behind) != i.negative
 			pc++
 		case instMatch:
 			return pos, matched
@@ -376,6 +391,7 @@ func (m *matcher) refer(i *inst, pos int) (int, bool) {
 		return pos, false
 	}
 	text := m.s[start:stop]
+	m.sees(pos + 2*len(text) + utf8.UTFMax) // folded, a character may be longer
 	m.steps -= len(text) / 8
 	if i.fold&flagIgnoreCase == 0 {
 		return pos + len(text), strings.HasPrefix(m.s[pos:], text)

@@ -23,12 +23,15 @@ type question struct {
 type answer struct {
 	Error string    `json:"error"`
 	Names []string  `json:"names"` // by group, from 1
-	Spans [][][]int `json:"spans"` // by text: null or the spans in bytes
+	Spans [][][]int `json:"spans"` // by text: null, the spans in bytes, or [] if it takes exponential time
 }
 
 const oracleScript = `
-import sys, re, json, warnings
+import sys, re, json, signal, warnings
 warnings.simplefilter("ignore")
+def slow(*_):
+    raise TimeoutError
+signal.signal(signal.SIGALRM, slow)
 flags = {"i": re.I, "m": re.M, "s": re.S, "x": re.X, "a": re.A}
 for line in sys.stdin:
     q = json.loads(line)
@@ -48,7 +51,14 @@ for line in sys.stdin:
         names[i-1] = n
     spans = []
     for t in q["t"]:
-        m = r.search(t)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 1)
+            m = r.search(t)
+        except TimeoutError:
+            spans.append([])
+            continue
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
         if m is None:
             spans.append(None)
             continue
@@ -155,12 +165,16 @@ func compare(t *testing.T, py *python, q question) (timeouts int) {
 		t.Fatal(err)
 	}
 	for i, text := range q.Texts {
+		if want.Spans[i] != nil && len(want.Spans[i]) == 0 {
+			continue
+		}
 		m, err := re.Search(text)
 		if errors.Is(err, pyre.ErrTimeout) {
 			timeouts++
 		} else if got, want := fmt.Sprint(spansOf(re, m)), fmt.Sprint(want.Spans[i]); got != want || err != nil {
 			t.Errorf("search %q (%s) in %q: %s, %v; Python has %s", q.Expr, q.Flags, text, got, err, want)
 		}
+		checkSeen(t, re, m, text)
 		// Without any steps only Go's regexp is left: it answers the same or not at all.
 		m, err = fast.Search(text)
 		if got, want := fmt.Sprint(spansOf(re, m)), fmt.Sprint(want.Spans[i]); err == nil && got != want {
@@ -192,4 +206,18 @@ func checkLiterals(t *testing.T, re *pyre.Regexp, q question, text string, spans
 		}
 	}
 	t.Errorf("%q (%s) matches %q, which has none of its literals %q", q.Expr, q.Flags, text, literals)
+}
+
+// checkSeen changes what comes after the bytes that decided.
+func checkSeen(t *testing.T, re *pyre.Regexp, m *pyre.Match, text string) {
+	t.Helper()
+	if m == nil || m.Seen() == 0 {
+		return
+	}
+	for _, after := range []string{"", "a", "b", "\n", " é", "ab\n1"} {
+		other, err := re.Search(text[:m.Seen()] + after)
+		if got, want := fmt.Sprint(spansOf(re, other)), fmt.Sprint(spansOf(re, m)); got != want || err != nil {
+			t.Errorf("%q: %q has match %s, %q has %s, %v", re, text, want, text[:m.Seen()]+after, got, err)
+		}
+	}
 }

@@ -18,6 +18,7 @@ const (
 	instAtomic                  // match the program at x on its own, then go to y
 	instPossess                 // match the program at x on its own, min to max times, then go to y
 	instLook                    // look with the program at x, then go to y
+	instProbe                   // look with probes
 	instRef                     // what group slot has captured
 	instCondition               // to x if group slot took part, else to y
 	instMatch                   // the end of the program, or of one run on its own
@@ -39,7 +40,9 @@ type inst struct {
 	set      *runeSet
 	then     *byteSet // instRun: with what the rest can begin; instSplit and instLoop: with what x can
 	other    *byteSet // instSplit and instLoop: with what y can
-	hint     string   // instRun: the literal that follows for certain
+	probes   []probe  // instProbe; instRun: what must hold before each character, if guarded
+	guarded  bool
+	hint     string // instRun: the literal that follows for certain
 }
 
 // program is what the matcher runs.
@@ -50,6 +53,7 @@ type program struct {
 	anchored  bool     // a match can start at the start of the text only
 	lines     bool     // a match can start at the start of a line only
 	begin     *byteSet // with what a match can start; nil: unknown
+	next      *byteSet // what can follow the first character if that is ASCII; nil: unknown
 	prefix    string   // what every match starts with; "" with lines
 	lead      string   // the same, with lines too
 
@@ -111,6 +115,10 @@ func (e *emitter) node(n *node) {
 	case nodeAtomic:
 		e.alone(inst{op: instAtomic}, n.subs[0])
 	case nodeLook:
+		if all := probes(n.subs[0]); all != nil {
+			e.add(inst{op: instProbe, probes: all, behind: n.behind, negative: n.negative})
+			break
+		}
 		low, _ := n.subs[0].width(e.widths)
 		e.alone(inst{op: instLook, behind: n.behind, negative: n.negative, min: int(low)}, n.subs[0])
 	case nodeRef:
@@ -209,15 +217,9 @@ func (e *emitter) repeat(n *node) {
 	for sub.op == nodeGroup && sub.group == 0 || sub.op == nodeConcat && len(sub.subs) == 1 {
 		sub = sub.subs[0]
 	}
-	if sub.op == nodeRune || sub.op == nodeSet {
-		set := sub.set
-		if sub.op == nodeRune {
-			if set = sub.single(); set == nil {
-				set = (&runeSet{items: []setItem{{low: sub.r, high: sub.r}}}).seal()
-			}
-		}
-		dot := set.negative && len(set.items) == 1 && set.items[0] == setItem{low: '\n', high: '\n'}
-		e.add(inst{op: instRun, set: set, dot: dot, min: n.min, max: n.max, manner: n.manner})
+	if i, ok := runOf(sub); ok {
+		i.min, i.max, i.manner = n.min, n.max, n.manner
+		e.add(i)
 		return
 	}
 	if n.manner == possessive {
@@ -243,6 +245,30 @@ func (e *emitter) repeat(n *node) {
 	e.node(sub)
 	e.add(inst{op: instJump, x: loop})
 	e.insts[loop].y = len(e.insts)
+}
+
+// runOf makes a run of what is one character, maybe with a look ahead before each one, as in (?:(?! from ).)*.
+func runOf(n *node) (inst, bool) {
+	i := inst{op: instRun}
+	if n.op == nodeConcat && len(n.subs) == 2 && n.subs[0].op == nodeLook && !n.subs[0].behind {
+		i.probes, i.negative, i.guarded = probes(n.subs[0].subs[0]), n.subs[0].negative, true
+		if i.probes == nil {
+			return i, false
+		}
+		n = n.subs[1]
+	}
+	switch n.op {
+	case nodeSet:
+		i.set = n.set
+	case nodeRune:
+		if i.set = n.single(); i.set == nil {
+			i.set = (&runeSet{items: []setItem{{low: n.r, high: n.r}}}).seal()
+		}
+	default:
+		return i, false
+	}
+	i.dot = !i.guarded && i.set.negative && len(i.set.items) == 1 && i.set.items[0] == setItem{low: '\n', high: '\n'}
+	return i, true
 }
 
 // anchored says whether n can match at the start of the text only, or of a line.

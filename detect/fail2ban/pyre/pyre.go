@@ -54,6 +54,7 @@ type Match struct {
 	re   *Regexp
 	text string
 	caps []int
+	seen int
 }
 
 // Compile reads a Python expression for str. The error is an *Error with Python's words and place.
@@ -111,7 +112,10 @@ func (re *Regexp) SearchInto(m *Match, s string, from int) (bool, error) {
 	}
 	r, err := re.search(state, s, from)
 	if r == matched {
-		m.re, m.text, m.caps = re, s, append(m.caps[:0], state.caps...)
+		m.re, m.text, m.caps, m.seen = re, s, append(m.caps[:0], state.caps...), 0
+		if re.program.anchored && state.seen <= len(s) {
+			m.seen = state.seen
+		}
 	}
 	state.s = ""
 	if cap(state.stack) <= keptFrames {
@@ -131,6 +135,7 @@ func (re *Regexp) search(state *matcher, s string, from int) (result, error) {
 	if from == 0 && l.fits(s) {
 		if loc := l.exact.FindStringSubmatchIndex(s); loc != nil {
 			copy(state.caps, loc)
+			state.seen = len(s) + 1
 			return matched, nil
 		}
 		return failed, nil
@@ -196,6 +201,10 @@ func (m *Match) Group(i int) (string, bool) {
 	}
 	return m.text[start:end], true
 }
+
+// Seen returns how many bytes decided: every text that begins with the same ones has the same match at the same place.
+// 0: unknown, as for all expressions that may match elsewhere than at the start of the text.
+func (m *Match) Seen() int { return m.seen }
 
 // Named returns the text of the group of that name and whether it took part.
 func (m *Match) Named(name string) (string, bool) { return m.Group(m.re.Index(name)) }

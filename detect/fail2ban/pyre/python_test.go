@@ -87,12 +87,12 @@ func (g *generator) item(depth int) string {
 
 func (g *generator) atom() string {
 	return g.pick("a", "b", "A", "é", "ſ", "1", " ", "ab", "k", ".", ".", `\w`, `\W`, `\d`, `\s`, `\S`, `\D`, "[ab]", "[^a]", `[\w-]`,
-		`[^\s\d]`, "[a-c]", "[]a]", "[^]]", `\b`, `\B`, "^", "$", `\A`, `\Z`, `\n`, `\x61`, "(?:)", "a*", ".*", ".*?", `\S+`)
+		`[^\s\d]`, "[a-c]", "[]a]", "[^]]", `\b`, `\B`, "^", "$", `\A`, `\Z`, `\n`, `\x61`, "(?:)", "a*", ".*", ".*?", `\S+`, "(?:(?!ab).)*", "(?:(?!b|$).)*?", `(?:(?=\w)[^b]){1,3}`)
 }
 
 func (g *generator) text() string {
 	var b strings.Builder
-	for range g.IntN(9) {
+	for range g.IntN(10) {
 		b.WriteString(g.pick("a", "a", "b", "b", "A", "B", "c", "1", " ", "\n", "é", "É", "s", "S", "ſ", "K", "k", "-", "]", "٣"))
 	}
 	return b.String()
@@ -108,7 +108,7 @@ func TestAnswersArePythons(t *testing.T) {
 	timeouts := 0
 	for range count {
 		g.groups, g.names = 0, 0
-		q := question{Expr: g.expr(3), Flags: g.pick("", "", "", "i", "m", "s", "im", "a", "ia")}
+		q := question{Expr: g.pick("", "", "", `\A`) + g.expr(3), Flags: g.pick("", "", "", "i", "m", "s", "im", "a", "ia")}
 		for range 6 {
 			q.Texts = append(q.Texts, g.text())
 		}

@@ -11,6 +11,15 @@ import (
 // stepBytes is how many bytes a run looks at for the price of one step.
 const stepBytes = 16
 
+// item matches one character of a run.
+func (m *matcher) item(i *inst, pos int) (int, bool) {
+	if i.guarded && m.probed(i.probes, pos, false) == i.negative {
+		m.sees(pos + utf8.UTFMax)
+		return 0, false
+	}
+	return m.one(i.set, pos)
+}
+
 // advance moves over up to most characters of the set; most < 0: all.
 func (m *matcher) advance(i *inst, pos, most int) int {
 	s, start := m.s, pos
@@ -25,7 +34,7 @@ func (m *matcher) advance(i *inst, pos, most int) int {
 		}
 	default:
 		for ; pos < len(s) && most != 0; most-- {
-			n, ok := m.one(i.set, pos)
+			n, ok := m.item(i, pos)
 			if !ok {
 				break
 			}
@@ -33,22 +42,26 @@ func (m *matcher) advance(i *inst, pos, most int) int {
 		}
 	}
 	m.steps -= (pos - start) / stepBytes
+	m.sees(pos + utf8.UTFMax)
 	return pos
 }
 
 // exactly moves over count characters of the set.
 func (m *matcher) exactly(i *inst, pos, count int) (int, bool) {
 	if count > len(m.s)-pos {
+		m.sees(len(m.s) + 1)
 		return pos, false
 	}
 	for range count {
-		n, ok := m.one(i.set, pos)
+		n, ok := m.item(i, pos)
 		if !ok {
+			m.sees(pos + utf8.UTFMax)
 			return pos, false
 		}
 		pos += n
 	}
 	m.steps -= count / stepBytes
+	m.sees(pos + utf8.UTFMax)
 	return pos, true
 }
 
@@ -96,6 +109,7 @@ func (m *matcher) giveBack(i *inst, pc, pos, least int) (int, bool) {
 				return pos, false
 			}
 			pos = least + n
+			m.sees(pos + len(i.hint))
 			if !strings.HasPrefix(m.s[pos:], i.hint) {
 				continue
 			}
@@ -126,7 +140,7 @@ func (m *matcher) takeMore(i *inst, pc, pos, more int) (int, bool) {
 		return m.takeTo(i, pc, pos)
 	}
 	for more != 0 {
-		n, ok := m.one(i.set, pos)
+		n, ok := m.item(i, pos)
 		if !ok {
 			break
 		}
@@ -135,12 +149,14 @@ func (m *matcher) takeMore(i *inst, pc, pos, more int) (int, bool) {
 			continue
 		}
 		m.steps -= (pos - start) / stepBytes
+		m.sees(pos + utf8.UTFMax)
 		if more != 0 {
 			m.push(frame{kind: frameLazy, pc: int32(pc), a: pos, b: max(more, -1)})
 		}
 		return pos, true
 	}
 	m.steps -= (pos - start) / stepBytes
+	m.sees(pos + utf8.UTFMax)
 	return pos, false
 }
 
@@ -150,6 +166,7 @@ func (m *matcher) takeTo(i *inst, pc, pos int) (int, bool) {
 	if n == 0 || m.s[pos] == '\n' {
 		return pos, false
 	}
+	m.sees(len(m.s) + 1)
 	next := strings.Index(m.s[pos+n:], i.hint)
 	if next < 0 {
 		m.steps -= (len(m.s) - pos) / stepBytes
