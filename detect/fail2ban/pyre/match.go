@@ -136,7 +136,12 @@ func (m *matcher) start(pos int) result {
 	return r
 }
 
-func (m *matcher) push(f frame) { m.stack = append(m.stack, f) }
+func (m *matcher) push(f frame) {
+	if len(m.stack) >= maxFrames {
+		m.steps = -1
+	}
+	m.stack = append(m.stack, f)
+}
 
 func (m *matcher) setCap(i, v int) {
 	m.push(frame{kind: frameCap, pc: int32(i), a: m.caps[i]})
@@ -150,11 +155,9 @@ func (m *matcher) setRegister(i, v int) {
 
 // run matches the program at pc from pos on, to its instMatch. If it fails, all it has changed is as before.
 func (m *matcher) run(pc, pos int) (int, result) {
-	base := len(m.stack)
-	ok := true
-	for {
-		if m.steps--; m.steps < 0 || len(m.stack) > maxFrames {
-			m.steps = -1
+	base, s, insts := len(m.stack), m.s, m.p.insts
+	for ok := true; ; {
+		if m.steps--; m.steps < 0 {
 			return 0, exhausted
 		}
 		if !ok {
@@ -166,14 +169,14 @@ func (m *matcher) run(pc, pos int) (int, result) {
 			}
 			continue
 		}
-		i := &m.p.insts[pc]
+		i := &insts[pc]
 		if pos+utf8.UTFMax > m.seen {
 			m.seen = pos + utf8.UTFMax // sets, places and what may follow look at one character
 		}
 		switch i.op {
 		case instLiteral:
 			m.sees(pos + len(i.literal))
-			if ok = strings.HasPrefix(m.s[pos:], i.literal); ok {
+			if ok = strings.HasPrefix(s[pos:], i.literal); ok {
 				pc, pos = pc+1, pos+len(i.literal)
 			}
 		case instSet:
@@ -188,9 +191,9 @@ func (m *matcher) run(pc, pos int) (int, result) {
 			pc = i.x
 		case instSplit:
 			switch {
-			case i.then != nil && !i.then.fits(m.s, pos):
+			case i.then != nil && !i.then.fits(s, pos):
 				pc = i.y
-			case i.other != nil && !i.other.fits(m.s, pos):
+			case i.other != nil && !i.other.fits(s, pos):
 				pc = i.x
 			default:
 				m.push(frame{kind: frameTry, pc: int32(i.y), a: pos})

@@ -226,15 +226,8 @@ func (e *emitter) repeat(n *node) {
 		e.alone(inst{op: instPossess, min: n.min, max: n.max}, sub)
 		return
 	}
-	if n.min == 0 && n.max == 1 && !sub.nullable() { // no count and no empty round to remember
-		split := e.add(inst{op: instSplit})
-		x := len(e.insts)
-		e.node(sub)
-		y := len(e.insts)
-		if n.manner == lazy {
-			x, y = y, x
-		}
-		e.insts[split].x, e.insts[split].y = x, y
+	if copies := max(n.min, n.max); copies <= maxCopies && copies*sub.size() <= maxCopied && (!sub.nullable() || n.min == n.max) {
+		e.copies(n, sub)
 		return
 	}
 	register := e.registers
@@ -245,6 +238,53 @@ func (e *emitter) repeat(n *node) {
 	e.node(sub)
 	e.add(inst{op: instJump, x: loop})
 	e.insts[loop].y = len(e.insts)
+}
+
+// Bounds on repetitions that are written out: what is small needs no counter.
+const (
+	maxCopies = 8
+	maxCopied = 64
+)
+
+// copies writes a repetition out. No round can be empty, or the number of rounds is fixed: in neither case does Python end at an empty one.
+func (e *emitter) copies(n, sub *node) {
+	for range n.min {
+		e.node(sub)
+	}
+	split := func() (at int) {
+		at = e.add(inst{op: instSplit})
+		e.insts[at].x, e.insts[at].y = len(e.insts), len(e.insts)
+		return at
+	}
+	leave := func(at int) { // to what follows
+		if n.manner == lazy {
+			e.insts[at].x = len(e.insts)
+		} else {
+			e.insts[at].y = len(e.insts)
+		}
+	}
+	if n.max == infinite {
+		at := split()
+		e.node(sub)
+		e.add(inst{op: instJump, x: at})
+		leave(at)
+		return
+	}
+	var all []int
+	for range n.max - n.min {
+		all = append(all, split())
+		e.node(sub)
+	}
+	for _, at := range all {
+		leave(at)
+	}
+}
+
+// size counts the nodes from n down.
+func (n *node) size() int {
+	count := 0
+	n.walk(func(*node) { count++ })
+	return count
 }
 
 // runOf makes a run of what is one character, maybe with a look ahead before each one, as in (?:(?! from ).)*.
