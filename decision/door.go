@@ -178,10 +178,16 @@ func (l *List) narrow(cfg *Config, p Proposal, by *asker) (Proposal, Outcome) {
 			return TooWide, "is wider than /" + strconv.Itoa(least) + ", the widest that a decision may be (decisions.min_prefix4, min_prefix6)"
 		}
 		if by != nil && by.address.IsValid() && t.Contains(by.address.Unmap().WithZone("")) {
-			return Allowed, "is, or holds, the address that you use now, " + by.address.Unmap().String()
+			if t.IsSingleIP() {
+				return Allowed, "is the address that you use now"
+			}
+			return Allowed, "holds the address that you use now, " + by.address.Unmap().String()
 		}
 		if at, why, touched := l.allowed.Load().touches(t); touched {
-			return Allowed, "is, or holds, " + Target{Kind: Address, Prefix: at}.Short() + ", which is always allowed: " + why
+			if at.Bits() <= t.Bits() {
+				return Allowed, "is always allowed: " + why
+			}
+			return Allowed, "holds " + Target{Kind: Address, Prefix: at}.Short() + ", which is always allowed: " + why
 		}
 		return "", ""
 	}
