@@ -15,6 +15,9 @@ import (
 // MaxBatch is how many proposals one call of DecideAll or Import takes.
 const MaxBatch = 5000
 
+// maxAccounts caps the decisions about accounts: strangers choose the names that they try.
+const maxAccounts = 10_000
+
 // Outcome is what became of one proposal of a batch.
 type Outcome struct {
 	Decision Decision // zero where nothing was decided, and where a known key's decision has ended
@@ -227,19 +230,19 @@ func (b *batch) offence(ctx context.Context, p Proposal, counts bool, remember t
 func (b *batch) makeRoom(ctx context.Context, cfg *Config, p Proposal) (full bool, err error) {
 	book := b.l.book
 	if p.Spoofable && len(book.spoofable) >= cfg.MaxSpoofable {
-		var first *Decision
-		for at := range book.spoofable {
-			if d := book.get(at); first == nil || endsBefore(d, first) {
-				first = d
-			}
-		}
-		if err := b.end(ctx, first, "displaced"); err != nil {
+		if err := b.end(ctx, book.soonest(book.spoofable), "displaced"); err != nil {
 			return false, err
 		}
 		b.counts = append(b.counts, func() { b.l.counted.spoofableDisplaced.Add(1) })
 	}
 	if _, replaced := book.places[place{p.Target, p.Action}]; replaced {
 		return false, nil // by what ran out there
+	}
+	if p.Target.Kind == Account && len(book.accounts) >= maxAccounts {
+		if err := b.end(ctx, book.soonest(book.accounts), "displaced"); err != nil {
+			return false, err
+		}
+		b.counts = append(b.counts, func() { b.l.counted.displaced.Add(1) })
 	}
 	for len(book.places) >= cfg.Max {
 		first := book.ends[0].d
