@@ -71,7 +71,7 @@ var allowedImports = map[string][]string{
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "journal", "mail"},
-	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
+	"console": {"auth", "auth/pages", "decision", "event", "gateway", "geo", "hostname", "language"},
 
 	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "event", "gateway", "geo", "hostname", "mail", "store"},
 	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "event", "gateway", "geo", "hostname", "journal", "language",

@@ -20,6 +20,8 @@ import (
 	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language/languagetest"
@@ -35,7 +37,9 @@ type rig struct {
 	db      *store.DB
 	mail    *mail.Outbox
 	log     *lockedBuffer
-	reload  error // what the next reload gives
+
+	decisions *decision.List
+	reload    error // what the next reload gives
 
 	mu       sync.Mutex
 	reloaded []auth.Actor

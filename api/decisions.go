@@ -42,6 +42,9 @@ func (h *Handler) decisionRoutes() []route {
 const maxImportBody = 4 << 20
 
 func wireDecision(d decision.Decision) Decision {
+	if d.Evidence == nil {
+		d.Evidence = []string{}
+	}
 	return Decision{ID: d.ID, Number: d.Number, Action: string(d.Action), Kind: string(d.Target.Kind), Target: d.Target.Short(), Origin: d.Origin, Reason: d.Reason,
 		Evidence: d.Evidence, Created: d.Created, Until: d.Until, Repeats: d.Repeats, Spoofable: d.Spoofable}
 }

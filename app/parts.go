@@ -86,6 +86,7 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 		Traffic:   func() gateway.Stats { return a.gateway.Stats() },
 		Countries: a.countries.Stats,
 		HostNames: a.names.Stats,
+		Decisions: a.decisions.Stats,
 	})
 	return err
 }

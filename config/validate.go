@@ -98,8 +98,8 @@ func (c *Config) listeners() []listener {
 	add("listen.http", c.Gateway.Listen.HTTP)
 	add("listen.plain", c.Gateway.Listen.Plain)
 	add("console.listen", c.Console.Listen)
-	if c.Decisions.BouncerAPI.Listen != "" {
-		add("decisions.bouncer_api.listen", []string{c.Decisions.BouncerAPI.Listen})
+	if host, port, err := net.SplitHostPort(c.Decisions.BouncerAPI.Listen); err == nil {
+		out = append(out, listener{path: "decisions.bouncer_api.listen", host: host, port: port})
 	}
 	return out
 }

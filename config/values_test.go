@@ -15,6 +15,7 @@ import (
 	"github.com/doorward/doorward/auth/password"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
@@ -80,6 +81,11 @@ func TestThreeLinesAreEnough(t *testing.T) {
 	}
 	if got, want := got.HostNames, (hostname.Config{Timeout: 2 * time.Second, TTL: time.Hour, NegativeTTL: 10 * time.Minute}); got != want {
 		t.Errorf("host_names is %+v, want %+v", got, want)
+	}
+	wantDecisions := decision.Config{Max: 200_000, MaxSpoofable: 1000, MinPrefix4: 16, MinPrefix6: 32, DefaultDuration: 4 * time.Hour, Remember: 720 * time.Hour,
+		Throttle: decision.ThrottleConfig{RequestsPerSecond: 0.5, Burst: 5}, ChallengePass: 30 * time.Minute}
+	if diff := cmp.Diff(wantDecisions, got.Decisions, same); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
 	if got, want := got.Mail, (mail.Config{Port: 587, Encryption: mail.StartTLS, Timeout: 30 * time.Second}); got != want || got.Enabled() {
 		t.Errorf("mail is %+v, want %+v, and off", got, want)
@@ -206,6 +212,15 @@ func TestEverySettingIsRead(t *testing.T) {
 	}
 	if got, want := got.Geo, (geo.Config{Database: "/etc/doorward/countries.mmdb", MaxAge: 30 * 24 * time.Hour}); got != want {
 		t.Errorf("geo is %+v, want %+v", got, want)
+	}
+	wantDecisions := decision.Config{Allow: []string{"192.0.2.9", "2001:db8:9::/48", "office.example.org"}, Trial: true, Max: 50_000, MaxSpoofable: 100,
+		MinPrefix4: 20, MinPrefix6: 48, DefaultDuration: 12 * time.Hour, Remember: 240 * time.Hour,
+		Throttle: decision.ThrottleConfig{RequestsPerSecond: 0.2, Burst: 3}, ChallengePass: time.Hour,
+		BouncerAPI: decision.BouncerConfig{Listen: "192.0.2.1:8081", Certificate: "/etc/doorward/bouncers.pem", Key: "/etc/doorward/bouncers.key"},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fd00::/8"),
+			netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.0.7/32")}}
+	if diff := cmp.Diff(wantDecisions, got.Decisions, same); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
 	if got, want := got.HostNames, (hostname.Config{Off: true, Resolver: "[2001:db8::53]:53", Timeout: time.Second, TTL: 30 * time.Minute,
 		NegativeTTL: time.Minute}); got != want {

@@ -23,8 +23,9 @@ type Config struct {
 	// MaxSpoofable is how many decisions there may be at once that datagrams alone led to: anybody can write their source. One more
 	// displaces the one that ends soonest. Default: 1000.
 	MaxSpoofable int `yaml:"max_spoofable"`
-	// MinPrefix4 and MinPrefix6 are the shortest prefix lengths that a decision may have. Default: 16 and 32.
+	// MinPrefix4 is the shortest prefix length that a decision about IPv4 may have. Default: 16.
 	MinPrefix4 int `yaml:"min_prefix4"`
+	// MinPrefix6 is the same for IPv6. Default: 32.
 	MinPrefix6 int `yaml:"min_prefix6"`
 	// DefaultDuration is how long a decision lasts that a person makes without saying so. Default: 4h.
 	DefaultDuration time.Duration `yaml:"default_duration"`
@@ -52,9 +53,10 @@ type BouncerConfig struct {
 	// Listen is the address, such as 127.0.0.1:8080. Empty: there is no such listener. Other than loopback addresses need a certificate,
 	// because the key of a bouncer is sent with each request.
 	Listen string `yaml:"listen"`
-	// Certificate and Key are PEM files; with them the listener speaks TLS.
+	// Certificate is a PEM file of the certificate and its chain; with it the listener speaks TLS.
 	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
+	// Key is a PEM file of the certificate's key.
+	Key string `yaml:"key"`
 }
 
 // Caps that no setting can lift.
@@ -148,7 +150,10 @@ func dnsName(text string) bool {
 // parseAllowed reads an entry of the allow list: a prefix, or a name.
 func parseAllowed(entry string) (prefix netip.Prefix, name string, ok bool) {
 	if addr, err := netip.ParseAddr(entry); err == nil {
-		prefix, ok = canonicalPrefix(netip.PrefixFrom(addr.WithZone(""), addr.BitLen()))
+		if addr.Zone() != "" {
+			return netip.Prefix{}, "", false
+		}
+		prefix, ok = canonicalPrefix(netip.PrefixFrom(addr, addr.BitLen()))
 		return prefix, "", ok
 	}
 	if p, err := netip.ParsePrefix(entry); err == nil {

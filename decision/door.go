@@ -15,6 +15,9 @@ import (
 // MaxBatch is how many proposals one call of DecideAll or Import takes.
 const MaxBatch = 5000
 
+// maxAccounts caps the decisions about accounts: strangers choose the names that they try.
+const maxAccounts = 10_000
+
 // Outcome is what became of one proposal of a batch.
 type Outcome struct {
 	Decision Decision // zero where nothing was decided, and where a known key's decision has ended
@@ -178,10 +181,16 @@ func (l *List) narrow(cfg *Config, p Proposal, by *asker) (Proposal, Outcome) {
 			return TooWide, "is wider than /" + strconv.Itoa(least) + ", the widest that a decision may be (decisions.min_prefix4, min_prefix6)"
 		}
 		if by != nil && by.address.IsValid() && t.Contains(by.address.Unmap().WithZone("")) {
-			return Allowed, "is, or holds, the address that you use now, " + by.address.Unmap().String()
+			if t.IsSingleIP() {
+				return Allowed, "is the address that you use now"
+			}
+			return Allowed, "holds the address that you use now, " + by.address.Unmap().String()
 		}
 		if at, why, touched := l.allowed.Load().touches(t); touched {
-			return Allowed, "is, or holds, " + Target{Kind: Address, Prefix: at}.Short() + ", which is always allowed: " + why
+			if at.Bits() <= t.Bits() {
+				return Allowed, "is always allowed: " + why
+			}
+			return Allowed, "holds " + Target{Kind: Address, Prefix: at}.Short() + ", which is always allowed: " + why
 		}
 		return "", ""
 	}
@@ -221,19 +230,19 @@ func (b *batch) offence(ctx context.Context, p Proposal, counts bool, remember t
 func (b *batch) makeRoom(ctx context.Context, cfg *Config, p Proposal) (full bool, err error) {
 	book := b.l.book
 	if p.Spoofable && len(book.spoofable) >= cfg.MaxSpoofable {
-		var first *Decision
-		for at := range book.spoofable {
-			if d := book.get(at); first == nil || endsBefore(d, first) {
-				first = d
-			}
-		}
-		if err := b.end(ctx, first, "displaced"); err != nil {
+		if err := b.end(ctx, book.soonest(book.spoofable), "displaced"); err != nil {
 			return false, err
 		}
 		b.counts = append(b.counts, func() { b.l.counted.spoofableDisplaced.Add(1) })
 	}
 	if _, replaced := book.places[place{p.Target, p.Action}]; replaced {
 		return false, nil // by what ran out there
+	}
+	if p.Target.Kind == Account && len(book.accounts) >= maxAccounts {
+		if err := b.end(ctx, book.soonest(book.accounts), "displaced"); err != nil {
+			return false, err
+		}
+		b.counts = append(b.counts, func() { b.l.counted.displaced.Add(1) })
 	}
 	for len(book.places) >= cfg.Max {
 		first := book.ends[0].d

@@ -23,10 +23,11 @@ type book struct {
 	ids       map[string]*held
 	ends      endings
 	spoofable map[place]struct{} // their number is capped
+	accounts  map[place]struct{} // theirs too: a change copies the names
 }
 
 func newBook(size int) *book {
-	return &book{places: make(map[place]*held, size), ids: make(map[string]*held, size), spoofable: make(map[place]struct{})}
+	return &book{places: make(map[place]*held, size), ids: make(map[string]*held, size), spoofable: make(map[place]struct{}), accounts: make(map[place]struct{})}
 }
 
 func (b *book) get(p place) *Decision {
@@ -55,6 +56,20 @@ func (b *book) put(d *Decision) {
 	} else {
 		delete(b.spoofable, p)
 	}
+	if d.Target.Kind == Account {
+		b.accounts[p] = struct{}{}
+	}
+}
+
+// soonest is the one of a set that ends first.
+func (b *book) soonest(set map[place]struct{}) *Decision {
+	var first *Decision
+	for p := range set {
+		if d := b.get(p); first == nil || endsBefore(d, first) {
+			first = d
+		}
+	}
+	return first
 }
 
 // remove takes out what stands at p.
@@ -67,6 +82,7 @@ func (b *book) remove(p place) {
 	delete(b.places, p)
 	delete(b.ids, h.d.ID)
 	delete(b.spoofable, p)
+	delete(b.accounts, p)
 }
 
 // expired returns up to n decisions that have ended by now.

@@ -1,6 +1,7 @@
 package decision_test
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -111,6 +112,58 @@ func BenchmarkDecide(b *testing.B) {
 		if _, _, err := l.Decide(b.Context(), p, now); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestAccountsAreCapped: strangers choose the names that they try.
+func TestAccountsAreCapped(t *testing.T) {
+	l, _ := open(t, storetest.SQLite(t), trial)
+	for first := 0; first < 10_050; first += 2010 {
+		var ps []decision.Proposal
+		for n := first; n < first+2010; n++ {
+			ps = append(ps, decision.Proposal{Action: decision.Ban, Target: decision.ForAccount(fmt.Sprint("name", n)), Origin: "detection:x", For: time.Duration(n+1) * time.Second})
+		}
+		if _, err := l.DecideAll(t.Context(), ps, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if s := l.Stats(); s.Accounts != 10_000 || s.Displaced != 50 {
+		t.Errorf("got %+v, want 10,000 accounts and 50 displaced", s)
+	}
+	if _, ok := l.LookupAccount("name10049", now); !ok {
+		t.Error("the newest is not there")
+	}
+}
+
+// TestHistoryIsCapped: beyond 400,000 the oldest offences, and decisions that have ended, are forgotten before their time.
+func TestHistoryIsCapped(t *testing.T) {
+	db := storetest.SQLite(t)
+	l, _ := open(t, db, trial)
+	err := db.Write(t.Context(), func(tx *sql.Tx) error {
+		const numbers = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400010) `
+		at := store.Micros(now)
+		_, err := tx.Exec(`INSERT INTO decision_offence (trigger_key, target, at, stored_at, counted) `+numbers+`SELECT 'k' || i, 't', $1 + i, $1 + i, 1 FROM n`, at)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO decision (id, number, revision, target, action, origin, reason, evidence, created_at, until_at, repeats, spoofable, ended_at) `+numbers+
+			`SELECT 'd' || i, i, i, '192.0.2.1/32', 'ban', 'x', '', '[]', 1, 2, 0, 0, $1 + i FROM n`, at)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Tidy(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"decision_offence", "decision"} {
+		var n int
+		if err := db.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n); err != nil || n != 400_000 {
+			t.Errorf("%s has %d rows, %v; want 400,000", table, n, err)
+		}
+	}
+	if got := l.Stats().Forgotten; got != 20 {
+		t.Errorf("counted %d, want 20", got)
 	}
 }
 

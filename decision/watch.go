@@ -46,10 +46,14 @@ func (l *List) Watch(ctx context.Context) <-chan Change {
 				return
 			case <-w.due:
 			}
+			c := l.take(w)
+			if !c.Reset && len(c.Added)+len(c.Removed) == 0 {
+				continue // the one before had it already
+			}
 			select {
 			case <-ctx.Done():
 				return
-			case out <- l.take(w):
+			case out <- c:
 			}
 		}
 	}()

@@ -120,6 +120,9 @@ func TestBanned(t *testing.T) {
 			}
 		}
 	}
+	if res, _ := fetch(t, r.from(attacker), http.MethodGet, r.url("http", "/")); res.StatusCode != http.StatusForbidden {
+		t.Errorf("the redirect to https: got %d, want 403", res.StatusCode)
+	}
 	if n := r.Stats().Refused["banned"]; n == 0 {
 		t.Error("nothing is counted")
 	}

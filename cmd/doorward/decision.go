@@ -200,7 +200,9 @@ only its hash. Give each bouncer a key of its own: how far it has read is kept b
 func newBouncerList(s streams) *cobra.Command {
 	c := &cobra.Command{Use: "list", Short: "List the bouncers", Args: exactly()}
 	return listCommand(c, s, "NAME\tADDED\tBY\tLAST USED\tADDRESS\tAGENT",
-		func(ctx context.Context, client *api.Client, _ []string) ([]api.Bouncer, error) { return client.Bouncers(ctx) },
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Bouncer, error) {
+			return client.Bouncers(ctx)
+		},
 		func(b api.Bouncer) []string {
 			return []string{b.Name, stamp(b.Created), b.CreatedBy, stamp(b.LastUsed), b.Address, b.Agent}
 		})

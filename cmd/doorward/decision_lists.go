@@ -210,11 +210,13 @@ func (l *importer) tell(asJSON bool) error {
 // read finds out the form and reads to the end.
 func (l *importer) read(r io.Reader) error {
 	buffered := bufio.NewReaderSize(r, 64<<10)
-	var err error
-	switch start, _ := buffered.Peek(512); first := strings.TrimLeft(string(start), " \t\r\n\ufeff"); {
+	start, err := buffered.Peek(512)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return err
+	}
+	switch first := strings.TrimLeft(string(start), " \t\r\n\ufeff"); {
 	case strings.HasPrefix(first, "["):
-		quotes := strings.HasPrefix(strings.ReplaceAll(first, " ", ""), "[{'")
-		err = l.readArray(buffered, quotes)
+		err = l.readArray(buffered, strings.HasPrefix(strings.ReplaceAll(first, " ", ""), "[{'"))
 	case strings.HasPrefix(first, "{"):
 		err = l.readObjects(buffered)
 	default:
@@ -226,12 +228,12 @@ func (l *importer) read(r io.Reader) error {
 	return l.send()
 }
 
-// maxLine is the longest line of a list.
-const maxLine = 64 << 10
+// maxListLine is the longest line of a list.
+const maxListLine = 64 << 10
 
 func (l *importer) readLines(r io.Reader) error {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
+	lines.Buffer(nil, maxListLine)
 	for n := 1; lines.Scan(); n++ {
 		text, _, _ := strings.Cut(lines.Text(), "#")
 		text, _, _ = strings.Cut(text, ";")
@@ -252,7 +254,7 @@ func (l *importer) readLines(r io.Reader) error {
 // readObjects reads JSON lines.
 func (l *importer) readObjects(r io.Reader) error {
 	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
+	lines.Buffer(nil, maxListLine)
 	for n := 1; lines.Scan(); n++ {
 		text := strings.TrimSpace(lines.Text())
 		if text == "" {
