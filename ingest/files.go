@@ -25,7 +25,7 @@ type Files struct {
 	name     string
 	patterns []string
 	log      *slog.Logger
-	format   format
+	format   Format
 
 	logs   map[string]*follow
 	buf    []byte
@@ -36,8 +36,7 @@ type Files struct {
 
 // NewFiles prepares a source that reads the files that the patterns (path.Match) name. format says what a line of them is.
 func NewFiles(name string, patterns []string, f Format, log *slog.Logger) (*Files, error) {
-	read, err := f.reader()
-	if err != nil {
+	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("source %s: %w", name, err)
 	}
 	for _, p := range patterns {
@@ -45,7 +44,7 @@ func NewFiles(name string, patterns []string, f Format, log *slog.Logger) (*File
 			return nil, fmt.Errorf("source %s: %q is no pattern of absolute paths", name, p)
 		}
 	}
-	return &Files{name: name, patterns: patterns, log: log, format: read, logs: map[string]*follow{}, buf: make([]byte, chunkLen)}, nil
+	return &Files{name: name, patterns: patterns, log: log, format: f, logs: map[string]*follow{}, buf: make([]byte, chunkLen)}, nil
 }
 
 // Name is the source's name.
@@ -134,7 +133,7 @@ func (s *Files) add(path string, position []byte) *follow {
 	if len(s.logs) >= maxFiles {
 		return nil
 	}
-	f := &follow{path: path}
+	f := &follow{path: path, format: s.format}
 	f.resume(position, s.fresh)
 	s.logs[path] = f
 	return f
@@ -185,16 +184,19 @@ func (s *Files) readOne(ctx context.Context, path string, f *follow, use Use) er
 		return err
 	}
 	batch := Batch{Key: path}
-	var cut uint64
-	add := func(line []byte, isCut bool) {
-		if isCut {
+	var cut, malformed uint64
+	now := time.Now()
+	add := func(r Record) {
+		r.Source = s.name
+		if r.Cut {
 			cut++
 		}
-		if r, ok := s.format(line); ok {
-			r.Cut = isCut
-			batch.Records = append(batch.Records, r)
+		if r.Malformed {
+			malformed++
 		}
+		batch.Records = append(batch.Records, r)
 	}
+	line := func(line []byte, isCut bool) { f.reader.line(line, isCut, now, add) }
 	gaps := f.gaps
 	give := func() error {
 		if len(batch.Records) == 0 {
@@ -205,12 +207,14 @@ func (s *Files) readOne(ctx context.Context, path string, f *follow, use Use) er
 		s.mu.Lock()
 		s.health.Records += uint64(len(batch.Records))
 		s.health.Cut += cut
-		s.health.Last = time.Now()
+		s.health.Malformed += malformed
+		s.health.Last = now
 		s.mu.Unlock()
-		batch.Records, cut = batch.Records[:0], 0
+		batch.Records, cut, malformed = batch.Records[:0], 0, 0
 		return err
 	}
-	err := f.step(s.buf, add, give)
+	f.reader.due(now, add)
+	err := f.step(s.buf, line, give)
 	s.mu.Lock()
 	s.health.Gaps += f.gaps - gaps
 	if f.err != nil {

@@ -19,12 +19,14 @@ const (
 
 // follow reads one log over all its rotations.
 type follow struct {
-	path  string
-	tails []*tail // the oldest first; those before the last were rotated away and may still grow
-	done  []place // the ends of those that were read and closed, the last ones
-	gaps  uint64
-	err   error // why it cannot be read at the moment
-	again bool  // there is more to read at once
+	path   string
+	format Format
+	reader reader
+	tails  []*tail // the oldest first; those before the last were rotated away and may still grow
+	done   []place // the ends of those that were read and closed, the last ones
+	gaps   uint64
+	err    error // why it cannot be read at the moment
+	again  bool  // there is more to read at once
 }
 
 // resume opens the files that a saved position names. Without one, fresh says that this is the very first start.
@@ -33,6 +35,7 @@ func (f *follow) resume(text []byte, fresh bool) {
 	if len(text) > 0 && json.Unmarshal(text, &saved) != nil {
 		f.gaps++ // of another version, or damaged: the beginning is better than nothing
 	}
+	f.reader = f.format.reader(saved.Held)
 	f.done = saved.Done[max(0, len(saved.Done)-maxTails):]
 	places := saved.Files[max(0, len(saved.Files)-maxTails):]
 	for _, p := range places {
@@ -319,11 +322,12 @@ func (f *follow) forget(i int) {
 type position struct {
 	Files []place `json:"files"`
 	Done  []place `json:"done,omitempty"`
+	Held  []byte  `json:"held,omitempty"` // what the reader of the format holds back
 }
 
 // position is where to go on in all files.
 func (f *follow) position() []byte {
-	p := position{Done: f.done}
+	p := position{Done: f.done, Held: f.reader.held()}
 	for _, t := range f.tails {
 		p.Files = append(p.Files, t.place)
 	}

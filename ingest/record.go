@@ -13,15 +13,22 @@ const MaxLine = 1 << 20
 
 // Record is one thing that a source said.
 type Record struct {
+	// Source is the name of the source.
+	Source string
 	// Text is the line as it was written, without the end of the line. Its bytes are the source's: NUL and invalid UTF-8
 	// are possible.
 	Text string
 	// Time is what the source itself states beside the text (journal, syslog, Docker); zero where only the text could say.
 	Time time.Time
-	// Fields are what the source states beside the text: program, host, pid and the like.
+	// Program and Message are what the source states apart from each other (journal, syslog): who wrote, and what. Where they
+	// are set, no parser looks for a head in Text.
+	Program, Message string
+	// Fields are what the source states beside the text: host, pid and the like.
 	Fields []event.Field
 	// Cut says that Text is the beginning of a line longer than MaxLine.
 	Cut bool
+	// Malformed says that the line is not of the source's format; then Text is all there is.
+	Malformed bool
 }
 
 // Batch is what a source read in one go. It is valid until the function that it was given to returns.
@@ -55,7 +62,8 @@ type Health struct {
 	Problem string
 	// Last is when the last record was read; zero before the first.
 	Last time.Time
-	// Records, Cut and Gaps are numbers since the start: records given on, lines that were longer than MaxLine, and
-	// occasions at which something was gone before it could be read.
-	Records, Cut, Gaps uint64
+	// Records, Cut, Malformed, Gaps and Dropped are numbers since the start: records given on; those among them that were
+	// longer than MaxLine, or not of the source's format; occasions at which something was gone before it could be read; and
+	// messages that were refused (sender not allowed, too fast, too many).
+	Records, Cut, Malformed, Gaps, Dropped uint64
 }

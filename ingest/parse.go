@@ -1,0 +1,429 @@
+package ingest
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/doorward/doorward/event"
+)
+
+// Parsed is an event that was read from a record.
+type Parsed struct {
+	event.Event
+	// Logsource says what wrote it; empty where no parser knew the record.
+	Logsource Logsource
+	// Parser and Pattern name what knew the record; "" where nothing did.
+	Parser, Pattern string
+}
+
+// Counts are numbers of records since the start.
+type Counts struct {
+	// Parsed became events of a pattern, Unknown were known by none.
+	Parsed, Unknown uint64
+	// Ambiguous could be read as naming more than one source, so their events name none.
+	Ambiguous uint64
+	// Undated state no time that can be read; their events have the time of reading.
+	Undated uint64
+}
+
+// Parser makes events of the records of one source. It is for one goroutine, but for Counts.
+type Parser struct {
+	byProgram map[string][]*parser
+	others    []*parser
+	local     *time.Location
+	keep      bool
+
+	values [maxLayoutFields]string
+	stamp  string // the last date read, which the next line mostly has too
+	when   time.Time
+	day    int64
+
+	parsed, unknown, ambiguous, undated atomic.Uint64
+}
+
+// For makes a parser of those that are named, tried in that order; without names, of all that go by the program's name. local is the
+// zone of dates that state none. With keepUnknown a record that no parser knows is an event too, without class and outcome.
+func (p *Parsers) For(names []string, local *time.Location, keepUnknown bool) (*Parser, error) {
+	use := &Parser{byProgram: map[string][]*parser{}, local: local, keep: keepUnknown}
+	for _, name := range names {
+		if !slices.ContainsFunc(p.all, func(o *parser) bool { return o.name == name }) {
+			return nil, fmt.Errorf("parser %q is not known; there are %s", name, strings.Join(p.Names(), ", "))
+		}
+	}
+	add := func(one *parser) {
+		for _, program := range one.programs {
+			use.byProgram[program] = append(use.byProgram[program], one)
+		}
+		if len(one.programs) == 0 || len(names) > 0 && len(one.head) > 0 { // named, and it can do without a program
+			use.others = append(use.others, one)
+		}
+	}
+	for _, name := range names {
+		add(p.all[slices.IndexFunc(p.all, func(o *parser) bool { return o.name == name })])
+	}
+	if len(names) == 0 {
+		for _, one := range p.all {
+			if len(one.programs) > 0 {
+				add(one)
+			}
+		}
+	}
+	return use, nil
+}
+
+// Counts are safe to read at any time.
+func (p *Parser) Counts() Counts {
+	return Counts{p.parsed.Load(), p.unknown.Load(), p.ambiguous.Load(), p.undated.Load()}
+}
+
+// line is a record on its way through the parsers.
+type line struct {
+	record             *Record
+	now                time.Time
+	host, program, pid string
+	message            string
+	time               time.Time
+	headFields         []layoutField
+	headValues         []string
+}
+
+// Parse makes an event of a record; false: no parser knows it, and such are not kept.
+func (p *Parser) Parse(r *Record, now time.Time) (Parsed, bool) {
+	l := line{record: r, now: now, time: r.Time, program: r.Program, message: r.Message}
+	inside := r.Program != ""
+	if !inside && len(p.byProgram) > 0 {
+		inside = p.readHead(&l)
+	}
+	if inside {
+		for _, one := range p.byProgram[l.program] {
+			if e, ok := p.try(one, &l); ok {
+				return e, true
+			}
+		}
+	}
+	for _, one := range p.others {
+		if !inside {
+			l.message = r.Text
+		}
+		if e, ok := p.try(one, &l); ok {
+			return e, true
+		}
+	}
+	p.unknown.Add(1)
+	if !p.keep {
+		return Parsed{}, false
+	}
+	e := Parsed{Event: event.Event{Time: l.time, Outcome: event.Unknown, Raw: r.Text, Fields: p.origin(&l, slices.Clone(r.Fields))}}
+	p.date(&e, now)
+	return e, true
+}
+
+// date sees to it that an event has a time.
+func (p *Parser) date(e *Parsed, now time.Time) {
+	if e.Time.IsZero() {
+		p.undated.Add(1)
+		e.Time = now
+	}
+}
+
+// origin adds who wrote the line.
+func (p *Parser) origin(l *line, fields []event.Field) []event.Field {
+	for _, f := range [...]event.Field{{Key: "host", Value: l.host}, {Key: "program", Value: l.program}, {Key: "pid", Value: l.pid}} {
+		if f.Value != "" {
+			fields = append(fields, f)
+		}
+	}
+	return fields
+}
+
+// readTime reads a date; that of the line before need not be read again.
+func (p *Parser) readTime(s string, now time.Time) (time.Time, bool) {
+	if day := now.Unix() / 86400; s == p.stamp && day == p.day {
+		return p.when, true
+	}
+	t, ok := readTime(s, p.local, now)
+	if ok {
+		p.stamp, p.when, p.day = strings.Clone(s), t, now.Unix()/86400
+	}
+	return t, ok
+}
+
+// readHead reads what syslog writes before a message: Nov 25 18:57:50 HOST PROGRAM[PID]: MESSAGE, the date as RFC 3339 too, or
+// no date (journal).
+func (p *Parser) readHead(l *line) bool {
+	s := l.record.Text
+	if l.record.Time.IsZero() {
+		if strings.HasPrefix(s, "<") && len(s) > 5 { // the priority, where a relay kept it
+			if i := strings.IndexByte(s[:5], '>'); i > 0 {
+				s = s[i+1:]
+			}
+		}
+		if len(s) < 20 {
+			return false
+		}
+		end := 15
+		if s[0] >= '0' && s[0] <= '9' {
+			if end = strings.IndexByte(s, ' '); end < 19 {
+				return false
+			}
+		}
+		t, ok := p.readTime(s[:end], l.now)
+		if !ok || s[end] != ' ' {
+			return false
+		}
+		l.time, s = t, s[end+1:]
+	}
+	host, s, ok := strings.Cut(s, " ")
+	colon := strings.Index(s, ": ")
+	if !ok || colon < 1 {
+		return false
+	}
+	program, message := s[:colon], s[colon+2:]
+	if at := strings.IndexByte(program, '['); at > 0 && program[len(program)-1] == ']' {
+		l.pid, program = program[at+1:len(program)-1], program[:at]
+	}
+	if strings.IndexByte(program, ' ') >= 0 {
+		return false
+	}
+	l.host, l.program, l.message = host, program, strings.TrimLeft(message, " ") // sudo pads the user's name
+	return true
+}
+
+// try has one parser read a line.
+func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
+	message, used := l.message, 0
+	l.headFields, l.headValues = nil, nil
+	if len(one.head) > 0 {
+		found := false
+		for i := range one.head {
+			h := &one.head[i]
+			if n := len(h.fields); h.match(message, p.values[:n]) {
+				l.headFields, l.headValues, used = h.fields[:n-1], p.values[:n-1], n
+				message, found = p.values[n-1], true
+				break
+			}
+		}
+		if !found {
+			return Parsed{}, false
+		}
+	}
+	for i := range one.patterns {
+		t := &one.patterns[i]
+		if t.literal != "" && !strings.Contains(message, t.literal) || t.byFields && (len(l.record.Fields) == 0 || !t.applies(l.record.Fields)) {
+			continue
+		}
+		if t.byFields {
+			return p.fromFields(one, t, l)
+		}
+		for j := range t.layouts {
+			lay := &t.layouts[j]
+			values := p.values[used : used+len(lay.fields)]
+			if !lay.match(message, values) {
+				continue
+			}
+			if e, ok := p.event(one, t, l, message, lay.fields, values); ok {
+				return e, true
+			}
+		}
+		if t.re != nil {
+			if e, ok := p.fromRegexp(one, t, l, message); ok {
+				return e, true
+			}
+		}
+	}
+	return Parsed{}, false
+}
+
+func (p *Parser) fromRegexp(one *parser, t *pattern, l *line, message string) (Parsed, bool) {
+	m := t.re.FindStringSubmatchIndex(message)
+	if m == nil {
+		return Parsed{}, false
+	}
+	var fields []layoutField
+	var values []string
+	for i, name := range t.groups {
+		if name != "" && m[2*i] >= 0 {
+			fields, values = append(fields, layoutField{name: name}), append(values, message[m[2*i]:m[2*i+1]])
+		}
+	}
+	return p.event(one, t, l, message, fields, values)
+}
+
+// event makes the event of a pattern that matched.
+func (p *Parser) event(one *parser, t *pattern, l *line, message string, fields []layoutField, values []string) (Parsed, bool) {
+	e := Parsed{Logsource: one.logsource, Parser: one.name, Pattern: t.name,
+		Event: event.Event{Time: l.time, Class: t.class, Outcome: t.outcome, Action: t.action, Severity: t.severity, Raw: l.record.Text}}
+	e.Fields = make([]event.Field, 0, len(l.headFields)+len(fields)+len(t.fields)+len(l.record.Fields)+8)
+	e.Fields = append(e.Fields, l.record.Fields...)
+	if !p.fill(one, t, &e, l, l.headFields, l.headValues) || !p.fill(one, t, &e, l, fields, values) {
+		return Parsed{}, false
+	}
+	for _, once := range t.once {
+		if e.Source.IsValid() && strings.Count(message, once) != 1 {
+			e.Source = netip.Addr{}
+			p.ambiguous.Add(1)
+		}
+	}
+	p.finish(one, t, &e, l)
+	return e, true
+}
+
+// fill puts values into an event; false: one is not what it must be.
+func (p *Parser) fill(one *parser, t *pattern, e *Parsed, l *line, fields []layoutField, values []string) bool {
+	for i := range fields {
+		v := values[i]
+		switch f := &fields[i]; {
+		case f.name == "_":
+		case f.name == "source":
+			a, port, ok := readEndpoint(v)
+			if !ok || port != "" && f.kind == address {
+				return false
+			}
+			e.Source = a
+			if port != "" {
+				e.Fields = append(e.Fields, event.Field{Key: "src_port", Value: port})
+			}
+		case f.kind == moment:
+			when, ok := p.readTime(v, l.now)
+			if !ok {
+				return false
+			}
+			if e.Time.IsZero() {
+				e.Time = when
+			}
+		case f.name == "user":
+			if v != "-" && v != "" && v != `""` {
+				e.User = v
+			}
+		case f.name == "site":
+			e.Site = v
+		case f.kind == request:
+			e.Fields = requestLine(e.Fields, v)
+			if t.action == "" && len(e.Fields) > 0 {
+				e.Action = method(v)
+			}
+		default:
+			e.Fields = append(e.Fields, event.Field{Key: f.name, Value: v})
+			if t.byStatus && f.name == "sc-status" && v != "" {
+				e.Outcome = event.Success
+				if v[0] > '3' {
+					e.Outcome = event.Failure
+				}
+			}
+		}
+	}
+	return true
+}
+
+// finish adds what every event of a parser has.
+func (p *Parser) finish(one *parser, t *pattern, e *Parsed, l *line) {
+	e.Fields = append(e.Fields, t.fields...)
+	if one.addressField != "" && e.Source.IsValid() {
+		e.Fields = append(e.Fields, event.Field{Key: one.addressField, Value: e.Source.String()})
+	}
+	if one.userField != "" && e.User != "" {
+		e.Fields = append(e.Fields, event.Field{Key: one.userField, Value: e.User})
+	}
+	if one.forgeable {
+		e.Fields = append(e.Fields, event.Field{Key: "forgeable", Value: "true"})
+	}
+	e.Fields = p.origin(l, e.Fields)
+	p.date(e, l.now)
+	p.parsed.Add(1)
+}
+
+// applies says whether a record has the fields that a pattern asks for.
+func (t *pattern) applies(fields []event.Field) bool {
+	for _, w := range t.when {
+		if !slices.ContainsFunc(fields, func(f event.Field) bool { return f.Key == w.Key && (w.Value == "*" || f.Value == w.Value) }) {
+			return false
+		}
+	}
+	return true
+}
+
+// fromFields makes an event of what the source stated in fields.
+func (p *Parser) fromFields(one *parser, t *pattern, l *line) (Parsed, bool) {
+	r := l.record
+	e := Parsed{Logsource: one.logsource, Parser: one.name, Pattern: t.name,
+		Event: event.Event{Time: l.time, Class: t.class, Outcome: t.outcome, Action: t.action, Severity: t.severity, Raw: r.Text}}
+	e.Fields = append(make([]event.Field, 0, len(r.Fields)+8), r.Fields...)
+	for _, take := range t.take {
+		value, found := firstOf(r.Fields, take.Value)
+		if !found {
+			continue
+		}
+		switch take.Key {
+		case "source":
+			e.Source, _ = readAddress(value) // "?" and the like: none
+		case "user":
+			e.User = value
+		case "site":
+			e.Site = value
+		case "action":
+			e.Action = value
+		case "outcome":
+			e.Outcome = outcome(value)
+		case "time":
+			if when, ok := p.readTime(value, l.now); ok {
+				e.Time = when
+			}
+		default:
+			e.Fields = append(e.Fields, event.Field{Key: take.Key, Value: value})
+		}
+	}
+	p.finish(one, t, &e, l)
+	return e, true
+}
+
+// firstOf finds the first field of the names, which | parts.
+func firstOf(fields []event.Field, names string) (string, bool) {
+	for name := range strings.SplitSeq(names, "|") {
+		for _, f := range fields {
+			if f.Key == name && f.Value != "" {
+				return f.Value, true
+			}
+		}
+	}
+	return "", false
+}
+
+// outcome reads the words that programs have for it.
+func outcome(word string) event.Outcome {
+	switch strings.ToLower(word) {
+	case "success", "yes", "ok", "allowed", "true":
+		return event.Success
+	case "failed", "failure", "no", "error", "false":
+		return event.Failure
+	case "refused", "denied", "blocked", "drop", "reject":
+		return event.Refused
+	}
+	return event.Unknown
+}
+
+func method(line string) string {
+	m, _, _ := strings.Cut(line, " ")
+	if len(m) > 32 || strings.IndexByte(m, '\\') >= 0 {
+		return ""
+	}
+	return m
+}
+
+// requestLine reads METHOD TARGET VERSION. What is none is kept whole.
+func requestLine(fields []event.Field, line string) []event.Field {
+	m, rest, ok := strings.Cut(line, " ")
+	end := strings.LastIndex(rest, " HTTP/")
+	if !ok || end < 0 {
+		return append(fields, event.Field{Key: "request", Value: line})
+	}
+	stem, query, has := strings.Cut(rest[:end], "?")
+	fields = append(fields, event.Field{Key: "cs-method", Value: m}, event.Field{Key: "cs-uri-stem", Value: stem})
+	if has {
+		fields = append(fields, event.Field{Key: "cs-uri-query", Value: query})
+	}
+	return append(fields, event.Field{Key: "cs-version", Value: rest[end+1:]})
+}
