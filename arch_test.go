@@ -64,16 +64,12 @@ var allowedImports = map[string][]string{
 	"audit/trial":     {"audit", "audit/facts"},
 
 	// fail2ban's files and Python's expressions: pure, lines in and failures out.
-	"detect":               {"decision", "detect/fail2ban", "ingest", "store"},
+	"detect":               {"decision", "detect/fail2ban", "detect/sigma", "event", "ingest", "rules", "store"},
 	"detect/fail2ban":      {"detect/fail2ban/pyre"},
 	"detect/fail2ban/pyre": {},
 	"detect/sigma":         {}, // rules and correlations: fields in, matches out
 	// What others wrote down; it knows nothing of what is done about it.
 	"ingest": {"event", "rules"},
-
-	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "auth", "journal", "mail"},
-	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
 
 	// Above the domains: they show or command them, and know no configuration file.
 	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "journal", "mail"},
