@@ -192,15 +192,15 @@ func (k *compiler) connect(ordered []*Correlation) {
 				continue
 			}
 			f := feed{index, position}
-			told, head := &c.Generate, &c.Head
+			var head *Head
 			if i < len(k.rules) {
 				r := k.rules[i]
-				r.feeds, r.told, head, told = append(r.feeds, f), r.told && c.Generate, &r.rule.Head, &r.told
+				r.feeds, r.told, head = append(r.feeds, f), r.told && c.Generate, &r.rule.Head
 			} else {
 				below := k.chains[i-len(k.rules)]
-				below.feeds, below.told, head, told = append(below.feeds, f), below.told && c.Generate, &below.rule.Head, &below.told
+				below.feeds, below.told, head = append(below.feeds, f), below.told && c.Generate, &below.rule.Head
 			}
-			if head.Respond != nil && !*told {
+			if head.Respond != nil && !c.Generate {
 				k.in(head.File, head.Respond.Line, "respond would never be carried out: the correlation %s takes this rule's matches; "+
 					"set generate: true there, or move respond to the correlation", c.Key())
 			}

@@ -237,3 +237,47 @@ func TestCountsAgreeWithTheDefinition(t *testing.T) {
 		}
 	}
 }
+
+// TestChainsAgreeWithTheDefinition holds temporal and temporal_ordered against a plain reading, for events in order.
+func TestChainsAgreeWithTheDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	matched := 0
+	for round := range 400 {
+		ordered := round%2 == 1
+		kind := map[bool]string{false: "temporal", true: "temporal_ordered"}[ordered]
+		e := engine(t, correlated("type: "+kind+"\nrules: [a, b, c]\ntimespan: 10s"), sigma.Limits{})
+		type past struct{ at, rule int }
+		var seen []past
+		at := 0
+		for i := range 80 {
+			at += rng.IntN(4)
+			p := past{at, rng.IntN(3)}
+			seen = append(seen, p)
+			met, reached := map[int]bool{}, 0 // reached: how many of the rules were met in their order, from the first event on
+			want := false
+			for first := range seen {
+				if seen[first].at < at-10 {
+					continue
+				}
+				met, reached = map[int]bool{}, 0
+				for _, q := range seen[first:] {
+					met[q.rule] = true
+					if q.rule == reached {
+						reached++
+					}
+				}
+				want = want || !ordered && len(met) == 3 || ordered && reached == 3
+			}
+			if want {
+				seen = nil
+				matched++
+			}
+			if got := feed(e, fmt.Sprintf("%d E=%c", p.at, "abc"[p.rule])) != ""; got != want {
+				t.Fatalf("round %d, event %d, %s: got %t, want %t", round, i, kind, got, want)
+			}
+		}
+	}
+	if matched < 1000 {
+		t.Errorf("got %d matches, too few to show anything", matched)
+	}
+}

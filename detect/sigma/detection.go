@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,8 +14,8 @@ import (
 // Caps on a detection.
 const (
 	maxIdentifiers = 200
-	maxRegexBytes  = 4096
-	maxNodes       = 50_000 // atoms in the condition of a rule
+	maxFileAtoms   = 200_000 // in all rules of a file
+	maxNodes       = 50_000  // atoms in the condition of a rule
 )
 
 // detection reads the section "detection" of a rule, or "filter" of a filter: search identifiers and a condition over
@@ -26,7 +26,7 @@ func (p *parserOf) detection(entries []entry, line int, what string, skip ...str
 	var condition *entry
 	for i, e := range entries {
 		switch {
-		case contains(skip, e.key):
+		case slices.Contains(skip, e.key):
 		case e.key == "condition":
 			condition = &entries[i]
 		case e.key == "timeframe":
@@ -304,6 +304,13 @@ func (c *chain) check(values []*value) string {
 
 // build makes the condition of a field and its values.
 func (c *chain) build(p *parserOf, e entry, values []*value) *node {
+	for _, v := range values {
+		p.atoms += len(v.forms)
+	}
+	if p.atoms > maxFileAtoms {
+		p.at(e.line, "the file asks more than %d questions up to here; split it", maxFileAtoms)
+		return nil
+	}
 	kids := make([]*node, 0, len(values))
 	for _, v := range values {
 		kid, err := c.atoms(v)
@@ -381,30 +388,4 @@ func patternText(p pattern) string {
 		fmt.Fprintf(&out, "%c%q", '0'+piece.wild%10, piece.text)
 	}
 	return out.String()
-}
-
-// compileRegex compiles an expression for Go's regexp, which knows all that the specification allows (appendix
-// "Modifiers") and more, and whose time is linear in the length of the value.
-func compileRegex(expr, flags string) (*regexp.Regexp, error) {
-	if len(expr) > maxRegexBytes {
-		return nil, fmt.Errorf("the regular expression has more than %d bytes", maxRegexBytes)
-	}
-	full := expr
-	if flags != "" {
-		full = "(?" + flags + ")" + expr
-	}
-	re, err := regexp.Compile(full)
-	if err != nil {
-		return nil, fmt.Errorf("the regular expression cannot be used (look-around, back-references, atomic groups and possessive quantifiers are not part of Sigma): %w", err)
-	}
-	return re, nil
-}
-
-func contains(list []string, s string) bool {
-	for _, l := range list {
-		if l == s {
-			return true
-		}
-	}
-	return false
 }

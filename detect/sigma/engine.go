@@ -25,6 +25,7 @@ func (l Limits) withDefaults() Limits {
 // Counters says what an engine has done, and what it could not keep.
 type Counters struct {
 	Events, Matches uint64
+	Cut             uint64 // events with more fields than are looked at
 	Evicted         uint64 // groups let go because of a limit
 	Trimmed         uint64 // events forgotten by a full group
 	Ungrouped       uint64 // events without a field that a correlation groups by or counts
@@ -150,6 +151,9 @@ func (e *Engine) Process(event *Event) []Match {
 		e.turn = 1
 	}
 	e.view.set(event)
+	if e.view.fields < len(event.Fields) {
+		e.counters.Cut++
+	}
 	e.candidates = e.candidates[:0]
 	if e.noSieve {
 		e.candidates = append(e.candidates, s.rules...)
@@ -200,7 +204,7 @@ func (e *Engine) sieve(s *source) {
 	if s.words {
 		words := e.parts[len(e.parts)-1]
 		words.begin()
-		for i := range len(e.view.event.Fields) + 1 {
+		for i := range e.view.fields + 1 {
 			words.find(e.view.lower(i), e.mark)
 		}
 	}

@@ -12,6 +12,7 @@ type Event struct {
 	Time time.Time
 	// Source is where it is from; its parts are in lower case.
 	Source Logsource
+	// Only the first 512 fields are looked at.
 	Fields []Field
 	// Text is the whole line, if there is one. Keywords are looked for in it and in every field.
 	Text string
@@ -46,6 +47,7 @@ func (m *Match) Head() *Head {
 // view is the event that is looked at, with its fields by slot. It is used again for every event.
 type view struct {
 	event    *Event
+	fields   int // how many of its fields are looked at
 	slots    map[string]int
 	head     []int // by slot: the first field of that name, or -1
 	next     []int // by field: the next of the same name, or -1
@@ -62,6 +64,9 @@ type span struct{ from, to int }
 // maxBuffer is what a view keeps for the next event; a longer event is let go.
 const maxBuffer = 1 << 20
 
+// maxFields is how many fields of an event are looked at. Comparing two fields takes the product of their values.
+const maxFields = 512
+
 func newView(slots map[string]int) *view {
 	v := &view{slots: slots, head: make([]int, len(slots))}
 	for i := range v.head {
@@ -75,7 +80,7 @@ func (v *view) set(e *Event) {
 	for _, slot := range v.used {
 		v.head[slot] = -1
 	}
-	v.event, v.used = e, v.used[:0]
+	v.event, v.fields, v.used = e, min(len(e.Fields), maxFields), v.used[:0]
 	v.lowBytes, v.rawBytes = v.lowBytes[:0], v.rawBytes[:0]
 	if cap(v.lowBytes) > maxBuffer {
 		v.lowBytes = nil
@@ -84,12 +89,12 @@ func (v *view) set(e *Event) {
 		v.rawBytes = nil
 	}
 	v.next, v.lows, v.raws = v.next[:0], v.lows[:0], v.raws[:0]
-	for range len(e.Fields) + 1 {
+	for range v.fields + 1 {
 		v.next = append(v.next, -1)
 		v.lows = append(v.lows, span{to: -1})
 		v.raws = append(v.raws, span{to: -1})
 	}
-	for i := len(e.Fields) - 1; i >= 0; i-- {
+	for i := v.fields - 1; i >= 0; i-- {
 		slot, known := v.slots[e.Fields[i].Name]
 		if !known {
 			continue
@@ -103,7 +108,7 @@ func (v *view) set(e *Event) {
 
 // value is the i-th value; behind the fields comes the text.
 func (v *view) value(i int) string {
-	if i == len(v.event.Fields) {
+	if i == v.fields {
 		return v.event.Text
 	}
 	return v.event.Fields[i].Value
@@ -142,7 +147,7 @@ func (v *view) first(slot int) (string, bool) {
 // ask answers an atom.
 func (v *view) ask(a *atom, slot, other int) bool {
 	if slot < 0 { // a keyword
-		for i := range len(v.event.Fields) + 1 {
+		for i := range v.fields + 1 {
 			if a.value(v.value(i), v, i) {
 				return true
 			}

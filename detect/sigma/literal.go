@@ -1,9 +1,6 @@
 package sigma
 
-import (
-	"regexp/syntax"
-	"unicode"
-)
+import "regexp/syntax"
 
 // literal is a text that must be in a field (or be all of it) for something to be true. slot is -1 for a keyword.
 type literal struct {
@@ -111,61 +108,4 @@ func longestASCII(s string) string {
 		}
 	}
 	return best
-}
-
-// regexTexts returns texts one of which is in everything that re matches, or nil.
-func regexTexts(re *syntax.Regexp) []string {
-	switch re.Op {
-	case syntax.OpLiteral:
-		return []string{regexLiteral(re)}
-	case syntax.OpCapture, syntax.OpPlus:
-		return regexTexts(re.Sub[0])
-	case syntax.OpRepeat:
-		if re.Min > 0 {
-			return regexTexts(re.Sub[0])
-		}
-	case syntax.OpConcat:
-		var best []string
-		for _, sub := range re.Sub {
-			if texts := regexTexts(sub); texts != nil && shortest(texts) > shortest(best) {
-				best = texts
-			}
-		}
-		return best
-	case syntax.OpAlternate:
-		var all []string
-		for _, sub := range re.Sub {
-			texts := regexTexts(sub)
-			if texts == nil || len(all)+len(texts) > maxLiterals {
-				return nil
-			}
-			all = append(all, texts...)
-		}
-		return all
-	}
-	return nil
-}
-
-func shortest(texts []string) int {
-	if len(texts) == 0 {
-		return 0
-	}
-	least := len(texts[0])
-	for _, t := range texts {
-		least = min(least, len(t))
-	}
-	return least
-}
-
-// regexLiteral is the longest ASCII part of a literal. Where case is ignored, s is left out: the long s matches it, and is
-// not its upper case.
-func regexLiteral(re *syntax.Regexp) string {
-	runes := make([]rune, 0, len(re.Rune))
-	for _, r := range re.Rune {
-		if re.Flags&syntax.FoldCase != 0 && (r == 's' || r == 'S') {
-			r = unicode.MaxRune
-		}
-		runes = append(runes, r)
-	}
-	return longestASCII(string(runes))
 }

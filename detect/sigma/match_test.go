@@ -166,6 +166,17 @@ func TestLongValues(t *testing.T) {
 	}
 }
 
+// TestFileForms: line ends of other systems, the mark that some editors begin a file with, comments, and texts of several lines.
+func TestFileForms(t *testing.T) {
+	text := rule("s:\n    A: foo # why\n    # and why\n    B: |\n        x\n        y\n    C: >-\n        p\n        q\ncondition: s")
+	ev := &sigma.Event{Source: sigma.Logsource{Service: "test"}, Fields: []sigma.Field{{Name: "A", Value: "foo"}, {Name: "B", Value: "x\ny\n"}, {Name: "C", Value: "p q"}}}
+	for _, text := range []string{text, "\ufeff" + text, strings.ReplaceAll(text, "\n", "\r\n"), "---\n" + text + "---\n# nothing\n...\n"} {
+		if got := engine(t, text, sigma.Limits{}).Process(ev); len(got) != 1 {
+			t.Errorf("%q: got %d matches, want 1", text, len(got))
+		}
+	}
+}
+
 // TestLogsource: a rule meets events of its logsource only; a part it leaves out is any.
 func TestLogsource(t *testing.T) {
 	doc := func(title, source string) string {

@@ -15,6 +15,7 @@ import (
 const (
 	maxValues       = 10_000 // of one field
 	maxAlternatives = 1024   // that one value is expanded to
+	maxForms        = 20_000 // that all values of a field are expanded to
 	maxValueBytes   = 16 << 10
 	maxModifiers    = 8
 )
@@ -130,48 +131,53 @@ func (c *chain) become(name string, values []*value) string {
 	}
 	c.op = name
 	for _, v := range values {
-		message := ""
-		switch name {
-		case "re":
-			c.kind = isRegex
-			if v.kind != textValue && v.kind != numberValue {
-				message = "re needs a text"
-			}
-		case "cidr":
-			c.kind = isNetwork
-			_, err := netip.ParsePrefix(v.written)
-			if v.kind != textValue || err != nil {
-				message = "cidr needs a network such as 192.0.2.0/24 or 2001:db8::/32"
-			} else if p, _ := netip.ParsePrefix(v.written); p != p.Masked() {
-				message = "the network " + v.written + " has bits behind its mask; write " + p.Masked().String()
-			}
-		case "fieldref":
-			c.kind = isOtherField
-			if v.kind != textValue || hasWild(v.forms[0]) || v.written == "" {
-				message = "fieldref needs the name of a field, without wildcards"
-			}
-		case "exists":
-			c.kind = isThere
-			if v.kind != truthValue {
-				message = "exists needs true or false"
-			}
-		case "lt", "lte", "gt", "gte":
-			c.kind = isCompared
-			if v.kind != numberValue {
-				message = name + " needs a number"
-			}
-		default:
-			c.kind = isTimePart
-			least, most, _ := partRange(name)
-			if v.kind != numberValue || v.number < least || v.number > most || v.number != float64(int(v.number)) {
-				message = name + " needs a whole number in its range"
-			}
-		}
+		kind, message := asks(name, v)
 		if message != "" {
 			return message
 		}
+		c.kind = kind
 	}
 	return ""
+}
+
+// asks is what a modifier asks instead of a comparison of texts, and what is wrong with the value for it.
+func asks(name string, v *value) (atomKind, string) {
+	switch name {
+	case "re":
+		if v.kind != textValue && v.kind != numberValue {
+			return isRegex, "re needs a text"
+		}
+		return isRegex, ""
+	case "cidr":
+		network, err := netip.ParsePrefix(v.written)
+		if v.kind != textValue || err != nil {
+			return isNetwork, "cidr needs a network such as 192.0.2.0/24 or 2001:db8::/32"
+		}
+		if network != network.Masked() {
+			return isNetwork, "the network " + v.written + " has bits behind its mask; write " + network.Masked().String()
+		}
+		return isNetwork, ""
+	case "fieldref":
+		if v.kind != textValue || hasWild(v.forms[0]) || v.written == "" {
+			return isOtherField, "fieldref needs the name of a field, without wildcards"
+		}
+		return isOtherField, ""
+	case "exists":
+		if v.kind != truthValue {
+			return isThere, "exists needs true or false"
+		}
+		return isThere, ""
+	case "lt", "lte", "gt", "gte":
+		if v.kind != numberValue {
+			return isCompared, name + " needs a number"
+		}
+		return isCompared, ""
+	}
+	least, most, _ := partRange(name)
+	if v.kind != numberValue || v.number < least || v.number > most || v.number != float64(int(v.number)) {
+		return isTimePart, name + " needs a whole number in its range"
+	}
+	return isTimePart, ""
 }
 
 // transform is the modifiers that make other texts of a text.
@@ -187,6 +193,7 @@ func (c *chain) transform(name string, values []*value, table map[string][]strin
 			return "a value is encoded as UTF-16 once only"
 		}
 	}
+	total := 0
 	for _, v := range values {
 		if v.kind != textValue {
 			return name + " needs texts as values"
@@ -203,6 +210,9 @@ func (c *chain) transform(name string, values []*value, table map[string][]strin
 			out = append(out, next...)
 		}
 		v.forms = out
+		if total += len(out); total > maxForms {
+			return name + " would make too many variants of all values"
+		}
 	}
 	return ""
 }

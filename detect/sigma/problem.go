@@ -15,7 +15,7 @@ type Problem struct {
 // String is the problem in one line: file:line: message.
 func (p Problem) String() string { return fmt.Sprintf("%s:%d: %s", p.File, p.Line, p.Message) }
 
-// Errors is everything that keeps files of rules from being used, in the order of their lines. It is never empty.
+// Errors is everything that keeps files of rules from being used, as it was found. It is never empty.
 type Errors struct{ Problems []Problem }
 
 // Error is one line a problem.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/goccy/go-yaml/ast"
 )
@@ -32,6 +33,7 @@ func Parse(name string, text []byte, o Options) (Collection, error) {
 type parserOf struct {
 	*problems
 	options Options
+	atoms   int // in the file so far
 }
 
 // document reads one document by the section that says what it is.
@@ -215,8 +217,8 @@ func (p *parserOf) checkHeadText(key, s string, line int) {
 			p.at(line, "id must be a UUID such as 929a690e-bef0-4204-a928-ef5e620d6fcc")
 		}
 	case "name":
-		if !regexp.MustCompile(`^[\pL\pN_][\pL\pN_.-]*$`).MatchString(s) {
-			p.at(line, "name may have letters, digits, and _ - . only")
+		if strings.TrimSpace(s) != s || s == "" || strings.ContainsFunc(s, unicode.IsControl) {
+			p.at(line, "name must be a word or some words in one line")
 		}
 	case "status":
 		if !slices.Contains([]string{"stable", "test", "experimental", "deprecated", "unsupported"}, s) {

@@ -110,7 +110,7 @@ func TestHeadsRefused(t *testing.T) {
 		"status":             {good + "status: new\n", `status "new" is none of`},
 		"date":               {good + "date: 2024-13-02\n", "date must be a date, written YYYY-MM-DD"},
 		"id":                 {good + "id: 7\n", "id must be a UUID"},
-		"name":               {good + "name: a b\n", "name may have letters"},
+		"name":               {good + "name: \"a\\tb\"\n", "name must be a word or some words"},
 		"taxonomy":           {good + "taxonomy: ecs\n", `taxonomy "ecs" is not known`},
 		"tag":                {good + "tags: [Attack]\n", "namespace.value"},
 		"related":            {good + "related:\n    - id: x\n      type: brother\n", "related needs an id, and a type"},

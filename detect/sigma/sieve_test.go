@@ -10,7 +10,7 @@ import (
 // TestSieveLosesNothing: rules that are chosen by literals match the same events as all rules asked one by one.
 func TestSieveLosesNothing(t *testing.T) {
 	matched := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(25) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		text := ""
 		for i := range 60 {
@@ -31,7 +31,7 @@ func TestSieveLosesNothing(t *testing.T) {
 			}
 		}
 	}
-	if matched < 10_000 {
+	if matched < 5000 {
 		t.Errorf("got %d matches in all: the rules are too strict to show anything", matched)
 	}
 }

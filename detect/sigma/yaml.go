@@ -26,7 +26,7 @@ func documents(text []byte, p *problems) []ast.Node {
 		p.at(1, "the file has more than %d bytes", maxFileBytes)
 		return nil
 	}
-	tokens := lexer.Tokenize(string(text))
+	tokens := lexer.Tokenize(strings.TrimPrefix(string(text), "\ufeff")) // some editors begin a file with a mark
 	if line, message := refuseTokens(tokens); message != "" {
 		p.at(line, "%s", message)
 		return nil
