@@ -72,15 +72,15 @@ var allowedImports = map[string][]string{
 	"ingest": {"event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "journal", "mail"},
-	"console": {"auth", "auth/pages", "decision", "event", "gateway", "geo", "hostname", "language"},
+	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "detect", "journal", "mail"},
+	"console": {"auth", "auth/pages", "decision", "detect", "event", "gateway", "geo", "hostname", "language"},
 
-	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "event", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "event", "gateway", "geo", "hostname", "journal", "language",
+	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "detect", "event", "gateway", "geo", "hostname", "mail", "store"},
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "detect", "event", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect/fail2ban", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "detect/sigma", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
 )
@@ -31,8 +32,10 @@ type Deps struct {
 	// Decisions are who is refused; Bouncers are the keys of programs that read them.
 	Decisions *decision.List
 	Bouncers  *bouncer.Keys
-	Log       *slog.Logger
-	Version   string
+	// Watch is what detects. Nil: there is nothing running.
+	Watch   *detect.Watch
+	Log     *slog.Logger
+	Version string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error

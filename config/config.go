@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -51,9 +52,11 @@ type Config struct {
 	HostNames hostname.Config    `yaml:"host_names"`
 	// Decisions are who may never be banned, and how far bans reach.
 	Decisions decision.Config `yaml:"decisions"`
-	Events    event.Config    `yaml:"events"`
-	Mail      mail.Config     `yaml:"mail"`
-	Console   console.Config  `yaml:"console"`
+	// Watch is what is detected, and from which logs.
+	Watch   detect.Config  `yaml:"watch"`
+	Events  event.Config   `yaml:"events"`
+	Mail    mail.Config    `yaml:"mail"`
+	Console console.Config `yaml:"console"`
 	// Audit is what doorward audit asks of this machine.
 	Audit audit.Config `yaml:"audit"`
 
@@ -203,6 +206,7 @@ func (c *Config) setDefaults() {
 	c.HostNames.SetDefaults()
 	c.Decisions.TrustedProxies = slices.Concat(c.Gateway.TrustedProxies, c.Gateway.ForwardAuth.Trusted)
 	c.Decisions.SetDefaults()
+	c.Watch.SetDefaults()
 	for i := range c.OIDC {
 		c.OIDC[i].SetDefaults()
 	}

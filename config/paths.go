@@ -24,6 +24,7 @@ func (c *Config) fileUses() []fileUse {
 		{"mail.ca_file", &c.Mail.CAFile, false},
 		{"decisions.bouncer_api.certificate", &c.Decisions.BouncerAPI.Certificate, false},
 		{"decisions.bouncer_api.key", &c.Decisions.BouncerAPI.Key, true},
+		{"watch.overrides", &c.Watch.Overrides, false},
 		{"registration.sms.token_file", &c.Auth.Registration.SMS.TokenFile, true},
 		{"mail.password_file", &c.Mail.PasswordFile, true},
 	}
@@ -63,6 +64,8 @@ func (c *Config) resolvePaths(folder string) {
 	}
 	resolve(&c.DataDir)
 	resolve(&c.Store.Path)
+	resolve(&c.Watch.Fail2ban.Folder)
+	resolve(&c.Watch.Rules)
 	for _, use := range c.fileUses() {
 		if name, ok := strings.CutPrefix(*use.file, credentialPrefix); ok {
 			if given := os.Getenv("CREDENTIALS_DIRECTORY"); given != "" {

@@ -72,7 +72,7 @@ refused.
 func reference(t *testing.T) string {
 	t.Helper()
 	comments := make(structComments)
-	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../decision", "../event", "../gateway",
+	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../decision", "../detect", "../event", "../gateway",
 		"../geo", "../hostname", "../mail", "../store"} {
 		comments.read(t, dir)
 	}

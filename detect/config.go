@@ -1,13 +1,27 @@
 package detect
 
 import (
+	"net/netip"
 	"path/filepath"
 	"regexp"
 )
 
 // Config is the `watch` section of the configuration file.
 type Config struct {
-	Fail2ban Fail2banConfig `yaml:"fail2ban"`
+	// Off ends all detections but the jails of fail2ban.
+	Off bool `yaml:"off"`
+	// Rules is a folder of further detections: Sigma rules in *.yaml, and lists that they use in lists/NAME.txt. Empty: none but
+	// those that come with Doorward.
+	Rules string `yaml:"rules"`
+	// Overrides is a file that changes thresholds, timespans and responses of detections by their names, or switches some off.
+	// docs/watch.md describes it.
+	Overrides string `yaml:"overrides"`
+	// Inside are one's own networks. Who comes from elsewhere comes from outside, for detections that ask. Default: the private
+	// and loopback networks.
+	Inside []netip.Prefix `yaml:"inside"`
+	// InsideNames are domains of one's own hosts, such as example.org. An address whose confirmed host name is in one is inside too.
+	InsideNames []string       `yaml:"inside_names"`
+	Fail2ban    Fail2banConfig `yaml:"fail2ban"`
 }
 
 // Fail2banConfig says which of fail2ban's jails Doorward runs.
@@ -20,12 +34,31 @@ type Fail2banConfig struct {
 }
 
 // SetDefaults fills in what was left out.
-func (c *Config) SetDefaults() {}
+func (c *Config) SetDefaults() {
+	if len(c.Inside) == 0 {
+		for _, own := range privateNetworks {
+			c.Inside = append(c.Inside, netip.MustParsePrefix(own))
+		}
+	}
+}
+
+// privateNetworks are those that nobody's packets come from over the Internet: RFC 1918, RFC 4193, loopback and link-local.
+var privateNetworks = []string{"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16", "::1/128", "fc00::/7", "fe80::/10"}
+
+var domainName = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?(\.[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?)*$`)
 
 var jailName = regexp.MustCompile(`^[\w.@-]{1,128}$`)
 
 // Validate reports what is wrong with the completed section, by the path of the setting below it.
 func (c Config) Validate(report func(path, format string, args ...any)) {
+	if c.Rules != "" && !filepath.IsAbs(c.Rules) {
+		report("rules", "must be an absolute path")
+	}
+	for _, name := range c.InsideNames {
+		if len(name) > 253 || !domainName.MatchString(name) {
+			report("inside_names", "%q is no domain", name)
+		}
+	}
 	if c.Fail2ban.Folder != "" && !filepath.IsAbs(c.Fail2ban.Folder) {
 		report("fail2ban.folder", "must be an absolute path")
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/ingest"
 	"github.com/doorward/doorward/store"
 )
@@ -19,13 +20,21 @@ const (
 	saveEvery = time.Second // how much is read again after a crash, about
 	saveShare = 20          // saving takes at most one part in so many of the time
 	retryWait = time.Second // while the store cannot be used
+
+	ownQueue    = 16_384 // of Doorward's own events that wait
+	maxTogether = 255    // of them are judged before others get a turn
 )
 
-// judge makes proposals of what a source said: a jail, or the rules. It is for one goroutine at a time.
+// judge makes proposals of what sources say: a jail, or the rules. It is for one goroutine at a time.
 type judge interface {
-	Take(b ingest.Batch, now time.Time) []decision.Proposal
 	State() ([]byte, error)
 	Restore([]byte) error
+}
+
+// intake is a source, and how what it says is brought before the judge.
+type intake struct {
+	ingest.Source
+	take func(b ingest.Batch, now time.Time) []decision.Proposal
 }
 
 // pipeline leads from sources to a judge, and from there to the door. What was read counts once: the places in the sources and
@@ -33,8 +42,10 @@ type judge interface {
 // the door knows.
 type pipeline struct {
 	name    string
-	sources []ingest.Source
+	sources []intake
 	judge   judge
+	own     *event.Tap // Doorward's own events too, unless it is nil
+	takeOwn func(e *event.Event, now time.Time) []decision.Proposal
 	door    *decision.List
 	db      *store.DB
 	log     *slog.Logger
@@ -42,6 +53,7 @@ type pipeline struct {
 	mu        sync.Mutex // holds judge, positions and dirty together
 	positions map[place][]byte
 	dirty     map[place]bool
+	counted   bool // own events were taken since the last save
 }
 
 // place is where in a source something stands.
@@ -64,12 +76,15 @@ func (p *pipeline) run(ctx context.Context) error {
 			}
 		}
 		sources.Go(func() {
-			err := s.Run(reading, from, func(ctx context.Context, b ingest.Batch) error { return p.take(ctx, s.Name(), b) })
+			err := s.Run(reading, from, func(ctx context.Context, b ingest.Batch) error { return p.take(ctx, s, b) })
 			if err != nil && reading.Err() == nil {
 				failed <- fmt.Errorf("pipeline %s: source %s: %w", p.name, s.Name(), err)
 				stop()
 			}
 		})
+	}
+	if p.own != nil {
+		sources.Go(func() { p.follow(reading) })
 	}
 	p.saveRegularly(reading)
 	sources.Wait()
@@ -86,19 +101,53 @@ func (p *pipeline) run(ctx context.Context) error {
 }
 
 // take has a batch judged. It returns nil when what follows of it is decided, and the batch counts.
-func (p *pipeline) take(ctx context.Context, source string, b ingest.Batch) error {
+func (p *pipeline) take(ctx context.Context, from intake, b ingest.Batch) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if err := p.decide(ctx, p.judge.Take(b, now), now); err != nil {
+	if err := p.decide(ctx, from.take(b, now), now); err != nil {
 		return err
 	}
 	if len(b.Position) > 0 {
-		at := place{source, b.Key}
+		at := place{from.Name(), b.Key}
 		p.positions[at] = append(p.positions[at][:0], b.Position...)
 		p.dirty[at] = true
 	}
 	return nil
+}
+
+// follow has Doorward's own events judged until ctx ends. What waits when the process is killed is not counted: it was never
+// more than counted, since what follows is decided at once.
+func (p *pipeline) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-p.own.Events():
+			if err := p.takeEvents(ctx, &e); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// takeEvents judges an event and those that wait behind it.
+func (p *pipeline) takeEvents(ctx context.Context, first *event.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := time.Now()
+	all := p.takeOwn(first, now)
+	for range maxTogether {
+		select {
+		case e := <-p.own.Events():
+			all = append(all, p.takeOwn(&e, now)...)
+			continue
+		default:
+		}
+		break
+	}
+	p.counted = true
+	return p.decide(ctx, all, now)
 }
 
 // decide brings proposals to the door, again and again while the store cannot be used: the lines wait in their files meanwhile.
@@ -140,10 +189,11 @@ func (p *pipeline) saveRegularly(ctx context.Context) {
 // save writes the places and the state of the judge, if anything was read since.
 func (p *pipeline) save(ctx context.Context, now time.Time) error {
 	p.mu.Lock()
-	if len(p.dirty) == 0 {
+	if len(p.dirty) == 0 && !p.counted {
 		p.mu.Unlock()
 		return nil
 	}
+	p.counted = false
 	state, err := p.judge.State()
 	positions := map[place]string{}
 	for at := range p.dirty {
@@ -168,6 +218,7 @@ func (p *pipeline) save(ctx context.Context, now time.Time) error {
 		for at := range dirty {
 			p.dirty[at] = true
 		}
+		p.counted = true
 		p.mu.Unlock()
 		return fmt.Errorf("save places: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/detect/fail2ban"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/ingest"
 	"github.com/doorward/doorward/store"
 )
@@ -24,6 +25,8 @@ type Deps struct {
 	DB        *store.DB
 	Decisions *decision.List
 	Log       *slog.Logger
+	// Events is where Doorward's own events come from, and where matches are told. Nil: neither.
+	Events *event.Log
 	// Node is this machine's name: on a shared store each has its own logs.
 	Node string
 	// Local is the zone of dates in logs that name none. Nil: the machine's.
@@ -33,6 +36,7 @@ type Deps struct {
 // Watch reads logs, runs detections on them and brings what they propose to the door.
 type Watch struct {
 	deps Deps
+	own  *event.Tap
 
 	mu      sync.Mutex
 	current *detections
@@ -43,6 +47,17 @@ type Watch struct {
 type detections struct {
 	pipelines []*pipeline
 	jails     []JailStatus // in the order of the pipelines, then those that do not run
+	rules     *pipeline    // among none of them; nil: the rules are off
+	judge     *RuleJudge
+	set       *Ruleset
+}
+
+// all are all pipelines.
+func (d *detections) all() []*pipeline {
+	if d.rules == nil {
+		return d.pipelines
+	}
+	return append([]*pipeline{d.rules}, d.pipelines...)
 }
 
 // JailStatus is how one of fail2ban's jails is.
@@ -59,6 +74,9 @@ func New(cfg Config, deps Deps) (*Watch, error) {
 		deps.Local = time.Local
 	}
 	w := &Watch{deps: deps, swap: make(chan *detections, 1)}
+	if deps.Events != nil {
+		w.own = deps.Events.Tap(ownQueue)
+	}
 	var err error
 	w.current, err = w.prepare(cfg)
 	return w, err
@@ -81,6 +99,9 @@ func (w *Watch) Prepare(cfg Config) (swap func(), err error) {
 
 func (w *Watch) prepare(cfg Config) (*detections, error) {
 	d := &detections{}
+	if err := w.prepareRules(cfg, d); err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
 	if cfg.Fail2ban.Folder == "" {
 		return d, nil
 	}
@@ -117,6 +138,27 @@ func (w *Watch) prepare(cfg Config) (*detections, error) {
 	return d, nil
 }
 
+// prepareRules makes the pipeline of the rules.
+func (w *Watch) prepareRules(cfg Config, d *detections) (err error) {
+	if cfg.Off {
+		return nil
+	}
+	if d.set, err = LoadRules(cfg); err != nil {
+		return err
+	}
+	tell := func(e event.Event) {
+		if w.deps.Events != nil {
+			w.deps.Events.Append(e)
+		}
+	}
+	if d.judge, err = NewRuleJudge(d.set, cfg, w.deps.Decisions.Lookup, tell); err != nil {
+		return err
+	}
+	d.rules = &pipeline{name: w.deps.Node + "/rules", judge: d.judge, own: w.own, takeOwn: d.judge.Own,
+		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}
+	return nil
+}
+
 // jail makes the pipeline of a jail.
 func (w *Watch) jail(j *fail2ban.Jail) (*pipeline, error) {
 	if !j.Runs && len(j.Problems) > 0 {
@@ -141,7 +183,7 @@ func (w *Watch) jail(j *fail2ban.Jail) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pipeline{name: w.deps.Node + "/jail/" + j.Name, sources: []ingest.Source{source}, judge: judge,
+	return &pipeline{name: w.deps.Node + "/jail/" + j.Name, sources: []intake{{source, judge.Take}}, judge: judge,
 		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}, nil
 }
 
@@ -150,7 +192,7 @@ func (w *Watch) Run(ctx context.Context) error {
 	for {
 		running, stop := context.WithCancel(ctx)
 		var all sync.WaitGroup
-		for _, p := range w.detections().pipelines {
+		for _, p := range w.detections().all() {
 			all.Go(func() { w.keep(running, p) })
 		}
 		var next *detections
@@ -190,8 +232,37 @@ func (w *Watch) detections() *detections {
 	return w.current
 }
 
+// Detections are the detections in force; none when they are off.
+func (w *Watch) Detections() []Detection {
+	if w == nil {
+		return nil
+	}
+	if d := w.detections(); d.set != nil {
+		return d.set.Detections()
+	}
+	return nil
+}
+
+// Rules says what the detections met since they were put in force.
+func (w *Watch) Rules() RuleCounters {
+	d := w.detections()
+	if d.rules == nil {
+		return RuleCounters{}
+	}
+	d.rules.mu.Lock()
+	defer d.rules.mu.Unlock()
+	c := d.judge.Counters()
+	if w.own != nil {
+		c.Missed = w.own.Dropped()
+	}
+	return c
+}
+
 // Jails says how the imported jails are.
 func (w *Watch) Jails() []JailStatus {
+	if w == nil {
+		return nil
+	}
 	d := w.detections()
 	all := slices.Clone(d.jails)
 	for i, p := range d.pipelines {
