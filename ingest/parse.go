@@ -93,7 +93,7 @@ type line struct {
 
 // Parse makes an event of a record; false: no parser knows it, and such are not kept.
 func (p *Parser) Parse(r *Record, now time.Time) (Parsed, bool) {
-	l := line{record: r, now: now, time: r.Time, program: r.Program, message: r.Message}
+	l := line{record: r, now: now, time: r.Time, program: r.Program, message: strings.TrimLeft(r.Message, " ")}
 	inside := r.Program != ""
 	if !inside && len(p.byProgram) > 0 {
 		inside = p.readHead(&l)
@@ -138,59 +138,6 @@ func (p *Parser) origin(l *line, fields []event.Field) []event.Field {
 		}
 	}
 	return fields
-}
-
-// readTime reads a date; that of the line before need not be read again.
-func (p *Parser) readTime(s string, now time.Time) (time.Time, bool) {
-	if day := now.Unix() / 86400; s == p.stamp && day == p.day {
-		return p.when, true
-	}
-	t, ok := readTime(s, p.local, now)
-	if ok {
-		p.stamp, p.when, p.day = strings.Clone(s), t, now.Unix()/86400
-	}
-	return t, ok
-}
-
-// readHead reads what syslog writes before a message: Nov 25 18:57:50 HOST PROGRAM[PID]: MESSAGE, the date as RFC 3339 too, or
-// no date (journal).
-func (p *Parser) readHead(l *line) bool {
-	s := l.record.Text
-	if l.record.Time.IsZero() {
-		if strings.HasPrefix(s, "<") && len(s) > 5 { // the priority, where a relay kept it
-			if i := strings.IndexByte(s[:5], '>'); i > 0 {
-				s = s[i+1:]
-			}
-		}
-		if len(s) < 20 {
-			return false
-		}
-		end := 15
-		if s[0] >= '0' && s[0] <= '9' {
-			if end = strings.IndexByte(s, ' '); end < 19 {
-				return false
-			}
-		}
-		t, ok := p.readTime(s[:end], l.now)
-		if !ok || s[end] != ' ' {
-			return false
-		}
-		l.time, s = t, s[end+1:]
-	}
-	host, s, ok := strings.Cut(s, " ")
-	colon := strings.Index(s, ": ")
-	if !ok || colon < 1 {
-		return false
-	}
-	program, message := s[:colon], s[colon+2:]
-	if at := strings.IndexByte(program, '['); at > 0 && program[len(program)-1] == ']' {
-		l.pid, program = program[at+1:len(program)-1], program[:at]
-	}
-	if strings.IndexByte(program, ' ') >= 0 {
-		return false
-	}
-	l.host, l.program, l.message = host, program, strings.TrimLeft(message, " ") // sudo pads the user's name
-	return true
 }
 
 // try has one parser read a line.
@@ -378,52 +325,4 @@ func (p *Parser) fromFields(one *parser, t *pattern, l *line) (Parsed, bool) {
 	}
 	p.finish(one, t, &e, l)
 	return e, true
-}
-
-// firstOf finds the first field of the names, which | parts.
-func firstOf(fields []event.Field, names string) (string, bool) {
-	for name := range strings.SplitSeq(names, "|") {
-		for _, f := range fields {
-			if f.Key == name && f.Value != "" {
-				return f.Value, true
-			}
-		}
-	}
-	return "", false
-}
-
-// outcome reads the words that programs have for it.
-func outcome(word string) event.Outcome {
-	switch strings.ToLower(word) {
-	case "success", "yes", "ok", "allowed", "true":
-		return event.Success
-	case "failed", "failure", "no", "error", "false":
-		return event.Failure
-	case "refused", "denied", "blocked", "drop", "reject":
-		return event.Refused
-	}
-	return event.Unknown
-}
-
-func method(line string) string {
-	m, _, _ := strings.Cut(line, " ")
-	if len(m) > 32 || strings.IndexByte(m, '\\') >= 0 {
-		return ""
-	}
-	return m
-}
-
-// requestLine reads METHOD TARGET VERSION. What is none is kept whole.
-func requestLine(fields []event.Field, line string) []event.Field {
-	m, rest, ok := strings.Cut(line, " ")
-	end := strings.LastIndex(rest, " HTTP/")
-	if !ok || end < 0 {
-		return append(fields, event.Field{Key: "request", Value: line})
-	}
-	stem, query, has := strings.Cut(rest[:end], "?")
-	fields = append(fields, event.Field{Key: "cs-method", Value: m}, event.Field{Key: "cs-uri-stem", Value: stem})
-	if has {
-		fields = append(fields, event.Field{Key: "cs-uri-query", Value: query})
-	}
-	return append(fields, event.Field{Key: "cs-version", Value: rest[end+1:]})
 }
