@@ -160,7 +160,7 @@ func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
 	}
 	for i := range one.patterns {
 		t := &one.patterns[i]
-		if t.literal != "" && !strings.Contains(message, t.literal) || t.byFields && (len(l.record.Fields) == 0 || !t.applies(l.record.Fields)) {
+		if t.literal != "" && !strings.Contains(message, t.literal) || len(t.in) > 0 && !t.within(l) || t.byFields && (len(l.record.Fields) == 0 || !t.applies(l.record.Fields)) {
 			continue
 		}
 		if t.byFields {
@@ -281,6 +281,24 @@ func (p *Parser) finish(one *parser, t *pattern, e *Parsed, l *line) {
 	e.Fields = p.origin(l, e.Fields)
 	p.date(e, l.now)
 	p.parsed.Add(1)
+}
+
+// within says whether the head of a line is what a pattern asks for: which part of a program wrote it.
+func (t *pattern) within(l *line) bool {
+	for _, want := range t.in {
+		i := slices.IndexFunc(l.headFields, func(f layoutField) bool { return f.name == want.Key })
+		if i < 0 {
+			return false
+		}
+		found := false
+		for one := range strings.SplitSeq(want.Value, "|") {
+			found = found || one == l.headValues[i]
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
 }
 
 // applies says whether a record has the fields that a pattern asks for.
