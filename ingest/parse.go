@@ -148,7 +148,7 @@ func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
 		found := false
 		for i := range one.head {
 			h := &one.head[i]
-			if n := len(h.fields); h.match(message, p.values[:n]) {
+			if n := len(h.fields); h.match(message, p.values[:n]) && addressed(h, p.values[:n]) {
 				l.headFields, l.headValues, used = h.fields[:n-1], p.values[:n-1], n
 				message, found = p.values[n-1], true
 				break
@@ -183,6 +183,17 @@ func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
 		}
 	}
 	return Parsed{}, false
+}
+
+// addressed says that what a head takes for an address is one; else the next head is tried.
+func addressed(h *layout, values []string) bool {
+	for i := range h.fields {
+		if h.fields[i].name == "source" {
+			_, _, ok := readEndpoint(values[i])
+			return ok
+		}
+	}
+	return true
 }
 
 func (p *Parser) fromRegexp(one *parser, t *pattern, l *line, message string) (Parsed, bool) {

@@ -32,8 +32,8 @@ func outcome(word string) event.Outcome {
 }
 
 func method(line string) string {
-	m, _, _ := strings.Cut(line, " ")
-	if len(m) > 32 || strings.IndexByte(m, '\\') >= 0 {
+	m, _, ok := strings.Cut(line, " ")
+	if !ok || len(m) > 32 || strings.IndexByte(m, '\\') >= 0 {
 		return ""
 	}
 	return m
