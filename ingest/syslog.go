@@ -24,6 +24,7 @@ import (
 const (
 	maxMessage  = 64 << 10         // bytes of one message; RFC 5424 asks for 2,048 and more
 	maxSenders  = 10_000           // whose rates are known at once
+	maxPriority = 191              // RFC 5424, 6.2.1
 	syslogQueue = 4096             // messages between the listeners and the batches
 	idle        = 15 * time.Minute // a connection may say nothing
 )
@@ -243,7 +244,7 @@ func (s *Syslog) record(sender netip.Addr, text string, cut bool) Record {
 	if strings.HasPrefix(text, "<") {
 		end = strings.IndexByte(text[:min(len(text), 5)], '>')
 	}
-	if end < 2 || !fits(text[1:end], number) {
+	if n, ok := digits(text[min(1, len(text)):], end-1); end < 2 || !ok || n > maxPriority {
 		r.Text, r.Malformed = text, true
 		return r
 	}
