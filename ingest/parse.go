@@ -41,6 +41,7 @@ type Parser struct {
 	stamp  string // the last date read, which the next line mostly has too
 	when   time.Time
 	day    int64
+	torn   int // lines behind a torn one that may be part of it, and so name nobody
 
 	parsed, unknown, ambiguous, undated atomic.Uint64
 }
@@ -80,6 +81,9 @@ func (p *Parser) Counts() Counts {
 	return Counts{p.parsed.Load(), p.unknown.Load(), p.ambiguous.Load(), p.undated.Load()}
 }
 
+// maxTorn is how many lines behind a torn one name nobody, where its end does not come.
+const maxTorn = 8
+
 // line is a record on its way through the parsers.
 type line struct {
 	record             *Record
@@ -113,6 +117,7 @@ func (p *Parser) Parse(r *Record, now time.Time) (Parsed, bool) {
 			return e, true
 		}
 	}
+	p.torn = 0 // what is no line by itself ends a torn one
 	p.unknown.Add(1)
 	if !p.keep {
 		return Parsed{}, false
@@ -222,6 +227,15 @@ func (p *Parser) event(one *parser, t *pattern, l *line, message string, fields 
 	}
 	for _, once := range t.once {
 		if e.Source.IsValid() && strings.Count(message, once) != 1 {
+			e.Source = netip.Addr{}
+			p.ambiguous.Add(1)
+		}
+	}
+	if t.torn {
+		p.torn = maxTorn
+	} else if p.torn > 0 {
+		p.torn--
+		if e.Source.IsValid() {
 			e.Source = netip.Addr{}
 			p.ambiguous.Add(1)
 		}
