@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"slices"
@@ -30,7 +31,7 @@ type group struct {
 	ID    string    `json:"id"`
 	Time  time.Time `json:"time"`
 	Since time.Time `json:"since"` // when its first record was read
-	Lines []string  `json:"lines"`
+	Lines [][]byte  `json:"lines"` // bytes, because a log need not be UTF-8
 	size  int
 }
 
@@ -67,7 +68,7 @@ func (a *auditd) line(line []byte, cut bool, now time.Time, add func(Record)) {
 	}
 	g := a.Groups[i]
 	if kind != "EOE" {
-		g.Lines = append(g.Lines, text)
+		g.Lines = append(g.Lines, []byte(text))
 		g.size += len(text)
 	}
 	// Records that user space wrote, 1100 to 1299 and above 2000 in the kernel's numbers, are events of their own.
@@ -82,7 +83,8 @@ func (a *auditd) end(i int, add func(Record)) {
 	g := a.Groups[i]
 	a.Groups = slices.Delete(a.Groups, i, i+1)
 	if len(g.Lines) > 0 {
-		add(Record{Text: strings.Join(g.Lines, "\n"), Time: g.Time, Fields: auditFields(g.ID, g.Lines)})
+		text := string(bytes.Join(g.Lines, []byte{'\n'}))
+		add(Record{Text: text, Time: g.Time, Fields: auditFields(g.ID, text)})
 	}
 }
 
@@ -131,11 +133,11 @@ func auditHead(line string) (kind, id string, when time.Time, ok bool) {
 
 // auditFields reads the records of one event. A key that an earlier record has gets the name of its record in front, so that
 // nothing is lost: path.name. The key type stands once for each record.
-func auditFields(id string, lines []string) []event.Field {
+func auditFields(id, text string) []event.Field {
 	_, number, _ := strings.Cut(id, ":")
 	fields := []event.Field{{Key: "serial", Value: number}}
 	seen := map[string]bool{"serial": true, "type": true, "msg": true}
-	for _, line := range lines {
+	for line := range strings.SplitSeq(text, "\n") {
 		if len(fields) >= maxFields {
 			break
 		}

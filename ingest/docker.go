@@ -15,7 +15,7 @@ type docker struct {
 
 // part is the beginning of a container's line.
 type part struct {
-	Text string    `json:"text,omitempty"`
+	Text []byte    `json:"text,omitempty"`
 	Time time.Time `json:"time"`
 	Skip bool      `json:"skip,omitempty"` // Text was given on cut, and what comes is the rest of it
 }
@@ -60,12 +60,12 @@ func (d *docker) line(line []byte, cut bool, _ time.Time, add func(Record)) {
 	switch {
 	case p.Skip:
 	case len(p.Text)+len(text) > MaxLine:
-		add(Record{Text: p.Text + text[:MaxLine-len(p.Text)], Time: p.Time, Fields: fields, Cut: true})
-		p.Text, p.Skip = "", true
+		add(Record{Text: string(p.Text) + text[:MaxLine-len(p.Text)], Time: p.Time, Fields: fields, Cut: true})
+		p.Text, p.Skip = nil, true
 	default:
-		p.Text += text
+		p.Text = append(p.Text, text...)
 		if whole {
-			add(Record{Text: p.Text, Time: p.Time, Fields: fields})
+			add(Record{Text: string(p.Text), Time: p.Time, Fields: fields})
 		}
 	}
 	if whole {

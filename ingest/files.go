@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -22,16 +21,15 @@ const (
 // Files is a source that reads log files as they grow: over rotations by rename and by copytruncate, packed or not, and over
 // restarts.
 type Files struct {
+	status
 	name     string
 	patterns []string
 	log      *slog.Logger
 	format   Format
 
-	logs   map[string]*follow
-	buf    []byte
-	fresh  bool // the logs that are there now are new to us, and not new
-	mu     sync.Mutex
-	health Health
+	logs  map[string]*follow
+	buf   []byte
+	fresh bool // the logs that are there now are new to us, and not new
 }
 
 // NewFiles prepares a source that reads the files that the patterns (path.Match) name. format says what a line of them is.
@@ -50,13 +48,6 @@ func NewFiles(name string, patterns []string, f Format, log *slog.Logger) (*File
 // Name is the source's name.
 func (s *Files) Name() string { return s.name }
 
-// Health says how the source is. It is safe to call while Run runs.
-func (s *Files) Health() Health {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.health
-}
-
 // Run reads until ctx ends or use fails; see Source. The key of a batch is the path of the log.
 func (s *Files) Run(ctx context.Context, positions map[string][]byte, use Use) error {
 	defer s.close()
@@ -67,6 +58,7 @@ func (s *Files) Run(ctx context.Context, positions map[string][]byte, use Use) e
 		defer watcher.Close()
 	}
 	s.fresh = len(positions) == 0
+	s.count(func(h *Health) { h.Since = time.Now() })
 	for path, position := range positions {
 		s.add(path, position)
 	}

@@ -22,6 +22,8 @@ import (
 type reader struct {
 	t         *testing.T
 	pattern   string
+	format    ingest.Format
+	records   []ingest.Record
 	positions map[string][]byte
 	mu        sync.Mutex
 	lines     []string
@@ -36,7 +38,7 @@ var errKilled = errors.New("killed")
 
 func (r *reader) start() {
 	r.t.Helper()
-	source, err := ingest.NewFiles("test", []string{r.pattern}, ingest.Plain, slog.New(slog.DiscardHandler))
+	source, err := ingest.NewFiles("test", []string{r.pattern}, r.format, slog.New(slog.DiscardHandler))
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -56,7 +58,7 @@ func (r *reader) start() {
 				return errKilled
 			}
 			for _, rec := range b.Records {
-				r.lines = append(r.lines, rec.Text)
+				r.lines, r.records = append(r.lines, rec.Text), append(r.records, rec)
 				if rec.Cut {
 					r.cut++
 				}

@@ -5,6 +5,7 @@ import "bytes"
 // splitter makes lines of the bytes of one file.
 type splitter struct {
 	rest []byte // the beginning of a line whose end has not been read
+	max  int    // longest line; 0 is MaxLine
 	skip bool   // rest was given on as a cut line, and what comes is the rest of it
 }
 
@@ -22,7 +23,7 @@ func (s *splitter) next(chunk []byte, add func(line []byte, cut bool)) {
 		switch {
 		case s.skip:
 			s.skip = false
-		case len(s.rest)+len(line) > MaxLine:
+		case len(s.rest)+len(line) > s.longest():
 			s.keep(line, add)
 			s.skip = false
 		case len(s.rest) > 0:
@@ -35,12 +36,19 @@ func (s *splitter) next(chunk []byte, add func(line []byte, cut bool)) {
 	}
 }
 
+func (s *splitter) longest() int {
+	if s.max > 0 {
+		return s.max
+	}
+	return MaxLine
+}
+
 // keep holds the beginning of a line. One that is too long is given on, cut.
 func (s *splitter) keep(part []byte, add func(line []byte, cut bool)) {
 	if s.skip {
 		return
 	}
-	if room := MaxLine - len(s.rest); len(part) > room {
+	if room := s.longest() - len(s.rest); len(part) > room {
 		s.rest = append(s.rest, part[:room]...)
 		add(s.rest, true)
 		s.rest, s.skip = nil, true

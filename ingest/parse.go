@@ -41,6 +41,7 @@ type Parser struct {
 	stamp  string // the last date read, which the next line mostly has too
 	when   time.Time
 	day    int64
+	torn   int // lines behind a torn one that may be part of it, and so name nobody
 
 	parsed, unknown, ambiguous, undated atomic.Uint64
 }
@@ -80,6 +81,9 @@ func (p *Parser) Counts() Counts {
 	return Counts{p.parsed.Load(), p.unknown.Load(), p.ambiguous.Load(), p.undated.Load()}
 }
 
+// maxTorn is how many lines behind a torn one name nobody, where its end does not come.
+const maxTorn = 8
+
 // line is a record on its way through the parsers.
 type line struct {
 	record             *Record
@@ -93,7 +97,7 @@ type line struct {
 
 // Parse makes an event of a record; false: no parser knows it, and such are not kept.
 func (p *Parser) Parse(r *Record, now time.Time) (Parsed, bool) {
-	l := line{record: r, now: now, time: r.Time, program: r.Program, message: r.Message}
+	l := line{record: r, now: now, time: r.Time, program: r.Program, message: strings.TrimLeft(r.Message, " ")}
 	inside := r.Program != ""
 	if !inside && len(p.byProgram) > 0 {
 		inside = p.readHead(&l)
@@ -113,6 +117,7 @@ func (p *Parser) Parse(r *Record, now time.Time) (Parsed, bool) {
 			return e, true
 		}
 	}
+	p.torn = 0 // what is no line by itself ends a torn one
 	p.unknown.Add(1)
 	if !p.keep {
 		return Parsed{}, false
@@ -140,59 +145,6 @@ func (p *Parser) origin(l *line, fields []event.Field) []event.Field {
 	return fields
 }
 
-// readTime reads a date; that of the line before need not be read again.
-func (p *Parser) readTime(s string, now time.Time) (time.Time, bool) {
-	if day := now.Unix() / 86400; s == p.stamp && day == p.day {
-		return p.when, true
-	}
-	t, ok := readTime(s, p.local, now)
-	if ok {
-		p.stamp, p.when, p.day = strings.Clone(s), t, now.Unix()/86400
-	}
-	return t, ok
-}
-
-// readHead reads what syslog writes before a message: Nov 25 18:57:50 HOST PROGRAM[PID]: MESSAGE, the date as RFC 3339 too, or
-// no date (journal).
-func (p *Parser) readHead(l *line) bool {
-	s := l.record.Text
-	if l.record.Time.IsZero() {
-		if strings.HasPrefix(s, "<") && len(s) > 5 { // the priority, where a relay kept it
-			if i := strings.IndexByte(s[:5], '>'); i > 0 {
-				s = s[i+1:]
-			}
-		}
-		if len(s) < 20 {
-			return false
-		}
-		end := 15
-		if s[0] >= '0' && s[0] <= '9' {
-			if end = strings.IndexByte(s, ' '); end < 19 {
-				return false
-			}
-		}
-		t, ok := p.readTime(s[:end], l.now)
-		if !ok || s[end] != ' ' {
-			return false
-		}
-		l.time, s = t, s[end+1:]
-	}
-	host, s, ok := strings.Cut(s, " ")
-	colon := strings.Index(s, ": ")
-	if !ok || colon < 1 {
-		return false
-	}
-	program, message := s[:colon], s[colon+2:]
-	if at := strings.IndexByte(program, '['); at > 0 && program[len(program)-1] == ']' {
-		l.pid, program = program[at+1:len(program)-1], program[:at]
-	}
-	if strings.IndexByte(program, ' ') >= 0 {
-		return false
-	}
-	l.host, l.program, l.message = host, program, strings.TrimLeft(message, " ") // sudo pads the user's name
-	return true
-}
-
 // try has one parser read a line.
 func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
 	message, used := l.message, 0
@@ -201,7 +153,7 @@ func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
 		found := false
 		for i := range one.head {
 			h := &one.head[i]
-			if n := len(h.fields); h.match(message, p.values[:n]) {
+			if n := len(h.fields); h.match(message, p.values[:n]) && addressed(h, p.values[:n]) {
 				l.headFields, l.headValues, used = h.fields[:n-1], p.values[:n-1], n
 				message, found = p.values[n-1], true
 				break
@@ -213,7 +165,7 @@ func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
 	}
 	for i := range one.patterns {
 		t := &one.patterns[i]
-		if t.literal != "" && !strings.Contains(message, t.literal) || t.byFields && (len(l.record.Fields) == 0 || !t.applies(l.record.Fields)) {
+		if t.literal != "" && !strings.Contains(message, t.literal) || len(t.in) > 0 && !t.within(l) || t.byFields && (len(l.record.Fields) == 0 || !t.applies(l.record.Fields)) {
 			continue
 		}
 		if t.byFields {
@@ -236,6 +188,17 @@ func (p *Parser) try(one *parser, l *line) (Parsed, bool) {
 		}
 	}
 	return Parsed{}, false
+}
+
+// addressed says that what a head takes for an address is one; else the next head is tried.
+func addressed(h *layout, values []string) bool {
+	for i := range h.fields {
+		if h.fields[i].name == "source" {
+			_, _, ok := readEndpoint(values[i])
+			return ok
+		}
+	}
+	return true
 }
 
 func (p *Parser) fromRegexp(one *parser, t *pattern, l *line, message string) (Parsed, bool) {
@@ -264,6 +227,15 @@ func (p *Parser) event(one *parser, t *pattern, l *line, message string, fields 
 	}
 	for _, once := range t.once {
 		if e.Source.IsValid() && strings.Count(message, once) != 1 {
+			e.Source = netip.Addr{}
+			p.ambiguous.Add(1)
+		}
+	}
+	if t.torn {
+		p.torn = maxTorn
+	} else if p.torn > 0 {
+		p.torn--
+		if e.Source.IsValid() {
 			e.Source = netip.Addr{}
 			p.ambiguous.Add(1)
 		}
@@ -336,6 +308,24 @@ func (p *Parser) finish(one *parser, t *pattern, e *Parsed, l *line) {
 	p.parsed.Add(1)
 }
 
+// within says whether the head of a line is what a pattern asks for: which part of a program wrote it.
+func (t *pattern) within(l *line) bool {
+	for _, want := range t.in {
+		i := slices.IndexFunc(l.headFields, func(f layoutField) bool { return f.name == want.Key })
+		if i < 0 {
+			return false
+		}
+		found := false
+		for one := range strings.SplitSeq(want.Value, "|") {
+			found = found || one == l.headValues[i]
+		}
+		if !found {
+			return false
+		}
+	}
+	return true
+}
+
 // applies says whether a record has the fields that a pattern asks for.
 func (t *pattern) applies(fields []event.Field) bool {
 	for _, w := range t.when {
@@ -378,52 +368,4 @@ func (p *Parser) fromFields(one *parser, t *pattern, l *line) (Parsed, bool) {
 	}
 	p.finish(one, t, &e, l)
 	return e, true
-}
-
-// firstOf finds the first field of the names, which | parts.
-func firstOf(fields []event.Field, names string) (string, bool) {
-	for name := range strings.SplitSeq(names, "|") {
-		for _, f := range fields {
-			if f.Key == name && f.Value != "" {
-				return f.Value, true
-			}
-		}
-	}
-	return "", false
-}
-
-// outcome reads the words that programs have for it.
-func outcome(word string) event.Outcome {
-	switch strings.ToLower(word) {
-	case "success", "yes", "ok", "allowed", "true":
-		return event.Success
-	case "failed", "failure", "no", "error", "false":
-		return event.Failure
-	case "refused", "denied", "blocked", "drop", "reject":
-		return event.Refused
-	}
-	return event.Unknown
-}
-
-func method(line string) string {
-	m, _, _ := strings.Cut(line, " ")
-	if len(m) > 32 || strings.IndexByte(m, '\\') >= 0 {
-		return ""
-	}
-	return m
-}
-
-// requestLine reads METHOD TARGET VERSION. What is none is kept whole.
-func requestLine(fields []event.Field, line string) []event.Field {
-	m, rest, ok := strings.Cut(line, " ")
-	end := strings.LastIndex(rest, " HTTP/")
-	if !ok || end < 0 {
-		return append(fields, event.Field{Key: "request", Value: line})
-	}
-	stem, query, has := strings.Cut(rest[:end], "?")
-	fields = append(fields, event.Field{Key: "cs-method", Value: m}, event.Field{Key: "cs-uri-stem", Value: stem})
-	if has {
-		fields = append(fields, event.Field{Key: "cs-uri-query", Value: query})
-	}
-	return append(fields, event.Field{Key: "cs-version", Value: rest[end+1:]})
 }

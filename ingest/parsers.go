@@ -41,8 +41,10 @@ type patternFile struct {
 	Regexp   string            `yaml:"regexp"`
 	Literal  string            `yaml:"literal"`
 	Once     []string          `yaml:"once"`
+	In       map[string]string `yaml:"in"`
 	When     map[string]string `yaml:"when"`
 	Take     map[string]string `yaml:"take"`
+	Torn     bool              `yaml:"torn"`
 	Class    event.Class       `yaml:"class"`
 	Action   string            `yaml:"action"`
 	Outcome  string            `yaml:"outcome"`
@@ -70,7 +72,9 @@ type pattern struct {
 	groups   []string
 	literal  string
 	once     []string
-	byFields bool // it looks at what the source states, and not at the text
+	torn     bool          // the beginning of an event whose end is on another line, because what a stranger wrote holds a line end
+	in       []event.Field // what fields of the head must be, | between alternatives
+	byFields bool          // it looks at what the source states, and not at the text
 	when     []event.Field
 	take     []event.Field // name in the event, name in the record
 	class    event.Class
@@ -158,7 +162,7 @@ func newParser(text []byte) (*parser, error) {
 
 func (f patternFile) ready() (p pattern, err error) {
 	p = pattern{name: f.Name, literal: f.Literal, once: f.Once, class: f.Class, action: f.Action, byStatus: f.Outcome == "status",
-		byFields: f.When != nil, when: pairs(f.When), take: pairs(f.Take), fields: pairs(f.Fields)}
+		torn: f.Torn, in: pairs(f.In), byFields: f.When != nil, when: pairs(f.When), take: pairs(f.Take), fields: pairs(f.Fields)}
 	if !slices.Contains([]event.Class{event.Authentication, event.HTTP, event.Detection, event.Compliance, event.Incident, event.Email, ""}, f.Class) {
 		return p, fmt.Errorf("class %q is not known", f.Class)
 	}

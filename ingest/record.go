@@ -60,6 +60,8 @@ type Source interface {
 type Health struct {
 	// Problem is why nothing can be read, for people; "" when the source can be read.
 	Problem string
+	// Since is when the source was started; zero before.
+	Since time.Time
 	// Last is when the last record was read; zero before the first.
 	Last time.Time
 	// Records, Cut, Malformed, Gaps and Dropped are numbers since the start: records given on; those among them that were
