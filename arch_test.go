@@ -80,7 +80,7 @@ var allowedImports = map[string][]string{
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "detect/sigma", "event", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "event", "gateway", "gateway/doctor", "ingest", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

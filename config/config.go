@@ -124,6 +124,9 @@ func LoadMail(path string) (*Config, error) { return loadPart(path, "mail") }
 // gateway is set up.
 func LoadAudit(path string) (*Config, error) { return loadPart(path, "audit") }
 
+// LoadWatch is Load for commands that try detections: only problems of the watch section stop them.
+func LoadWatch(path string) (*Config, error) { return loadPart(path, "watch") }
+
 // loadPart is Load for a command that uses some sections only, with the files that they name.
 func loadPart(path string, sections ...string) (*Config, error) {
 	text, err := readBounded(path, maxFileBytes)

@@ -49,7 +49,7 @@ func checkFiles(c *Config, problems, warnings *problemList) {
 			problems.report(use.path, "%s holds no PEM certificate", *use.file)
 		}
 	}
-	if _, err := detect.LoadRules(c.Watch); err != nil && !c.Watch.Off && !problems.has("watch.overrides") {
+	if err := detect.Check(c.Watch); err != nil && !problems.has("watch.overrides") {
 		problems.report("watch", "%v", err)
 	}
 	for i, s := range c.Gateway.Sites {

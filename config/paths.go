@@ -39,6 +39,11 @@ func (c *Config) fileUses() []fileUse {
 			fileUse{path + ".identity.secret_file", &s.Identity.SecretFile, true},
 		)
 	}
+	for i := range c.Watch.Sources {
+		s, path := &c.Watch.Sources[i], fmt.Sprintf("watch.sources[%d]", i)
+		uses = append(uses, fileUse{path + ".certificate", &s.Certificate, false}, fileUse{path + ".key", &s.Key, true},
+			fileUse{path + ".client_ca_file", &s.ClientCAFile, false}, fileUse{path + ".dsn_file", &s.DSNFile, true})
+	}
 	for i := range c.OIDC {
 		p, path := &c.OIDC[i], fmt.Sprintf("oidc[%d]", i)
 		uses = append(uses, fileUse{path + ".client_secret_file", &p.ClientSecretFile, true}, fileUse{path + ".ca_file", &p.CAFile, false})
@@ -66,6 +71,7 @@ func (c *Config) resolvePaths(folder string) {
 	resolve(&c.Store.Path)
 	resolve(&c.Watch.Fail2ban.Folder)
 	resolve(&c.Watch.Rules)
+	resolve(&c.Watch.Parsers)
 	for _, use := range c.fileUses() {
 		if name, ok := strings.CutPrefix(*use.file, credentialPrefix); ok {
 			if given := os.Getenv("CREDENTIALS_DIRECTORY"); given != "" {

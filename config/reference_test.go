@@ -73,7 +73,7 @@ func reference(t *testing.T) string {
 	t.Helper()
 	comments := make(structComments)
 	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../decision", "../detect", "../event", "../gateway",
-		"../geo", "../hostname", "../mail", "../store"} {
+		"../geo", "../hostname", "../ingest", "../mail", "../store"} {
 		comments.read(t, dir)
 	}
 	cfg, err := config.Parse("doorward.yaml", []byte("sites: [{hosts: [helpdesk.example.org], upstreams: ['http://127.0.0.1:8080']}]\n"))

@@ -4,6 +4,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/doorward/doorward/ingest"
 )
 
 // Config is the `watch` section of the configuration file.
@@ -20,8 +25,12 @@ type Config struct {
 	// and loopback networks.
 	Inside []netip.Prefix `yaml:"inside"`
 	// InsideNames are domains of one's own hosts, such as example.org. An address whose confirmed host name is in one is inside too.
-	InsideNames []string       `yaml:"inside_names"`
-	Fail2ban    Fail2banConfig `yaml:"fail2ban"`
+	InsideNames []string `yaml:"inside_names"`
+	// Sources are the logs that are read, beside the gateway's own events.
+	Sources []ingest.SourceConfig `yaml:"sources"`
+	// Parsers is a folder of further parsers, which make events of lines; docs/parsers.md describes them.
+	Parsers  string         `yaml:"parsers"`
+	Fail2ban Fail2banConfig `yaml:"fail2ban"`
 }
 
 // Fail2banConfig says which of fail2ban's jails Doorward runs.
@@ -35,6 +44,9 @@ type Fail2banConfig struct {
 
 // SetDefaults fills in what was left out.
 func (c *Config) SetDefaults() {
+	for i := range c.Sources {
+		c.Sources[i].SetDefaults()
+	}
 	if len(c.Inside) == 0 {
 		for _, own := range privateNetworks {
 			c.Inside = append(c.Inside, netip.MustParsePrefix(own))
@@ -53,6 +65,13 @@ var jailName = regexp.MustCompile(`^[\w.@-]{1,128}$`)
 func (c Config) Validate(report func(path, format string, args ...any)) {
 	if c.Rules != "" && !filepath.IsAbs(c.Rules) {
 		report("rules", "must be an absolute path")
+	}
+	for i, s := range c.Sources {
+		at := "sources[" + strconv.Itoa(i) + "]"
+		s.Validate(func(path, format string, args ...any) { report(strings.TrimSuffix(at+"."+path, "."), format, args...) })
+		if slices.ContainsFunc(c.Sources[:i], func(other ingest.SourceConfig) bool { return other.Name == s.Name }) {
+			report(at+".name", "%s is another source's name too", s.Name)
+		}
 	}
 	for _, name := range c.InsideNames {
 		if len(name) > 253 || !domainName.MatchString(name) {

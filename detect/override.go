@@ -258,7 +258,7 @@ func differences(before, after Detection) []string {
 		}
 	}
 	note("count", strconv.Itoa(before.Count), strconv.Itoa(after.Count))
-	note("timespan", before.Timespan.String(), after.Timespan.String())
+	note("timespan", lengthText(before.Timespan), lengthText(after.Timespan))
 	note("respond", before.response(), after.response())
 	note("scope", before.Scope, after.Scope)
 	return all

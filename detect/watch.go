@@ -50,6 +50,7 @@ type detections struct {
 	rules     *pipeline    // among none of them; nil: the rules are off
 	judge     *RuleJudge
 	set       *Ruleset
+	sources   []*logSource
 }
 
 // all are all pipelines.
@@ -154,7 +155,14 @@ func (w *Watch) prepareRules(cfg Config, d *detections) (err error) {
 	if d.judge, err = NewRuleJudge(d.set, cfg, w.deps.Decisions.Lookup, tell); err != nil {
 		return err
 	}
-	d.rules = &pipeline{name: w.deps.Node + "/rules", judge: d.judge, own: w.own, takeOwn: d.judge.Own,
+	if d.sources, err = newSources(cfg, d.judge, w.deps.Log); err != nil {
+		return err
+	}
+	var intakes []intake
+	for _, s := range d.sources {
+		intakes = append(intakes, s.intake)
+	}
+	d.rules = &pipeline{name: w.deps.Node + "/rules", sources: intakes, judge: d.judge, own: w.own, takeOwn: d.judge.Own,
 		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}
 	return nil
 }
@@ -194,6 +202,9 @@ func (w *Watch) Run(ctx context.Context) error {
 		var all sync.WaitGroup
 		for _, p := range w.detections().all() {
 			all.Go(func() { w.keep(running, p) })
+		}
+		if sources := w.detections().sources; len(sources) > 0 {
+			all.Go(func() { w.look(running, sources) })
 		}
 		var next *detections
 		select {
@@ -254,6 +265,9 @@ func (w *Watch) Rules() RuleCounters {
 	c := d.judge.Counters()
 	if w.own != nil {
 		c.Missed = w.own.Dropped()
+	}
+	for _, s := range d.sources {
+		c.Unknown += s.parser.Counts().Unknown
 	}
 	return c
 }

@@ -47,9 +47,10 @@ type SourceConfig struct {
 	Rate int `yaml:"rate"`
 	// Connections is how many connections may be open at once; default 100 (type syslog).
 	Connections int `yaml:"connections"`
-	// Certificate and Key are the PEM files of a tls:// listener (type syslog).
+	// Certificate is the PEM file of a tls:// listener's certificate and its chain (type syslog).
 	Certificate string `yaml:"certificate"`
-	Key         string `yaml:"key"`
+	// Key is the PEM file of the certificate's key (type syslog).
+	Key string `yaml:"key"`
 	// ClientCAFile is a PEM file of authorities; with it a sender needs a certificate of one of them (type syslog, tls://).
 	ClientCAFile string `yaml:"client_ca_file"`
 

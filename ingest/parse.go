@@ -300,7 +300,7 @@ func (p *Parser) finish(one *parser, t *pattern, e *Parsed, l *line) {
 	if one.userField != "" && e.User != "" {
 		e.Fields = append(e.Fields, event.Field{Key: one.userField, Value: e.User})
 	}
-	if one.forgeable {
+	if one.forgeable && !(one.escaped && l.record.Program != "") {
 		e.Fields = append(e.Fields, event.Field{Key: "forgeable", Value: "true"})
 	}
 	e.Fields = p.origin(l, e.Fields)

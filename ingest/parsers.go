@@ -32,6 +32,7 @@ type parserFile struct {
 	Address     string        `yaml:"address_field"`
 	User        string        `yaml:"user_field"`
 	Forgeable   string        `yaml:"forgeable"`
+	Escaped     bool          `yaml:"escaped_by_syslog"`
 	Patterns    []patternFile `yaml:"patterns"`
 }
 
@@ -62,6 +63,7 @@ type parser struct {
 	addressField string
 	userField    string
 	forgeable    bool
+	escaped      bool // but not where syslog carried it
 	patterns     []pattern
 }
 
@@ -136,7 +138,7 @@ func newParser(text []byte) (*parser, error) {
 		return nil, fmt.Errorf("read: %w", err)
 	}
 	p := &parser{name: f.Name, logsource: f.Logsource, programs: f.Programs, syslog: f.Syslog || len(f.Programs) > 0,
-		addressField: f.Address, userField: f.User, forgeable: f.Forgeable != ""}
+		addressField: f.Address, userField: f.User, forgeable: f.Forgeable != "", escaped: f.Escaped}
 	for _, h := range f.Head {
 		l, err := newLayout(h)
 		if err == nil && (l.free != len(l.fields)-1 || l.fields[l.free].name != "message" || l.lits[len(l.fields)] != "") {

@@ -19,7 +19,9 @@ or what it cannot read. doorward decision list --origin jail: shows whom they ba
 		Args:    exactly(),
 	}
 	return listCommand(c, s, "JAIL\tLINES\tFAILURES\tBANS\tPROBLEM",
-		func(ctx context.Context, client *api.Client, _ []string) ([]api.Jail, error) { return client.Jails(ctx) },
+		func(ctx context.Context, client *api.Client, _ []string) ([]api.Jail, error) {
+			return client.Jails(ctx)
+		},
 		func(j api.Jail) []string {
 			number := func(n uint64) string { return strconv.FormatUint(n, 10) }
 			return []string{j.Name, number(j.Lines), number(j.Failures), number(j.Proposals), j.Problem}
