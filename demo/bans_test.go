@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,9 +48,17 @@ func bans(t *testing.T, r *running) {
 func from(t *testing.T, r *running, address, path string) int {
 	t.Helper()
 	b := r.browser(t)
+	b.come(address)
+	answer, _ := b.send(path, nil)
+	return answer.StatusCode
+}
+
+// come has the browser come from address.
+func (b *browser) come(address string) {
+	b.t.Helper()
 	transport, ok := b.client.Transport.(*http.Transport)
 	if !ok {
-		t.Fatal("the browser has another transport")
+		b.t.Fatal("the browser has another transport")
 	}
 	transport.DialContext = func(ctx context.Context, network, to string) (net.Conn, error) {
 		_, port, err := net.SplitHostPort(to)
@@ -59,8 +68,6 @@ func from(t *testing.T, r *running, address, path string) int {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 		return d.DialContext(ctx, network, "127.0.0.1:"+port)
 	}
-	answer, _ := b.send(path, nil)
-	return answer.StatusCode
 }
 
 // attack: twenty suspicious URLs from 127.0.0.66 are banned with their evidence, and what lifts the ban lets it in again; the
@@ -105,5 +112,37 @@ func attack(t *testing.T, r *running) {
 	}
 	if got := from(t, r, "127.0.0.66", "/"); got != http.StatusSeeOther {
 		t.Errorf("127.0.0.66, lifted, gets %d, want 303", got)
+	}
+}
+
+// guess: who tries twenty passwords without minding the wait is banned, and what lifts the ban lets them in again.
+func guess(t *testing.T, r *running) {
+	c, err := api.Dial(t.Context(), filepath.Join(r.Data, "admin.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const attacker = "127.0.0.67"
+	b := r.browser(t)
+	b.come(attacker)
+	for range 20 {
+		b.send("/.doorward/sign-in", url.Values{"login": {"demo-user"}, "password": {"a wrong one"}}, "Origin", r.Gateway)
+	}
+	var list []api.Decision
+	for end := time.Now().Add(10 * time.Second); len(list) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if list, err = c.Decisions(t.Context(), api.DecisionFilter{Address: attacker}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(list) != 1 || list[0].Origin != "detection:signin_guessing" || len(list[0].Evidence) == 0 || list[0].Until.IsZero() {
+		t.Fatalf("decisions are %+v", list)
+	}
+	if got := from(t, r, attacker, "/"); got != http.StatusForbidden {
+		t.Errorf("the attacker at / gets %d, want 403", got)
+	}
+	if _, err := c.DeleteDecision(t.Context(), attacker, ""); err != nil {
+		t.Fatal(err)
+	}
+	if got := from(t, r, attacker, "/"); got != http.StatusSeeOther {
+		t.Errorf("the attacker, lifted, gets %d, want 303", got)
 	}
 }

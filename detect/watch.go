@@ -2,6 +2,7 @@ package detect
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -195,8 +196,34 @@ func (w *Watch) jail(j *fail2ban.Jail) (*pipeline, error) {
 		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}, nil
 }
 
+// tidy forgets places in logs that nobody reads any more, and counts that nobody makes, once a day.
+func (w *Watch) tidy(ctx context.Context) {
+	for {
+		before := store.Micros(time.Now().Add(-keepPlaces))
+		err := w.deps.DB.Write(ctx, func(tx *sql.Tx) error {
+			for _, statement := range []string{sqlForgetPositions, sqlForgetStates} {
+				if _, err := tx.ExecContext(ctx, statement, before); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil && ctx.Err() == nil {
+			w.deps.Log.Warn("forget old places in logs", slog.Any("error", err))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(24 * time.Hour):
+		}
+	}
+}
+
 // Run reads and detects until ctx ends.
 func (w *Watch) Run(ctx context.Context) error {
+	var tidying sync.WaitGroup
+	tidying.Go(func() { w.tidy(ctx) })
+	defer tidying.Wait()
 	for {
 		running, stop := context.WithCancel(ctx)
 		var all sync.WaitGroup

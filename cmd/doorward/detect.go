@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -323,32 +321,21 @@ func eventField(e event.Event, key string) string {
 // readEvent reads an event as it is written for programs.
 func readEvent(text string) (event.Event, bool) {
 	var in struct {
-		ID       string         `json:"id"`
-		Time     time.Time      `json:"time"`
-		Class    event.Class    `json:"class"`
-		Action   string         `json:"action"`
-		Outcome  event.Outcome  `json:"outcome"`
-		Source   netip.Addr     `json:"source"`
-		User     string         `json:"user"`
-		Site     string         `json:"site"`
-		Fields   map[string]any `json:"fields"`
-		Raw      string         `json:"raw"`
-		Severity any            `json:"severity"`
+		ID      string        `json:"id"`
+		Time    time.Time     `json:"time"`
+		Class   event.Class   `json:"class"`
+		Action  string        `json:"action"`
+		Outcome event.Outcome `json:"outcome"`
+		Source  netip.Addr    `json:"source"`
+		User    string        `json:"user"`
+		Site    string        `json:"site"`
+		Fields  []event.Field `json:"fields"` // key and value: names are matched without regard to case
+		Raw     string        `json:"raw"`
 	}
 	if err := json.Unmarshal([]byte(text), &in); err != nil || in.Time.IsZero() {
 		return event.Event{}, false
 	}
-	e := event.Event{ID: in.ID, Time: in.Time, Class: in.Class, Action: in.Action, Outcome: in.Outcome, Source: in.Source, User: in.User, Site: in.Site, Raw: in.Raw}
-	for _, key := range slices.Sorted(maps.Keys(in.Fields)) {
-		value := in.Fields[key]
-		all, several := value.([]any)
-		if !several {
-			all = []any{value}
-		}
-		for _, one := range all {
-			e.Fields = append(e.Fields, event.Field{Key: key, Value: fmt.Sprint(one)})
-		}
-	}
+	e := event.Event{ID: in.ID, Time: in.Time, Class: in.Class, Action: in.Action, Outcome: in.Outcome, Source: in.Source, User: in.User, Site: in.Site, Fields: in.Fields, Raw: in.Raw}
 	if e.ID == "" {
 		e.ID = event.NewID(e.Time)
 	}

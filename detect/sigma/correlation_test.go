@@ -253,7 +253,8 @@ func TestChainsAgreeWithTheDefinition(t *testing.T) {
 			at += rng.IntN(4)
 			p := past{at, rng.IntN(3)}
 			seen = append(seen, p)
-			met, reached := map[int]bool{}, 0 // reached: how many of the rules were met in their order, from the first event on
+			var met map[int]bool
+			reached := 0 // of the ordered ones: how many of the rules were met in their order, from the first event on
 			want := false
 			for first := range seen {
 				if seen[first].at < at-10 {
