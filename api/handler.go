@@ -32,10 +32,11 @@ type Deps struct {
 	// Decisions are who is refused; Bouncers are the keys of programs that read them.
 	Decisions *decision.List
 	Bouncers  *bouncer.Keys
-	// Watch is what detects. Nil: there is nothing running.
-	Watch   *detect.Watch
-	Log     *slog.Logger
-	Version string
+	// Detections are what is detected, and Jails the imported jails. Jails is nil where nothing is running.
+	Detections func() ([]detect.Detection, error)
+	Jails      func() []detect.JailStatus
+	Log        *slog.Logger
+	Version    string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error

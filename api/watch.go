@@ -67,7 +67,14 @@ func (h *Handler) watchRoutes() []route {
 
 func (h *Handler) detections(*http.Request, auth.Actor) (any, error) {
 	out := []Detection{}
-	for _, d := range h.deps.Watch.Detections() {
+	if h.deps.Detections == nil {
+		return out, nil
+	}
+	all, err := h.deps.Detections()
+	if err != nil {
+		return nil, &Error{Status: http.StatusConflict, Message: err.Error()} // it is about the caller's own files
+	}
+	for _, d := range all {
 		out = append(out, NewDetection(d))
 	}
 	return out, nil
@@ -75,7 +82,10 @@ func (h *Handler) detections(*http.Request, auth.Actor) (any, error) {
 
 func (h *Handler) jails(*http.Request, auth.Actor) (any, error) {
 	out := []Jail{}
-	for _, j := range h.deps.Watch.Jails() {
+	if h.deps.Jails == nil {
+		return nil, &Error{Status: http.StatusConflict, Message: "no Doorward is running, and so no jail is", Hint: "doorward fail2ban import shows how they would run"}
+	}
+	for _, j := range h.deps.Jails() {
 		c := j.Counters
 		out = append(out, Jail{Name: j.Name, Problem: strings.ToValidUTF8(j.Problem, "?"), Lines: c.Lines, Failures: c.Failures, Exempt: c.Exempt, Named: c.Named,
 			Proposals: c.Proposals, LastLine: j.Source.Last})

@@ -63,9 +63,6 @@ var jailName = regexp.MustCompile(`^[\w.@-]{1,128}$`)
 
 // Validate reports what is wrong with the completed section, by the path of the setting below it.
 func (c Config) Validate(report func(path, format string, args ...any)) {
-	if c.Rules != "" && !filepath.IsAbs(c.Rules) {
-		report("rules", "must be an absolute path")
-	}
 	for i, s := range c.Sources {
 		at := "sources[" + strconv.Itoa(i) + "]"
 		s.Validate(func(path, format string, args ...any) { report(strings.TrimSuffix(at+"."+path, "."), format, args...) })

@@ -150,9 +150,6 @@ func (w *Watch) tellSource(s *logSource, action string, bad bool, reason string,
 
 // Sources says how the sources are.
 func (w *Watch) Sources() []SourceStatus {
-	if w == nil {
-		return nil
-	}
 	var all []SourceStatus
 	for _, s := range w.detections().sources {
 		h := s.Health()

@@ -272,9 +272,6 @@ func (w *Watch) detections() *detections {
 
 // Detections are the detections in force; none when they are off.
 func (w *Watch) Detections() []Detection {
-	if w == nil {
-		return nil
-	}
 	if d := w.detections(); d.set != nil {
 		return d.set.Detections()
 	}
@@ -301,9 +298,6 @@ func (w *Watch) Rules() RuleCounters {
 
 // Jails says how the imported jails are.
 func (w *Watch) Jails() []JailStatus {
-	if w == nil {
-		return nil
-	}
 	d := w.detections()
 	all := slices.Clone(d.jails)
 	for i, p := range d.pipelines {

@@ -32,7 +32,7 @@ func newDetectList(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "List the detections in force",
-		Long: `List shows every detection of the running Doorward: how often within which time is too often, what follows, the file it stands
+		Long: `List shows every detection, of the running Doorward or else of the configuration file: how often within which time is too often, what follows, the file it stands
 in, and what an override changed. Files that begin with doorward: come with Doorward. With --json each has its id and author too.`,
 		Example: "  doorward detect list\n  doorward detect list --json",
 		Args:    exactly(),
