@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/decision"
@@ -54,6 +55,34 @@ type pipeline struct {
 	positions map[place][]byte
 	dirty     map[place]bool
 	counted   bool // own events were taken since the last save
+
+	seen atomic.Pointer[counters] // for those who must not wait, as mu is held while the store is away
+}
+
+// counters are those of a pipeline's judge, of either kind.
+type counters struct {
+	jail  JailCounters
+	rules RuleCounters
+}
+
+// note publishes the counters of the judge; mu must be held.
+func (p *pipeline) note() {
+	var c counters
+	switch j := p.judge.(type) {
+	case *Jail:
+		c.jail = j.Counters()
+	case *RuleJudge:
+		c.rules = j.Counters()
+	}
+	p.seen.Store(&c)
+}
+
+// counters are as of the last batch; it never waits.
+func (p *pipeline) counters() counters {
+	if c := p.seen.Load(); c != nil {
+		return *c
+	}
+	return counters{}
 }
 
 // place is where in a source something stands.
@@ -105,7 +134,9 @@ func (p *pipeline) take(ctx context.Context, from intake, b ingest.Batch) error 
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
-	if err := p.decide(ctx, from.take(b, now), now); err != nil {
+	all := from.take(b, now)
+	p.note()
+	if err := p.decide(ctx, all, now); err != nil {
 		return err
 	}
 	if len(b.Position) > 0 {
@@ -147,6 +178,7 @@ func (p *pipeline) takeEvents(ctx context.Context, first *event.Event) error {
 		break
 	}
 	p.counted = true
+	p.note()
 	return p.decide(ctx, all, now)
 }
 

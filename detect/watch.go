@@ -284,9 +284,7 @@ func (w *Watch) Rules() RuleCounters {
 	if d.rules == nil {
 		return RuleCounters{}
 	}
-	d.rules.mu.Lock()
-	defer d.rules.mu.Unlock()
-	c := d.judge.Counters()
+	c := d.rules.counters().rules
 	if w.own != nil {
 		c.Missed = w.own.Dropped()
 	}
@@ -301,11 +299,7 @@ func (w *Watch) Jails() []JailStatus {
 	d := w.detections()
 	all := slices.Clone(d.jails)
 	for i, p := range d.pipelines {
-		p.mu.Lock()
-		if j, ok := p.judge.(*Jail); ok {
-			all[i].Counters = j.Counters()
-		}
-		p.mu.Unlock()
+		all[i].Counters = p.counters().jail
 		for _, s := range p.sources {
 			all[i].Source = s.Health()
 			all[i].Problem = all[i].Source.Problem
