@@ -147,6 +147,9 @@ func (f *follow) openAll(at int, all []rotated) (_ int, again bool) {
 		if at < len(f.tails) && f.tails[at].Dev == r.dev && f.tails[at].Ino == r.ino {
 			break // it was itself rotated away; what is newer comes later
 		}
+		if at < len(f.tails) && r.holds(f.tails[at].place) {
+			break // the same, and packed or copied since
+		}
 		if f.has(r.dev, r.ino) || f.known(r) {
 			continue
 		}
@@ -183,25 +186,32 @@ func (f *follow) recover(at int, p place) {
 	}
 	var found *tail
 	f.listed(func(all []rotated) (again bool) {
-		for i := len(all) - 1; i >= 0; i-- {
-			if found == nil && !f.has(all[i].dev, all[i].ino) {
-				t, err := all[i].open(p)
-				again = again || errors.Is(err, fs.ErrNotExist)
-				if err != nil {
-					continue
-				}
+		for i := len(all) - 1; i >= 0 && found == nil; i-- {
+			if f.has(all[i].dev, all[i].ino) {
+				continue
+			}
+			t, err := all[i].open(p)
+			again = again || errors.Is(err, fs.ErrNotExist)
+			if err == nil {
 				found = t
 				f.tails = slices.Insert(f.tails, at, t)
 				at++
 			}
-			if found != nil && all[i].dev == found.Dev && all[i].ino == found.Ino {
-				at, again = f.openAll(at, all[i+1:])
-				return again
+		}
+		if found == nil {
+			if !again {
+				f.gaps++
 			}
+			return again
 		}
-		if !again && found == nil {
-			f.gaps++
+		// It may have been packed or renamed since it was opened: then the list has it by another name, or not at all.
+		first := slices.IndexFunc(all, func(r rotated) bool {
+			return r.dev == found.Dev && r.ino == found.Ino || r.holds(found.place)
+		}) + 1
+		if first == 0 {
+			first, _ = slices.BinarySearchFunc(all, found.Grown, func(r rotated, t int64) int { return cmp.Compare(r.changed, t) })
 		}
+		at, again = f.openAll(at, all[first:])
 		return again
 	})
 }
