@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -261,6 +262,9 @@ func (f *follow) drain(i int, buf []byte, add func([]byte, bool), give func() er
 			if !t.learn() {
 				return nil
 			}
+			if f.copying(i) {
+				return nil
+			}
 			if f.missed(i) {
 				f.again = true
 				return nil
@@ -281,6 +285,26 @@ func (f *follow) drain(i int, buf []byte, add func([]byte, bool), give func() er
 			return err
 		}
 	}
+}
+
+// copying says that what begins in a file is the copy that somebody makes of a later one before truncating that: it was found when
+// it was still empty. What it holds is read there.
+func (f *follow) copying(i int) bool {
+	t := f.tails[i]
+	for _, later := range f.tails[i+1:] {
+		if n := min(len(t.Head), len(later.Head)); n == 0 || !bytes.Equal(t.Head[:n], later.Head[:n]) {
+			continue
+		}
+		if len(t.Head) < len(later.Head) { // too little to be sure
+			t.Head = nil
+			return true
+		}
+		t.close()
+		f.tails = slices.Delete(f.tails, i, i+1)
+		f.again = true
+		return true
+	}
+	return false
 }
 
 // missed opens the copies of what a file held and lost again before it was read at all; true: there are some.
