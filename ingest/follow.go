@@ -185,6 +185,14 @@ func (f *follow) recover(at int, p place) {
 		f.between(at, p.Grown) // nothing was read of it
 		return
 	}
+	for i := 0; i < at && i < len(f.tails); i++ { // a copy of it that was found when it was still empty is found again below
+		if t := f.tails[i]; len(t.Head) == 0 && t.learn() && bytes.HasPrefix(t.Head, p.Head) {
+			t.close()
+			f.tails = slices.Delete(f.tails, i, i+1)
+			at--
+			i--
+		}
+	}
 	var found *tail
 	f.listed(func(all []rotated) (again bool) {
 		for i := len(all) - 1; i >= 0 && found == nil; i-- {
