@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -147,6 +148,9 @@ func (f *follow) openAll(at int, all []rotated) (_ int, again bool) {
 		if at < len(f.tails) && f.tails[at].Dev == r.dev && f.tails[at].Ino == r.ino {
 			break // it was itself rotated away; what is newer comes later
 		}
+		if at < len(f.tails) && r.holds(f.tails[at].place) {
+			break // the same, and packed or copied since
+		}
 		if f.has(r.dev, r.ino) || f.known(r) {
 			continue
 		}
@@ -181,27 +185,42 @@ func (f *follow) recover(at int, p place) {
 		f.between(at, p.Grown) // nothing was read of it
 		return
 	}
+	for i := 0; i < at && i < len(f.tails); i++ { // a copy of it that was found when it was still empty is found again below
+		if t := f.tails[i]; len(t.Head) == 0 && t.learn() && bytes.HasPrefix(t.Head, p.Head) {
+			t.close()
+			f.tails = slices.Delete(f.tails, i, i+1)
+			at--
+			i--
+		}
+	}
 	var found *tail
 	f.listed(func(all []rotated) (again bool) {
-		for i := len(all) - 1; i >= 0; i-- {
-			if found == nil && !f.has(all[i].dev, all[i].ino) {
-				t, err := all[i].open(p)
-				again = again || errors.Is(err, fs.ErrNotExist)
-				if err != nil {
-					continue
-				}
+		for i := len(all) - 1; i >= 0 && found == nil; i-- {
+			if f.has(all[i].dev, all[i].ino) {
+				continue
+			}
+			t, err := all[i].open(p)
+			again = again || errors.Is(err, fs.ErrNotExist)
+			if err == nil {
 				found = t
 				f.tails = slices.Insert(f.tails, at, t)
 				at++
 			}
-			if found != nil && all[i].dev == found.Dev && all[i].ino == found.Ino {
-				at, again = f.openAll(at, all[i+1:])
-				return again
+		}
+		if found == nil {
+			if !again {
+				f.gaps++
 			}
+			return again
 		}
-		if !again && found == nil {
-			f.gaps++
+		// It may have been packed or renamed since it was opened: then the list has it by another name, or not at all.
+		first := slices.IndexFunc(all, func(r rotated) bool {
+			return r.dev == found.Dev && r.ino == found.Ino || r.holds(found.place)
+		}) + 1
+		if first == 0 {
+			first, _ = slices.BinarySearchFunc(all, found.Grown, func(r rotated, t int64) int { return cmp.Compare(r.changed, t) })
 		}
+		at, again = f.openAll(at, all[first:])
 		return again
 	})
 }
@@ -251,6 +270,9 @@ func (f *follow) drain(i int, buf []byte, add func([]byte, bool), give func() er
 			if !t.learn() {
 				return nil
 			}
+			if f.copying(i) {
+				return nil
+			}
 			if f.missed(i) {
 				f.again = true
 				return nil
@@ -271,6 +293,26 @@ func (f *follow) drain(i int, buf []byte, add func([]byte, bool), give func() er
 			return err
 		}
 	}
+}
+
+// copying says that what begins in a file is the copy that somebody makes of a later one before truncating that: it was found when
+// it was still empty. What it holds is read there.
+func (f *follow) copying(i int) bool {
+	t := f.tails[i]
+	for _, later := range f.tails[i+1:] {
+		if n := min(len(t.Head), len(later.Head)); n == 0 || !bytes.Equal(t.Head[:n], later.Head[:n]) {
+			continue
+		}
+		if len(t.Head) < len(later.Head) { // too little to be sure
+			t.Head = nil
+			return true
+		}
+		t.close()
+		f.tails = slices.Delete(f.tails, i, i+1)
+		f.again = true
+		return true
+	}
+	return false
 }
 
 // missed opens the copies of what a file held and lost again before it was read at all; true: there are some.
