@@ -31,9 +31,6 @@ var allowedImports = map[string][]string{
 	"language": {},
 	"mail":     {"store"},
 
-	// Formats of rules: pure, they know no events of ours and no decisions.
-	"detect/sigma": {},
-
 	// They know addresses only, and nothing of ours.
 	"geo":      {},
 	"hostname": {},
@@ -70,19 +67,23 @@ var allowedImports = map[string][]string{
 	"audit/trial":     {"audit", "audit/facts"},
 
 	// fail2ban's files and Python's expressions: pure, lines in and failures out.
+	"detect":               {"decision", "detect/fail2ban", "detect/sigma", "event", "ingest", "rules", "store"},
 	"detect/fail2ban":      {"detect/fail2ban/pyre"},
 	"detect/fail2ban/pyre": {},
+	"detect/sigma":         {}, // rules and correlations: fields in, matches out
+	// What others wrote down; it knows nothing of what is done about it.
+	"ingest": {"event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "journal", "mail"},
-	"console": {"auth", "auth/pages", "decision", "event", "gateway", "geo", "hostname", "language"},
+	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "detect", "journal", "mail"},
+	"console": {"auth", "auth/pages", "decision", "detect", "event", "gateway", "geo", "hostname", "language"},
 
-	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "event", "firewall", "firewall/ruleset", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "event", "firewall", "gateway", "geo", "hostname", "journal", "language",
+	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "detect", "event", "firewall", "firewall/ruleset", "gateway", "geo", "hostname", "mail", "store"},
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "detect", "event", "firewall", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect/fail2ban", "event", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "event", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "ingest", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

@@ -24,7 +24,7 @@ func (h *Handler) auditRoutes() []route {
 			missing: noStatement, answer: h.endStatement},
 		{method: "GET", path: "/v1/audit/scans", needs: auth.SeeEvents, summary: "What other scanners found, the latest scan first, without the findings", out: []scan.Import{}, answer: h.scans},
 		{method: "POST", path: "/v1/audit/scans", needs: auth.SignReviews, summary: "Bring in what a scanner found. Not by an API token where the time is only stated", in: NewScan{},
-			large: true, out: scan.Import{}, answer: h.addScan},
+			body: maxLargeBody, out: scan.Import{}, answer: h.addScan},
 		{method: "GET", path: "/v1/audit/scans/{id}", needs: auth.SeeEvents, summary: "One scan with its gravest findings", out: scan.Import{}, missing: noScan, answer: h.scan},
 		{method: "DELETE", path: "/v1/audit/scans/{id}", needs: auth.SignReviews, summary: "Take an imported scan back. Not by an API token", out: done{}, missing: noScan,
 			answer: h.removeScan},

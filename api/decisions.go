@@ -25,7 +25,7 @@ func (h *Handler) decisionRoutes() []route {
 		{method: "POST", path: "/v1/decisions", needs: auth.AddDecisions, summary: "Decide: ban, challenge or throttle an address, a network, an account or a country",
 			in: NewDecision{}, out: AddedDecision{}, answer: h.addDecision},
 		{method: "POST", path: "/v1/decisions/import", needs: auth.AddDecisions, summary: "Decide on up to 5000 targets in one transaction; those that are refused hold up no other",
-			in: ImportedDecisions{}, out: ImportReport{}, large: true, answer: h.importDecisions},
+			in: ImportedDecisions{}, out: ImportReport{}, body: maxLargeBody, answer: h.importDecisions},
 		{method: "DELETE", path: "/v1/decisions", needs: auth.AddDecisions, summary: "Lift a decision, all about a target, or all of an origin",
 			query: []parameter{{name: "which", means: "an id or a target"}, {name: "origin", means: "in the place of which: the whole origin, such as import:list.txt"},
 				{name: "reason", means: "why, for the journal"}},

@@ -17,6 +17,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
 )
@@ -31,8 +32,11 @@ type Deps struct {
 	// Decisions are who is refused; Bouncers are the keys of programs that read them.
 	Decisions *decision.List
 	Bouncers  *bouncer.Keys
-	Log       *slog.Logger
-	Version   string
+	// Detections are what is detected, and Jails the imported jails. Jails is nil where nothing is running.
+	Detections func() ([]detect.Detection, error)
+	Jails      func() []detect.JailStatus
+	Log        *slog.Logger
+	Version    string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error
@@ -70,11 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.Serv
 // adapt is the one place where an answer or an error becomes a response, and where an account's privilege is asked for.
 func (h *Handler) adapt(to route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		most := int64(maxBody)
-		if to.large {
-			most = maxLargeBody
-		}
-		r.Body = http.MaxBytesReader(w, r.Body, most)
+		r.Body = http.MaxBytesReader(w, r.Body, max(maxBody, to.body))
 		body, err := to.carryOut(r)
 		status := http.StatusOK
 		if err != nil {

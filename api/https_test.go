@@ -147,6 +147,8 @@ func TestPrivilegeMatrix(t *testing.T) {
 		{"POST /v1/decisions", admins, `{"target":"203.0.113.7"}`},
 		{"POST /v1/decisions/import", admins, `{"name":"l","decisions":[{"target":"203.0.113.8"}]}`},
 		{"DELETE /v1/decisions", admins, ""},
+		{"GET /v1/detections", admins, ""},
+		{"GET /v1/jails", admins, ""},
 		{"GET /v1/bouncers", admins, ""},
 		{"POST /v1/bouncers/{name}", nobody, ""},
 		{"DELETE /v1/bouncers/{name}", admins, ""},

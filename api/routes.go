@@ -14,7 +14,7 @@ type route struct {
 	summary string
 	query   []parameter
 	in, out any    // values of the types that are read and written; nil: nothing
-	large   bool   // in may be as long as maxLargeBody
+	body    int64  // the most bytes that are read; 0: maxBody
 	missing *Error // what is not there when package auth finds nothing; nil: the account
 	// answer is called for an actor that is known and has the privilege.
 	answer func(*http.Request, auth.Actor) (any, error)
@@ -34,6 +34,7 @@ func (h *Handler) routes() []route {
 	all = append(all, h.invitationRoutes()...)
 	all = append(all, h.auditRoutes()...)
 	all = append(all, h.decisionRoutes()...)
+	all = append(all, h.watchRoutes()...)
 	return append(all, []route{
 		{method: "GET", path: "/v1/status", summary: "Version and process of the instance that answers", out: Status{}, answer: h.status},
 		{method: "POST", path: "/v1/reload", needs: auth.ReloadConfig, summary: "Read the configuration file again", out: done{}, answer: h.reload},

@@ -18,6 +18,7 @@ import (
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
@@ -53,6 +54,7 @@ type App struct {
 	decisions *decision.List
 	bouncers  *bouncer.Server
 	kernel    *firewall.Client // nil: only the gateway refuses
+	watch     *detect.Watch
 	auth      *auth.Auth
 	gateway   *gateway.Gateway
 	countries *geo.Table
@@ -99,6 +101,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	}
 	if err := a.newDecisions(ctx, cfg); err != nil {
 		return nil, fmt.Errorf("open decisions: %w", err)
+	}
+	if err := a.newWatch(cfg); err != nil {
+		return nil, err
 	}
 	a.mail = mail.New(cfg.Mail, mail.Deps{DB: a.db, Log: a.log, OnResult: a.recordMail})
 	if err := a.newAccounts(cfg, texts); err != nil {
@@ -154,6 +159,7 @@ func (a *App) Run(ctx context.Context) error {
 	start("countries", a.countries.Run)
 	start("host names", a.names.Run)
 	start("decisions", a.decisions.Run)
+	start("watch", a.watch.Run)
 	start("banned accounts", a.endBannedSessions)
 	start("bouncer API", a.bouncers.Run)
 	if a.kernel != nil {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"time"
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
+	"github.com/doorward/doorward/detect"
 )
 
 // newDecisions opens the list, and the listener for programs elsewhere that ask for it.
@@ -24,6 +26,16 @@ func (a *App) newDecisions(ctx context.Context, cfg *config.Config) (err error) 
 		return fmt.Errorf("bouncer API: %w", err)
 	}
 	return nil
+}
+
+// newWatch prepares what detects, over the decisions and the event log.
+func (a *App) newWatch(cfg *config.Config) (err error) {
+	node, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("name of this machine: %w", err)
+	}
+	a.watch, err = detect.New(cfg.Watch, detect.Deps{DB: a.db, Decisions: a.decisions, Events: a.events, Log: a.log, Node: node})
+	return err
 }
 
 // accountBanned tells whether a decision bans an account.

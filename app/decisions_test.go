@@ -18,6 +18,11 @@ import (
 // statusFrom asks the gateway from another address of this machine.
 func (r *running) statusFrom(address string) int {
 	r.t.Helper()
+	return r.pathFrom(address, "/")
+}
+
+func (r *running) pathFrom(address, path string) int {
+	r.t.Helper()
 	c := r.client(r.Gateway().Addresses("https")[0])
 	defer c.CloseIdleConnections()
 	transport, ok := c.Transport.(*http.Transport)
@@ -28,7 +33,7 @@ func (r *running) statusFrom(address string) int {
 		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(address)}}
 		return d.DialContext(ctx, "tcp", r.Gateway().Addresses("https")[0].String())
 	}
-	resp, err := c.Get("https://localhost/")
+	resp, err := c.Get("https://localhost" + path)
 	if err != nil {
 		r.t.Fatalf("get from %s: %v", address, err)
 	}

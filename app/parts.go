@@ -12,6 +12,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -87,6 +88,7 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 		Countries: a.countries.Stats,
 		HostNames: a.names.Stats,
 		Decisions: a.decisions.Stats,
+		Watch:     func() (detect.RuleCounters, []detect.JailStatus) { return a.watch.Rules(), a.watch.Jails() },
 	})
 	return err
 }
@@ -95,6 +97,7 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 func (a *App) commands() *api.Handler {
 	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Log: a.log, Version: a.opts.Version,
 		Decisions: a.decisions, Bouncers: a.bouncers.Keys(),
+		Detections: func() ([]detect.Detection, error) { return a.watch.Detections(), nil }, Jails: a.watch.Jails,
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
 		Config: func() string {
 			a.reload.Lock()

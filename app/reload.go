@@ -61,10 +61,15 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("reload accounts: %w", err)
 	}
+	swapWatch, err := a.watch.Prepare(cfg.Watch)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
 	if err := a.gateway.Reload(ctx, cfg.Gateway); err != nil {
 		return fmt.Errorf("reload gateway: %w", err)
 	}
 	a.decisions.Prepare(cfg.Decisions)()
+	swapWatch()
 	swapAuth()
 	swapCountries()
 	a.names.Reload(cfg.HostNames)

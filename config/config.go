@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
@@ -52,9 +53,11 @@ type Config struct {
 	HostNames hostname.Config    `yaml:"host_names"`
 	// Decisions are who may never be banned, and how far bans reach.
 	Decisions decision.Config `yaml:"decisions"`
-	Events    event.Config    `yaml:"events"`
-	Mail      mail.Config     `yaml:"mail"`
-	Console   console.Config  `yaml:"console"`
+	// Watch is what is detected, and from which logs.
+	Watch   detect.Config  `yaml:"watch"`
+	Events  event.Config   `yaml:"events"`
+	Mail    mail.Config    `yaml:"mail"`
+	Console console.Config `yaml:"console"`
 	// Firewall is what the kernel lets in: bans, and the base ruleset of doorward firewall.
 	Firewall firewall.Config `yaml:"firewall"`
 	// Audit is what doorward audit asks of this machine.
@@ -129,6 +132,9 @@ func LoadAudit(path string) (*Config, error) { return loadPart(path, "audit") }
 func LoadFirewall(path string) (*Config, error) {
 	return loadPart(path, "firewall", "audit", "decisions", "trusted_proxies", "forward_auth")
 }
+
+// LoadWatch is Load for commands that try detections: only problems of the watch section stop them.
+func LoadWatch(path string) (*Config, error) { return loadPart(path, "watch") }
 
 // loadPart is Load for a command that uses some sections only, with the files that they name.
 func loadPart(path string, sections ...string) (*Config, error) {
@@ -212,6 +218,7 @@ func (c *Config) setDefaults() {
 	c.HostNames.SetDefaults()
 	c.Decisions.TrustedProxies = slices.Concat(c.Gateway.TrustedProxies, c.Gateway.ForwardAuth.Trusted)
 	c.Decisions.SetDefaults()
+	c.Watch.SetDefaults()
 	for i := range c.OIDC {
 		c.OIDC[i].SetDefaults()
 	}

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 )
@@ -47,6 +48,9 @@ func checkFiles(c *Config, problems, warnings *problemList) {
 		if strings.HasSuffix(use.path, "ca_file") && readable[use.path] != nil && !x509.NewCertPool().AppendCertsFromPEM(readable[use.path]) {
 			problems.report(use.path, "%s holds no PEM certificate", *use.file)
 		}
+	}
+	if err := detect.Check(c.Watch); err != nil && !problems.has("watch.overrides") {
+		problems.report("watch", "%v", err)
 	}
 	for i, s := range c.Gateway.Sites {
 		path := fmt.Sprintf("sites[%d]", i)

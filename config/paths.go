@@ -24,6 +24,7 @@ func (c *Config) fileUses() []fileUse {
 		{"mail.ca_file", &c.Mail.CAFile, false},
 		{"decisions.bouncer_api.certificate", &c.Decisions.BouncerAPI.Certificate, false},
 		{"decisions.bouncer_api.key", &c.Decisions.BouncerAPI.Key, true},
+		{"watch.overrides", &c.Watch.Overrides, false},
 		{"registration.sms.token_file", &c.Auth.Registration.SMS.TokenFile, true},
 		{"mail.password_file", &c.Mail.PasswordFile, true},
 	}
@@ -37,6 +38,11 @@ func (c *Config) fileUses() []fileUse {
 			fileUse{path + ".upstream.ca_file", &s.Upstream.CAFile, false},
 			fileUse{path + ".identity.secret_file", &s.Identity.SecretFile, true},
 		)
+	}
+	for i := range c.Watch.Sources {
+		s, path := &c.Watch.Sources[i], fmt.Sprintf("watch.sources[%d]", i)
+		uses = append(uses, fileUse{path + ".certificate", &s.Certificate, false}, fileUse{path + ".key", &s.Key, true},
+			fileUse{path + ".client_ca_file", &s.ClientCAFile, false}, fileUse{path + ".dsn_file", &s.DSNFile, true})
 	}
 	for i := range c.OIDC {
 		p, path := &c.OIDC[i], fmt.Sprintf("oidc[%d]", i)
@@ -63,6 +69,9 @@ func (c *Config) resolvePaths(folder string) {
 	}
 	resolve(&c.DataDir)
 	resolve(&c.Store.Path)
+	resolve(&c.Watch.Fail2ban.Folder)
+	resolve(&c.Watch.Rules)
+	resolve(&c.Watch.Parsers)
 	for _, use := range c.fileUses() {
 		if name, ok := strings.CutPrefix(*use.file, credentialPrefix); ok {
 			if given := os.Getenv("CREDENTIALS_DIRECTORY"); given != "" {

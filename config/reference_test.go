@@ -73,8 +73,8 @@ refused.
 func reference(t *testing.T) string {
 	t.Helper()
 	comments := make(structComments)
-	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../decision", "../event", "../firewall", "../firewall/ruleset", "../gateway",
-		"../geo", "../hostname", "../mail", "../store"} {
+	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../decision", "../detect", "../event", "../firewall", "../firewall/ruleset", "../gateway",
+		"../geo", "../hostname", "../ingest", "../mail", "../store"} {
 		comments.read(t, dir)
 	}
 	cfg, err := config.Parse("doorward.yaml", []byte("sites: [{hosts: [helpdesk.example.org], upstreams: ['http://127.0.0.1:8080']}]\n"))

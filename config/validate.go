@@ -36,6 +36,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 	c.Geo.Validate(func(path, format string, args ...any) { report(join("geo", path), format, args...) })
 	c.HostNames.Validate(func(path, format string, args ...any) { report(join("host_names", path), format, args...) })
 	c.Decisions.Validate(func(path, format string, args ...any) { report(join("decisions", path), format, args...) })
+	c.Watch.Validate(func(path, format string, args ...any) { report(join("watch", path), format, args...) })
 	c.validateOtherWaysIn(report)
 	c.Events.Validate(func(path, format string, args ...any) { report(join("events", path), format, args...) })
 	c.Console.Validate(func(path, format string, args ...any) {

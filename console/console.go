@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -66,6 +67,8 @@ type Deps struct {
 	HostNames func() hostname.Stats
 	// Decisions reads the counters of who is refused.
 	Decisions func() decision.Stats
+	// Watch reads the counters of the detections and of the imported jails.
+	Watch func() (detect.RuleCounters, []detect.JailStatus)
 }
 
 // Console is the operators' listener. Make one with New, start it with Run.

@@ -25,6 +25,7 @@ func (c *Console) newMetrics() (http.Handler, error) {
 		newCollector(c),
 		newAddressCollector(c.deps.Countries, c.deps.HostNames),
 		newDecisionCollector(c.deps.Decisions),
+		newWatchCollector(c.deps.Watch),
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, err

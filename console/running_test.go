@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/console"
 	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -106,6 +107,9 @@ func start(t *testing.T, change func(*console.Config)) *running {
 		Countries: func() geo.Stats {
 			return geo.Stats{Kind: "GeoLite2-Country", Built: time.Unix(1_790_000_000, 0), Read: time.Unix(1_790_000_100, 0), Bytes: 4096,
 				LookupErrors: 1, Reloads: 2, ReloadFailures: 3, Failure: "is empty"}
+		},
+		Watch: func() (detect.RuleCounters, []detect.JailStatus) {
+			return detect.RuleCounters{Events: 19, Proposals: 2}, []detect.JailStatus{{Name: "sshd", Counters: detect.JailCounters{Lines: 21}}}
 		},
 		Decisions: func() decision.Stats { return decision.Stats{Addresses: 3, Made: 4, Lifted: 1} },
 		HostNames: func() hostname.Stats {

@@ -49,6 +49,8 @@ func TestContract(t *testing.T) {
 	t.Run("stream", func(t *testing.T) { stream(t, r) })
 	t.Run("rate", func(t *testing.T) { rate(t, r) })
 	t.Run("bans", func(t *testing.T) { bans(t, r) })
+	t.Run("attack", func(t *testing.T) { attack(t, r) })
+	t.Run("guess", func(t *testing.T) { guess(t, r) })
 	t.Run("three wrong", func(t *testing.T) { threeWrong(t, r) }) // last: the address has to wait afterwards
 }
 

@@ -20,6 +20,7 @@ type Log struct {
 	queue   *queue
 	archive archive
 	closed  atomic.Bool
+	taps    atomic.Pointer[[]*Tap]
 
 	written, failed, cleaned, truncated, retimed, expired atomic.Uint64
 	running                                               sync.Mutex // held by Run, and by Close once Run has ended
@@ -80,6 +81,7 @@ func (l *Log) Append(e Event) bool {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
+	l.tell(&e)
 	return l.queue.push(&e)
 }
 

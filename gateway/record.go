@@ -117,6 +117,9 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 		fields = append(fields, event.Field{Key: "certificate", Value: x.certificate.shown})
 	}
 	if x.session != nil {
+		for _, role := range x.session.Principal.Roles {
+			fields = append(fields, event.Field{Key: "roles", Value: string(role)})
+		}
 		// Of people only: what strangers send must not have name servers asked (D-11).
 		if name := g.auth.HostNameNow(x.client); name != "" {
 			fields = append(fields, event.Field{Key: "host_name", Value: name})

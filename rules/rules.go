@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps controls eol.yaml fixes packages.yaml passwords profiles texts
+//go:embed apps controls detections eol.yaml fixes packages.yaml parsers passwords profiles texts
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -40,6 +40,14 @@ func Profiles() fs.FS { return folder("profiles") }
 // Fixes is what brings controls into force: repairs, the services that they concern, and where applications keep their
 // passwords. Package audit/fix reads them; docs/hardening.md describes them.
 func Fixes() fs.FS { return folder("fixes") }
+
+// Parsers is how programs write their logs: one file a parser, which makes events of lines. Package ingest reads them;
+// docs/parsers.md describes them.
+func Parsers() fs.FS { return folder("parsers") }
+
+// Detections is what is detected without anybody's doing: Sigma rules with responses, and lists that they use. Package detect
+// reads them; docs/watch.md describes them.
+func Detections() fs.FS { return folder("detections") }
 
 // EOL is until when releases get security updates (eol.yaml). Package audit/facts reads it.
 func EOL() []byte { return file("eol.yaml") }

@@ -22,6 +22,7 @@ import (
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
+	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language"
@@ -110,7 +111,14 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 		return failure("", "open decisions: %w", err)
 	}
 	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Register: register.New(db, j), Mail: outbox, Log: log,
-		Decisions: decisions, Bouncers: bouncer.NewKeys(db, j)}), who))
+		Decisions: decisions, Bouncers: bouncer.NewKeys(db, j),
+		Detections: func() ([]detect.Detection, error) {
+			set, err := detect.LoadRules(cfg.Watch)
+			if err != nil || cfg.Watch.Off {
+				return nil, err
+			}
+			return set.Detections(), nil
+		}}), who))
 }
 
 // becomeOwner gives up root for the owner of the store, or of the data folder as long as there is no store.

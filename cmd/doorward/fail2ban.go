@@ -16,7 +16,7 @@ import (
 
 func newFail2ban(s streams) *cobra.Command {
 	return group("fail2ban", "Read fail2ban's configuration, and try its filters on lines",
-		newFail2banImport(s), newFail2banTest(s))
+		newFail2banImport(s), newFail2banStatus(s), newFail2banTest(s))
 }
 
 // maxLogLine is the longest line that is read whole.

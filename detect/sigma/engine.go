@@ -56,6 +56,7 @@ type Engine struct {
 	member     []bool // of the source that is looked at
 	pending    [][]int
 	waiting    []int
+	counted    bool // a correlation has counted the last event
 	mark       func(int32)
 }
 
@@ -141,6 +142,7 @@ func (e *Engine) source(l Logsource) *source {
 // The event must not change meanwhile; nothing of it but Ref and short values of group-by fields is kept.
 func (e *Engine) Process(event *Event) []Match {
 	e.counters.Events++
+	e.counted = false
 	s := e.source(event.Source)
 	if len(s.rules) == 0 {
 		return nil
@@ -174,6 +176,7 @@ func (e *Engine) Process(event *Event) []Match {
 		}
 	}
 	if len(e.waiting) > 0 {
+		e.counted = true
 		matches = e.correlate(matches)
 	}
 	e.counters.Matches += uint64(len(matches))
@@ -281,6 +284,9 @@ func (e *Engine) correlate(matches []Match) []Match {
 	}
 	return matches
 }
+
+// Counted tells whether the last event was one that a correlation asks for: its Ref may stand in a later match.
+func (e *Engine) Counted() bool { return e.counted }
 
 // Counters says what happened since the engine was made.
 func (e *Engine) Counters() Counters { return e.counters }

@@ -70,7 +70,7 @@ func (p *parserOf) correlation(entries []entry, line int) *Correlation {
 		case "aliases":
 			c.Aliases = p.aliases(e)
 		case "timespan":
-			d, ok := parseSpan(p.text(e))
+			d, ok := ParseSpan(p.text(e))
 			c.Timespan, hasSpan = d, true
 			if !ok {
 				p.at(e.line, "timespan must be a number and one of s, m, h, d, w, such as 10m")

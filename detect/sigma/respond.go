@@ -80,7 +80,7 @@ func (p *parserOf) duration(e entry, permanent bool) time.Duration {
 	if permanent && s == "permanent" {
 		return 0
 	}
-	d, ok := parseSpan(s)
+	d, ok := ParseSpan(s)
 	if !ok {
 		p.at(e.line, "%s: %q is no duration; write a number and one of s, m, h, d, w, such as 10m", e.key, s)
 		return time.Minute
@@ -88,9 +88,9 @@ func (p *parserOf) duration(e entry, permanent bool) time.Duration {
 	return d
 }
 
-// parseSpan reads the specification's form of a time span: a number and a letter. w is ours; the letters M and y of some
+// ParseSpan reads the specification's form of a time span: a number and a letter. w is ours; the letters M and y of some
 // other tools are not read, since a month has no fixed length.
-func parseSpan(s string) (time.Duration, bool) {
+func ParseSpan(s string) (time.Duration, bool) {
 	if len(s) < 2 || len(s) > 10 {
 		return 0, false
 	}
