@@ -105,6 +105,13 @@ type filter struct {
 	limit    int
 }
 
+// everything selects all rows of a day.
+func everything() filter {
+	f := newFilter(Query{})
+	f.limit = math.MaxInt64
+	return f
+}
+
 func newFilter(q Query) filter {
 	f := filter{from: math.MinInt64, to: math.MaxInt64, class: -1, outcome: -1, user: q.User, site: q.Site}
 	if !q.From.IsZero() {
