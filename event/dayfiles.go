@@ -195,3 +195,6 @@ func readRows(ctx context.Context, db *sql.DB, d day, f filter, use func(*row) b
 	}
 	return rows.Err()
 }
+
+// order is what the rows of one moment are ordered by.
+func (a *dayFiles) order(tail int64) int64 { return tail & orderMask }

@@ -34,6 +34,8 @@ type archive interface {
 	read(ctx context.Context, d day, f filter, use func(*row) bool) error
 	// ask passes the database that holds the counters of day d.
 	ask(ctx context.Context, d day, f func(*sql.DB) error) error
+	// order is what rows of the same microsecond are ordered by, made of their tail.
+	order(tail int64) int64
 	// days lists the days that there are, in any order.
 	days(ctx context.Context) ([]day, error)
 	// remove deletes day d.

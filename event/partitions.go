@@ -251,3 +251,6 @@ func (p *partitions) remove(ctx context.Context, d day) error {
 }
 
 func (p *partitions) close() error { return p.db.Close() }
+
+// order is what the rows of one moment are ordered by.
+func (p *partitions) order(tail int64) int64 { return tail }

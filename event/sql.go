@@ -48,7 +48,8 @@ const (
 	sqlTableLock   = `SELECT pg_advisory_xact_lock(7233185902)`
 	sqlTableSchema = `CREATE TABLE IF NOT EXISTS event (
 		at BIGINT NOT NULL, tail BIGINT NOT NULL, kind INTEGER NOT NULL,
-		action TEXT, source TEXT, user_name TEXT, site TEXT, extra BYTEA) PARTITION BY RANGE (at)`
+			action TEXT, source TEXT, user_name TEXT, site TEXT, extra BYTEA) PARTITION BY RANGE (at);
+		CREATE INDEX IF NOT EXISTS event_at ON event USING brin (at) WITH (autosummarize = on)`
 	sqlPartition = `CREATE TABLE IF NOT EXISTS %s PARTITION OF event FOR VALUES FROM (%d) TO (%d)`
 	sqlIsThere   = `SELECT COUNT(*) FROM %s WHERE at = $1 AND tail = $2`
 	sqlDrop      = `DROP TABLE IF EXISTS %s`
