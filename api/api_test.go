@@ -35,6 +35,7 @@ type rig struct {
 	db      *store.DB
 	mail    *mail.Outbox
 	log     *lockedBuffer
+	events  *event.Log
 	reload  error // what the next reload gives
 
 	mu       sync.Mutex
@@ -82,8 +83,9 @@ func newRig(t *testing.T) *rig {
 	if r.auth, err = auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: l, Log: log, Texts: languagetest.Shipped(t), HostName: placeName, Country: placeCountry}); err != nil {
 		t.Fatal(err)
 	}
+	r.events = l
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
-	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Events: l, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloaded = append(r.reloaded, who)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
 )
@@ -26,8 +27,10 @@ type Deps struct {
 	// Register keeps what people say about controls.
 	Register *register.Register
 	Mail     *mail.Outbox
-	Log      *slog.Logger
-	Version  string
+	// Events is the log that is searched.
+	Events  *event.Log
+	Log     *slog.Logger
+	Version string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error

@@ -90,8 +90,9 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 
 // commands answers what administrators ask, by the admin socket or with an API token at the console.
 func (a *App) commands() *api.Handler {
-	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Log: a.log, Version: a.opts.Version,
-		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
+	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Events: a.events, Log: a.log,
+		Version: a.opts.Version,
+		Reload:  func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
 		Config: func() string {
 			a.reload.Lock()
 			defer a.reload.Unlock()

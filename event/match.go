@@ -94,3 +94,24 @@ func foldByte(b byte) byte {
 	}
 	return b
 }
+
+// Match tells whether q selects e, whatever its limit.
+func (q Query) Match(e Event) bool {
+	f := newFilter(q)
+	at, kind := e.Time.UnixMicro(), kindOf(&e)
+	r := row{kind: kind, user: e.User, action: e.Action, site: e.Site}
+	if e.Source.IsValid() {
+		r.source = e.Source.Unmap().String()
+	}
+	switch {
+	case at < f.from || at >= f.to,
+		f.class >= 0 && kind/kindUnit/kindUnit != f.class, f.outcome >= 0 && kind/kindUnit%kindUnit != f.outcome,
+		kind%kindUnit < f.severity, f.user != "" && r.user != f.user, f.site != "" && r.site != f.site,
+		f.source != "" && r.source != f.source, f.action != "" && r.action != f.action:
+		return false
+	case f.looks():
+		r.extra = appendExtra(nil, &e, nil)
+		return f.match(&r)
+	}
+	return true
+}

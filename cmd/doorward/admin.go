@@ -101,7 +101,7 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	})
 	defer writer.Wait()
 	defer stop()
-	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Register: register.New(db, j), Mail: outbox, Log: log}), who))
+	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Register: register.New(db, j), Mail: outbox, Events: events, Log: log}), who))
 }
 
 // becomeOwner gives up root for the owner of the store, or of the data folder as long as there is no store.
