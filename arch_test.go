@@ -27,6 +27,8 @@ var allowedImports = map[string][]string{
 	"event": {"store"},
 	// The wire of an export; it knows no event.
 	"event/syslog": {},
+	// It tells people what the log counts.
+	"event/digest": {"event", "language", "mail", "store"},
 	"journal":      {"store"},
 
 	// What people read, and how it reaches them.
@@ -66,7 +68,7 @@ var allowedImports = map[string][]string{
 	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
 
 	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "gateway", "geo", "hostname", "journal", "language",
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "event/digest", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},

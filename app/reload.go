@@ -69,6 +69,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	a.names.Reload(cfg.HostNames)
 	a.mail.Reload(cfg.Mail)
 	a.reminder.Reload(reminderConfig(cfg))
+	a.digest.Reload(cfg.Events.Digest)
 	swapConsole()
 	a.cfg = cfg
 	return nil
@@ -97,7 +98,8 @@ func unchangeable(old, new *config.Config) error {
 	}{
 		{"data_dir", old.DataDir != new.DataDir},
 		{"store", old.Store != new.Store},
-		{"events", old.Events != new.Events},
+		{"events.retention_days", old.Events.RetentionDays != new.Events.RetentionDays},
+		{"events.queue", old.Events.Queue != new.Events.Queue},
 		{"log", old.Log != new.Log},
 		{"console.listen", !slices.Equal(old.Console.Listen, new.Console.Listen)},
 	} {
