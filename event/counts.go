@@ -131,7 +131,7 @@ func (l *Log) Top(ctx context.Context, list List, from, to time.Time, limit int)
 	sum.prune()
 	top.Error = sum.lost
 	for value, count := range sum.counts {
-		top.Items = append(top.Items, TopItem{value, *count})
+		top.Items = append(top.Items, TopItem{value, count})
 	}
 	slices.SortFunc(top.Items, func(a, b TopItem) int {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))

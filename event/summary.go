@@ -1,7 +1,6 @@
 package event
 
 import (
-	"cmp"
 	"encoding/binary"
 	"errors"
 	"slices"
@@ -15,67 +14,63 @@ const summaryKeys = 512
 // at most the events divided by summaryKeys: a value that is more frequent than that is always there,
 // however many others a stranger makes up. Two summaries added keep the promise for both streams together.
 type summary struct {
-	counts map[string]*int64
-	lost   int64
-	last   string // the value counted last, and its count: values come in bursts
-	at     *int64
+	counts  map[string]int64
+	lost    int64
+	last    string // the value counted last: values come in bursts,
+	pending int64  // and how often it was, not yet in counts
 }
 
 // add counts value n times.
 func (s *summary) add(value string, n int64) {
-	if s.at != nil && s.last == value {
-		*s.at += n
+	if value != s.last {
+		s.flush()
+		s.last = value
+	}
+	s.pending += n
+}
+
+// flush puts the last burst into counts.
+func (s *summary) flush() {
+	if s.pending == 0 {
 		return
 	}
-	count := s.counts[value]
-	if count == nil {
-		if s.counts == nil {
-			s.counts = map[string]*int64{}
-		}
-		if len(s.counts) >= 2*summaryKeys {
-			s.prune()
-		}
-		count = new(int64)
-		s.counts[value] = count
+	if s.counts == nil {
+		s.counts = map[string]int64{}
 	}
-	*count += n
-	s.last, s.at = value, count
+	s.counts[s.last] += s.pending
+	if s.pending = 0; len(s.counts) > 2*summaryKeys {
+		s.prune()
+	}
 }
 
 // prune keeps at most summaryKeys values: the count of the first that does not fit is taken from all.
 func (s *summary) prune() {
+	s.flush()
 	if len(s.counts) <= summaryKeys {
 		return
 	}
 	all := make([]int64, 0, len(s.counts))
 	for _, count := range s.counts {
-		all = append(all, *count)
+		all = append(all, count)
 	}
-	slices.SortFunc(all, func(a, b int64) int { return cmp.Compare(b, a) })
-	less := all[summaryKeys]
+	slices.Sort(all)
+	less := all[len(all)-1-summaryKeys]
 	for value, count := range s.counts {
-		if *count -= less; *count <= 0 {
+		if count <= less {
 			delete(s.counts, value)
+		} else {
+			s.counts[value] = count - less
 		}
 	}
 	s.lost += less
-	s.last, s.at = "", nil
-}
-
-// merge adds another summary.
-func (s *summary) merge(o *summary) {
-	for value, count := range o.counts {
-		s.add(value, *count)
-	}
-	s.lost += o.lost
 }
 
 func (s *summary) reset() {
 	clear(s.counts)
-	s.lost, s.last, s.at = 0, "", nil
+	s.lost, s.last, s.pending = 0, "", 0
 }
 
-func (s *summary) empty() bool { return len(s.counts) == 0 && s.lost == 0 }
+func (s *summary) empty() bool { return len(s.counts) == 0 && s.lost == 0 && s.pending == 0 }
 
 // append writes the summary: how many counts were lost, how many values there are, and each with its count.
 func (s *summary) append(b []byte) []byte {
@@ -84,7 +79,7 @@ func (s *summary) append(b []byte) []byte {
 	b = binary.AppendUvarint(b, uint64(len(s.counts)))
 	for value, count := range s.counts {
 		b = appendText(b, value)
-		b = binary.AppendUvarint(b, uint64(*count))
+		b = binary.AppendUvarint(b, uint64(count))
 	}
 	return b
 }
