@@ -35,9 +35,19 @@ var allowedImports = map[string][]string{
 	"language": {},
 	"mail":     {"store"},
 
+	// Formats of rules: pure, they know no events of ours and no decisions.
+	"detect/sigma": {},
+
 	// They know addresses only, and nothing of ours.
 	"geo":      {},
 	"hostname": {},
+
+	// Bans in the kernel know addresses and times; the base ruleset knows ports and networks.
+	"firewall":         {"firewall/ruleset"}, // whose settings stand in the same section
+	"firewall/ruleset": {},
+	// Who is refused: those who propose and those who enforce meet here.
+	"decision":         {"event", "journal", "store"},
+	"decision/bouncer": {"decision", "journal", "store"}, // CrowdSec's protocol over it
 
 	// Domains.
 	"auth":       {"auth/directory", "auth/oidc", "auth/password", "event", "journal", "language", "mail", "store"},
@@ -47,7 +57,7 @@ var allowedImports = map[string][]string{
 	// Other systems that vouch for people; they know no accounts.
 	"auth/directory": {},
 	"auth/oidc":      {},
-	"gateway":        {"auth", "auth/pages", "event", "language", "rules"},
+	"gateway":        {"auth", "auth/pages", "decision", "event", "language", "rules"}, // the chain asks the decisions about each client
 
 	// What the gateway's own tool may know: its configuration, and nothing of how it works.
 	"gateway/doctor": {"gateway"},
@@ -63,16 +73,20 @@ var allowedImports = map[string][]string{
 	"audit/scan":      {}, // files of other scanners
 	"audit/trial":     {"audit", "audit/facts"},
 
-	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "audit/scan", "auth", "event", "journal", "mail"},
-	"console": {"auth", "auth/pages", "event", "gateway", "geo", "hostname", "language"},
+	// fail2ban's files and Python's expressions: pure, lines in and failures out.
+	"detect/fail2ban":      {"detect/fail2ban/pyre"},
+	"detect/fail2ban/pyre": {},
 
-	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "event", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "event", "event/digest", "gateway", "geo", "hostname", "journal", "language",
+	// Above the domains: they show or command them, and know no configuration file.
+	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "event", "journal", "mail"},
+	"console": {"auth", "auth/pages", "decision", "event", "gateway", "geo", "hostname", "language"},
+
+	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "event", "firewall", "firewall/ruleset", "gateway", "geo", "hostname", "mail", "store"},
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "event", "event/digest", "firewall", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "demo", "event", "event/syslog", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect/fail2ban", "event", "event/syslog", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

@@ -20,6 +20,8 @@ import (
 	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language/languagetest"
@@ -36,7 +38,9 @@ type rig struct {
 	mail    *mail.Outbox
 	log     *lockedBuffer
 	events  *event.Log
-	reload  error // what the next reload gives
+
+	decisions *decision.List
+	reload    error // what the next reload gives
 
 	mu       sync.Mutex
 	reloaded []auth.Actor
@@ -85,7 +89,11 @@ func newRig(t *testing.T) *rig {
 	}
 	r.events = l
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
-	r.handler = api.NewHandler(api.Deps{Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Events: l, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+	r.decisions, err = decision.Open(t.Context(), decision.Config{Trial: true, Allow: []string{"127.0.0.1", "192.0.2.9"}}, decision.Deps{DB: db, Journal: j, Log: log}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.handler = api.NewHandler(api.Deps{Decisions: r.decisions, Bouncers: bouncer.NewKeys(db, j), Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Events: l, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloaded = append(r.reloaded, who)

@@ -7,6 +7,8 @@ import (
 
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/decision/bouncer"
 )
 
 // Error is an answer other than success. Message is written for whoever typed the command.
@@ -35,6 +37,9 @@ func (h *Handler) public(err error, to route, r *http.Request) *Error {
 	if errors.As(err, &chosen) {
 		return chosen
 	}
+	if chosen := publicDecision(err); chosen != nil {
+		return chosen
+	}
 	var invalid *auth.InputError
 	var unfit *auth.PasswordError
 	var no *auth.DeniedError
@@ -50,12 +55,17 @@ func (h *Handler) public(err error, to route, r *http.Request) *Error {
 		return badRequest(unsaid.Error())
 	case errors.Is(err, register.ErrFull):
 		return &Error{Status: http.StatusConflict, Message: "the register is full", Hint: "end what does not hold any more: doorward attest list, doorward asset list"}
-	case (errors.Is(err, auth.ErrNotFound) || errors.Is(err, register.ErrNotFound)) && to.missing != nil:
+	case to.missing != nil && (errors.Is(err, auth.ErrNotFound) || errors.Is(err, register.ErrNotFound) || errors.Is(err, decision.ErrNotFound) ||
+		errors.Is(err, bouncer.ErrNotFound)):
 		return to.missing
 	case errors.Is(err, auth.ErrNotFound):
 		return noSuch("account", "doorward user list shows the accounts")
 	case errors.Is(err, auth.ErrExists):
 		return &Error{Status: http.StatusConflict, Message: "the name or e-mail address belongs to another account", Hint: "doorward user list shows the accounts"}
+	case errors.Is(err, bouncer.ErrExists):
+		return &Error{Status: http.StatusConflict, Message: bouncer.ErrExists.Error(), Hint: "doorward decision bouncer remove NAME takes its key away"}
+	case errors.Is(err, bouncer.ErrFull):
+		return &Error{Status: http.StatusConflict, Message: bouncer.ErrFull.Error(), Hint: "remove those that are not in use: doorward decision bouncer list"}
 	case errors.Is(err, auth.ErrLastOwner):
 		return &Error{Status: http.StatusConflict, Message: "this is the last enabled owner", Hint: "make another owner first: doorward user add NAME --role owner"}
 	case errors.Is(err, auth.ErrBusy):

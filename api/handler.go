@@ -15,6 +15,8 @@ import (
 
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
@@ -28,9 +30,12 @@ type Deps struct {
 	Register *register.Register
 	Mail     *mail.Outbox
 	// Events is the log that is searched.
-	Events  *event.Log
-	Log     *slog.Logger
-	Version string
+	Events *event.Log
+	// Decisions are who is refused; Bouncers are the keys of programs that read them.
+	Decisions *decision.List
+	Bouncers  *bouncer.Keys
+	Log       *slog.Logger
+	Version   string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error
@@ -48,8 +53,8 @@ type Handler struct {
 // maxBody is many times the longest account with the longest password.
 const maxBody = 64 << 10
 
-// maxLargeBody is many times an imported scan with as many findings as are kept.
-const maxLargeBody = 1 << 20
+// maxLargeBody is many times an imported scan with as many findings as are kept, and room for decision.MaxBatch targets with a reason each.
+const maxLargeBody = 4 << 20
 
 // NewHandler makes the handler.
 func NewHandler(deps Deps) *Handler {

@@ -148,6 +148,13 @@ func TestPrivilegeMatrix(t *testing.T) {
 		{"GET /v1/audit/assets", admins, ""},
 		{"PUT /v1/audit/assets/{name}", admins, `{"zone":"dmz","classification":"internal","owner":"o","until":"` + nextYear + `"}`},
 		{"DELETE /v1/audit/assets/{name}", admins, ""},
+		{"GET /v1/decisions", admins, ""},
+		{"POST /v1/decisions", admins, `{"target":"203.0.113.7"}`},
+		{"POST /v1/decisions/import", admins, `{"name":"l","decisions":[{"target":"203.0.113.8"}]}`},
+		{"DELETE /v1/decisions", admins, ""},
+		{"GET /v1/bouncers", admins, ""},
+		{"POST /v1/bouncers/{name}", nobody, ""},
+		{"DELETE /v1/bouncers/{name}", admins, ""},
 	}
 	var known []string
 	for _, row := range matrix {

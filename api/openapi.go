@@ -52,7 +52,7 @@ func describe(routes []route) []byte {
 		{"info", mapping{
 			{"title", "Doorward"},
 			{"version", "1"},
-			{"description", "Commands about accounts, sessions, API tokens, access reviews and the journal, at the console's address. What a command takes " +
+			{"description", "Commands about accounts, sessions, API tokens, access reviews, decisions and the journal, at the console's address. What a command takes " +
 				"beyond the token is its x-privilege. Beyond that, nobody changes an account that may do more than they, gives what they lack, or helps " +
 				"themselves; what opens a door takes a person with a second factor."},
 		}},

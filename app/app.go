@@ -16,8 +16,11 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/event/digest"
+	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
@@ -48,6 +51,9 @@ type App struct {
 	events    *event.Log
 	journal   *journal.Journal
 	mail      *mail.Outbox
+	decisions *decision.List
+	bouncers  *bouncer.Server
+	kernel    *firewall.Client // nil: only the gateway refuses
 	auth      *auth.Auth
 	gateway   *gateway.Gateway
 	countries *geo.Table
@@ -93,6 +99,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if a.names, err = hostname.New(cfg.HostNames, a.log); err != nil {
 		return nil, fmt.Errorf("prepare host names: %w", err)
 	}
+	if err := a.newDecisions(ctx, cfg); err != nil {
+		return nil, fmt.Errorf("open decisions: %w", err)
+	}
 	a.mail = mail.New(cfg.Mail, mail.Deps{DB: a.db, Log: a.log, OnResult: a.recordMail})
 	if err := a.newAccounts(cfg, texts); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
@@ -108,6 +117,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	if err := a.newConsole(cfg, texts); err != nil {
 		return nil, fmt.Errorf("build console: %w", err)
 	}
+	a.newKernel(cfg)
 	if err := a.newAdmin(cfg); err != nil {
 		return nil, fmt.Errorf("open admin socket: %w", err)
 	}
@@ -133,7 +143,7 @@ func (a *App) Run(ctx context.Context) error {
 	mailers.Go(func() { mailErr = a.mail.Run(mailing) })
 
 	var servers sync.WaitGroup
-	failures := make(chan error, 8)
+	failures := make(chan error, 16)
 	start := func(name string, run func(context.Context) error) {
 		servers.Go(func() {
 			if err := run(serving); err != nil && (serving.Err() == nil || !errors.Is(err, serving.Err())) {
@@ -147,6 +157,13 @@ func (a *App) Run(ctx context.Context) error {
 	start("event digest", a.digest.Run)
 	start("countries", a.countries.Run)
 	start("host names", a.names.Run)
+	start("decisions", a.decisions.Run)
+	start("banned accounts", a.endBannedSessions)
+	start("bouncer API", a.bouncers.Run)
+	if a.kernel != nil {
+		start("bans in the kernel", a.kernel.Run)
+		start("bans for the kernel", a.tellKernel)
+	}
 	start("gateway", a.gateway.Run)
 	start("console", a.console.Run)
 	start("admin socket", a.admin.Run)
@@ -190,6 +207,9 @@ func (a *App) Gateway() *gateway.Gateway { return a.gateway }
 // Auth is the accounts and sessions, for commands that run in the same process.
 func (a *App) Auth() *auth.Auth { return a.auth }
 
+// Decisions are who is refused, slowed down or challenged.
+func (a *App) Decisions() *decision.List { return a.decisions }
+
 // Journal is the log of administrative actions.
 func (a *App) Journal() *journal.Journal { return a.journal }
 
@@ -209,6 +229,9 @@ func (a *App) close() {
 	}
 	if a.gateway != nil {
 		a.note("close gateway", a.gateway.Close())
+	}
+	if a.bouncers != nil {
+		a.note("close bouncer API", a.bouncers.Close())
 	}
 	if a.auth != nil {
 		a.note("close accounts", a.auth.Close())

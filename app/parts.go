@@ -37,6 +37,7 @@ func (a *App) newAccounts(cfg *config.Config, texts *language.Catalogue) (err er
 			}
 			return ""
 		},
+		Banned: a.accountBanned,
 	})
 	return err
 }
@@ -65,6 +66,7 @@ func (a *App) newGateway(cfg *config.Config, texts *language.Catalogue) (err err
 			return c.String(), false
 		},
 		RoleAllowed: a.auth.AllowedFrom, RequireActivity: a.auth.RequiresActivity,
+		Decisions: a.decisions,
 	})
 	return err
 }
@@ -84,15 +86,16 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 		Traffic:   func() gateway.Stats { return a.gateway.Stats() },
 		Countries: a.countries.Stats,
 		HostNames: a.names.Stats,
+		Decisions: a.decisions.Stats,
 	})
 	return err
 }
 
 // commands answers what administrators ask, by the admin socket or with an API token at the console.
 func (a *App) commands() *api.Handler {
-	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Events: a.events, Log: a.log,
-		Version: a.opts.Version,
-		Reload:  func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
+	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Log: a.log, Version: a.opts.Version,
+		Events: a.events, Decisions: a.decisions, Bouncers: a.bouncers.Keys(),
+		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
 		Config: func() string {
 			a.reload.Lock()
 			defer a.reload.Unlock()

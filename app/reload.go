@@ -64,6 +64,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	if err := a.gateway.Reload(ctx, cfg.Gateway); err != nil {
 		return fmt.Errorf("reload gateway: %w", err)
 	}
+	a.decisions.Prepare(cfg.Decisions)()
 	swapAuth()
 	swapCountries()
 	a.names.Reload(cfg.HostNames)
@@ -101,6 +102,9 @@ func unchangeable(old, new *config.Config) error {
 		{"events.retention_days", old.Events.RetentionDays != new.Events.RetentionDays},
 		{"events.queue", old.Events.Queue != new.Events.Queue},
 		{"log", old.Log != new.Log},
+		{"decisions.bouncer_api", old.Decisions.BouncerAPI != new.Decisions.BouncerAPI},
+		{"firewall.enforce", old.Firewall.Enforce != new.Firewall.Enforce},
+		{"firewall.socket", old.Firewall.Socket != new.Firewall.Socket},
 		{"console.listen", !slices.Equal(old.Console.Listen, new.Console.Listen)},
 	} {
 		if s.changed {

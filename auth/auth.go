@@ -73,6 +73,9 @@ type Deps struct {
 	HostNameNow func(address netip.Addr) string
 	// Country finds an address's country code, or nothing. May be nil.
 	Country func(netip.Addr) string
+	// Banned tells whether an account, by its name, is refused for the time being: nobody signs in to it, and its sessions and API tokens open
+	// nothing. May be nil.
+	Banned func(name string, now time.Time) bool
 	// Port is what stands behind the host in mailed links to the sites, such as :8443, and ConsolePort in those to the console;
 	// empty for 443.
 	Port, ConsolePort string
@@ -94,6 +97,7 @@ type Auth struct {
 	namesNow          func(netip.Addr) string
 	countries         func(netip.Addr) string
 	port, consolePort string
+	banned            func(name string, now time.Time) bool
 
 	hasher   *hasher
 	waits    *waits
@@ -132,9 +136,13 @@ func New(cfg Config, deps Deps) (*Auth, error) {
 		db: deps.DB, journal: deps.Journal, events: deps.Events, log: deps.Log, base: time.Now(),
 		mail: deps.Mail, texts: deps.Texts, letters: letters, names: deps.HostName, namesNow: deps.HostNameNow, countries: deps.Country, port: deps.Port,
 		consolePort: deps.ConsolePort,
+		banned:      deps.Banned,
 		hasher:      newHasher(cfg.PasswordHash), waits: newWaits(maxAddresses), sessions: newCache(maxSessions),
 		tokens: newTokenCache(maxHeldTokens),
 		reads:  make(chan struct{}, 8), textsDue: make(chan struct{}, 1),
+	}
+	if a.banned == nil {
+		a.banned = func(string, time.Time) bool { return false }
 	}
 	a.cfg.Store(settings)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)

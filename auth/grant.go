@@ -130,8 +130,8 @@ func (t *turnover) run(ctx context.Context, tx *sql.Tx, g grant) error {
 	if err != nil {
 		return err
 	}
-	if who == nil || who.Disabled || who.phc != g.who.phc {
-		return ErrWrong // closed, or the password changed while this one was checked
+	if who == nil || who.Disabled || who.phc != g.who.phc || t.a.banned(who.Name, t.now) {
+		return ErrWrong // closed, banned, or the password changed while this one was checked
 	}
 	g.who = who
 	if g.pending != "" {

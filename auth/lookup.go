@@ -46,6 +46,9 @@ func (a *Auth) PollSession(ctx context.Context, realm Realm, host, token string,
 	if a.closed(s, at) {
 		return nil, ErrUnavailable
 	}
+	if a.banned(s.Principal.Name, now) {
+		return nil, ErrNoSession
+	}
 	if !s.alive(at, a.cfg.Load()) {
 		// It may have been used elsewhere, so the store has the last word.
 		a.sessions.forget(s)
@@ -73,7 +76,7 @@ func (a *Auth) lookUp(ctx context.Context, realm Realm, host string, hash [sha25
 			a.suspect(err, now)
 			return nil, unavailable(fmt.Errorf("look up session: %w", err))
 		}
-		if s == nil || !s.alive(a.stamp(now), a.cfg.Load()) || a.sessions.isUnstored(s.ID) {
+		if s == nil || !s.alive(a.stamp(now), a.cfg.Load()) || a.sessions.isUnstored(s.ID) || a.banned(s.Principal.Name, now) {
 			return nil, ErrNoSession
 		}
 		if held := a.sessions.add(s, generation); held != nil {

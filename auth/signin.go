@@ -187,6 +187,8 @@ func (a *Auth) check(ctx context.Context, at Attempt, now time.Time, cfg *settin
 		who.reason = "wrong-password"
 	case who.account.Disabled:
 		who.reason = "disabled-account"
+	case a.banned(who.account.Name, now):
+		who.reason = "banned-account"
 	default:
 		if phc, err := ParsePHC(who.account.phc); err == nil && !phc.sameCost(cfg.PasswordHash) {
 			newHash = newPHC(prepared, cfg.PasswordHash).String()

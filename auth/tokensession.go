@@ -90,6 +90,9 @@ func (a *Auth) tokenSession(ctx context.Context, realm Realm, host, token string
 		a.tokens.forgetWhere(func(h *heldToken) bool { return h == held }, false)
 		a.recordToken(s.Principal.Name, host, client, "token-expired", now)
 		return nil, ErrNoSession
+	case a.banned(s.Principal.Name, now):
+		a.recordToken(s.Principal.Name, host, client, "banned-account", now)
+		return nil, ErrNoSession
 	case len(held.networks) > 0 && !holds(held.networks, client):
 		a.recordToken(s.Principal.Name, host, client, "token-network", now)
 		return nil, ErrNetwork

@@ -22,7 +22,9 @@ import (
 	"github.com/doorward/doorward/auth/directory"
 	"github.com/doorward/doorward/auth/oidc"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
@@ -48,9 +50,13 @@ type Config struct {
 	LDAP      []directory.Config `yaml:"ldap"`
 	Geo       geo.Config         `yaml:"geo"`
 	HostNames hostname.Config    `yaml:"host_names"`
-	Events    event.Config       `yaml:"events"`
-	Mail      mail.Config        `yaml:"mail"`
-	Console   console.Config     `yaml:"console"`
+	// Decisions are who may never be banned, and how far bans reach.
+	Decisions decision.Config `yaml:"decisions"`
+	Events    event.Config    `yaml:"events"`
+	Mail      mail.Config     `yaml:"mail"`
+	Console   console.Config  `yaml:"console"`
+	// Firewall is what the kernel lets in: bans, and the base ruleset of doorward firewall.
+	Firewall firewall.Config `yaml:"firewall"`
 	// Audit is what doorward audit asks of this machine.
 	Audit audit.Config `yaml:"audit"`
 
@@ -108,7 +114,7 @@ func Load(path string) (*Config, error) {
 func LoadStore(path string) (*Config, error) {
 	// Whether the data folder may be used shows when it is: the daemon may do it for a user who may not.
 	return loadPart(path, "data_dir", "store", "sessions", "sign_in", "password_hash", "passwords", "factors", "notices", "roles", "review",
-		"registration", "events")
+		"registration", "events", "decisions")
 }
 
 // LoadMail is Load for the command that tries the mail server: only problems of the mail section stop it.
@@ -117,6 +123,12 @@ func LoadMail(path string) (*Config, error) { return loadPart(path, "mail") }
 // LoadAudit is Load for the audit: only problems of its section stop it, so that a host can be audited before, or while, its
 // gateway is set up.
 func LoadAudit(path string) (*Config, error) { return loadPart(path, "audit") }
+
+// LoadFirewall is Load for the commands of the firewall: only problems of its section, and of those from which it takes ports and
+// networks, stop them.
+func LoadFirewall(path string) (*Config, error) {
+	return loadPart(path, "firewall", "audit", "decisions", "trusted_proxies", "forward_auth")
+}
 
 // loadPart is Load for a command that uses some sections only, with the files that they name.
 func loadPart(path string, sections ...string) (*Config, error) {
@@ -198,6 +210,8 @@ func (c *Config) setDefaults() {
 	c.Auth.SetDefaults()
 	c.Geo.SetDefaults()
 	c.HostNames.SetDefaults()
+	c.Decisions.TrustedProxies = slices.Concat(c.Gateway.TrustedProxies, c.Gateway.ForwardAuth.Trusted)
+	c.Decisions.SetDefaults()
 	for i := range c.OIDC {
 		c.OIDC[i].SetDefaults()
 	}
@@ -213,6 +227,8 @@ func (c *Config) setDefaults() {
 	}
 	c.Auth.Factors.Hosts = append(c.Auth.Factors.Hosts, c.Console.Hosts...)
 	c.Mail.SetDefaults()
+	c.Firewall.SetDefaults()
+	c.fillFirewall()
 	c.Audit.SetDefaults()
 }
 

@@ -22,6 +22,8 @@ func (c *Config) fileUses() []fileUse {
 		{"console.metrics_token_file", &c.Console.MetricsTokenFile, true},
 		{geoDatabase, &c.Geo.Database, false},
 		{"mail.ca_file", &c.Mail.CAFile, false},
+		{"decisions.bouncer_api.certificate", &c.Decisions.BouncerAPI.Certificate, false},
+		{"decisions.bouncer_api.key", &c.Decisions.BouncerAPI.Key, true},
 		{"registration.sms.token_file", &c.Auth.Registration.SMS.TokenFile, true},
 		{"mail.password_file", &c.Mail.PasswordFile, true},
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/firewall/ruleset"
 	"github.com/doorward/doorward/gateway"
 )
 
@@ -72,7 +73,7 @@ refused.
 func reference(t *testing.T) string {
 	t.Helper()
 	comments := make(structComments)
-	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../event", "../gateway",
+	for _, dir := range []string{".", "../audit", "../audit/facts", "../auth", "../auth/directory", "../auth/oidc", "../auth/password", "../console", "../decision", "../event", "../firewall", "../firewall/ruleset", "../gateway",
 		"../geo", "../hostname", "../mail", "../store"} {
 		comments.read(t, dir)
 	}
@@ -173,6 +174,8 @@ func kindOf(t reflect.Type) string {
 		return "network"
 	case t == reflect.TypeFor[gateway.Size]():
 		return "size"
+	case t == reflect.TypeFor[ruleset.Ports]():
+		return "port or range"
 	case t.Kind() == reflect.Slice:
 		return "list: " + kindOf(t.Elem())
 	case t.Kind() == reflect.String:

@@ -35,6 +35,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 	}
 	c.Geo.Validate(func(path, format string, args ...any) { report(join("geo", path), format, args...) })
 	c.HostNames.Validate(func(path, format string, args ...any) { report(join("host_names", path), format, args...) })
+	c.Decisions.Validate(func(path, format string, args ...any) { report(join("decisions", path), format, args...) })
 	c.validateOtherWaysIn(report)
 	c.Events.Validate(func(path, format string, args ...any) { report(join("events", path), format, args...) })
 	c.Console.Validate(func(path, format string, args ...any) {
@@ -43,6 +44,7 @@ func (c *Config) validate(problems, warnings *problemList) {
 		}
 	})
 	c.Mail.Validate(func(path, format string, args ...any) { report(join("mail", path), format, args...) })
+	c.Firewall.Validate(func(path, format string, args ...any) { report(join("firewall", path), format, args...) })
 	c.Audit.Validate(func(path, format string, args ...any) { report(join("audit", path), format, args...) })
 	c.reportRoles(report)
 	c.reportCountries(report)
@@ -97,6 +99,9 @@ func (c *Config) listeners() []listener {
 	add("listen.http", c.Gateway.Listen.HTTP)
 	add("listen.plain", c.Gateway.Listen.Plain)
 	add("console.listen", c.Console.Listen)
+	if host, port, err := net.SplitHostPort(c.Decisions.BouncerAPI.Listen); err == nil {
+		out = append(out, listener{path: "decisions.bouncer_api.listen", host: host, port: port})
+	}
 	return out
 }
 

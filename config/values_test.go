@@ -15,6 +15,9 @@ import (
 	"github.com/doorward/doorward/auth/password"
 	"github.com/doorward/doorward/config"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/firewall"
+	"github.com/doorward/doorward/firewall/ruleset"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
@@ -80,6 +83,11 @@ func TestThreeLinesAreEnough(t *testing.T) {
 	}
 	if got, want := got.HostNames, (hostname.Config{Timeout: 2 * time.Second, TTL: time.Hour, NegativeTTL: 10 * time.Minute}); got != want {
 		t.Errorf("host_names is %+v, want %+v", got, want)
+	}
+	wantDecisions := decision.Config{Max: 200_000, MaxSpoofable: 1000, MinPrefix4: 16, MinPrefix6: 32, DefaultDuration: 4 * time.Hour, Remember: 720 * time.Hour,
+		Throttle: decision.ThrottleConfig{RequestsPerSecond: 0.5, Burst: 5}, ChallengePass: 30 * time.Minute}
+	if diff := cmp.Diff(wantDecisions, got.Decisions, same); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
 	}
 	if got, want := got.Mail, (mail.Config{Port: 587, Encryption: mail.StartTLS, Timeout: 30 * time.Second}); got != want || got.Enabled() {
 		t.Errorf("mail is %+v, want %+v, and off", got, want)
@@ -207,6 +215,15 @@ func TestEverySettingIsRead(t *testing.T) {
 	if got, want := got.Geo, (geo.Config{Database: "/etc/doorward/countries.mmdb", MaxAge: 30 * 24 * time.Hour}); got != want {
 		t.Errorf("geo is %+v, want %+v", got, want)
 	}
+	wantDecisions := decision.Config{Allow: []string{"192.0.2.9", "2001:db8:9::/48", "office.example.org"}, Trial: true, Max: 50_000, MaxSpoofable: 100,
+		MinPrefix4: 20, MinPrefix6: 48, DefaultDuration: 12 * time.Hour, Remember: 240 * time.Hour,
+		Throttle: decision.ThrottleConfig{RequestsPerSecond: 0.2, Burst: 3}, ChallengePass: time.Hour,
+		BouncerAPI: decision.BouncerConfig{Listen: "192.0.2.1:8081", Certificate: "/etc/doorward/bouncers.pem", Key: "/etc/doorward/bouncers.key"},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("::1/128"), netip.MustParsePrefix("fd00::/8"),
+			netip.MustParsePrefix("127.0.0.1/32"), netip.MustParsePrefix("10.1.0.7/32")}}
+	if diff := cmp.Diff(wantDecisions, got.Decisions, same); diff != "" {
+		t.Errorf("decisions (-want +got):\n%s", diff)
+	}
 	if got, want := got.HostNames, (hostname.Config{Off: true, Resolver: "[2001:db8::53]:53", Timeout: time.Second, TTL: 30 * time.Minute,
 		NegativeTTL: time.Minute}); got != want {
 		t.Errorf("host_names is %+v, want %+v", got, want)
@@ -221,6 +238,17 @@ func TestEverySettingIsRead(t *testing.T) {
 		Hello: "desk.example.org", Timeout: 10 * time.Second}
 	if got.Mail != wantMail {
 		t.Errorf("mail is %+v, want %+v", got.Mail, wantMail)
+	}
+	net := netip.MustParsePrefix
+	port := func(first, last uint16, networks ...netip.Prefix) ruleset.Opening {
+		return ruleset.Opening{Port: ruleset.Ports{First: first, Last: last}, Networks: networks}
+	}
+	wantFirewall := firewall.Config{Enforce: true, Socket: "/run/other.sock", Allow: []netip.Prefix{net("192.0.2.0/24"), net("2001:db8::1/128")},
+		Rules: ruleset.Config{TCP: []ruleset.Opening{port(443, 443), port(8000, 8010, net("10.0.0.0/8"))}, UDP: []ruleset.Opening{port(5060, 5060)},
+			AdminNetworks: []netip.Prefix{net("10.9.0.0/16")}, SSHPort: 2222, SSHPerMinute: 4, Forward: "drop", LogPerMinute: 30,
+			OutboundTCP: []ruleset.Opening{port(443, 443)}, OutboundUDP: []ruleset.Opening{port(53, 53, net("192.0.2.53/32"))}}}
+	if diff := cmp.Diff(wantFirewall, got.Firewall, same); diff != "" {
+		t.Errorf("firewall (-want +got):\n%s", diff)
 	}
 	if got, want := got.Log, (config.LogConfig{Level: "debug", Format: "json"}); got != want {
 		t.Errorf("log is %+v, want %+v", got, want)
@@ -255,5 +283,24 @@ func TestCredentialsComeFromSystemd(t *testing.T) {
 	}
 	if want := "/run/credentials/doorward.service/helpdesk"; got.Gateway.Sites[0].Identity.SecretFile != want {
 		t.Errorf("secret_file is %s, want %s", got.Gateway.Sites[0].Identity.SecretFile, want)
+	}
+}
+
+// TestFirewallFollowsTheAudit: who declares administrators and open ports for the audit need not say it again.
+func TestFirewallFollowsTheAudit(t *testing.T) {
+	cfg, err := config.Parse("doorward.yaml", []byte(`
+sites: [{hosts: [localhost], upstreams: ["http://127.0.0.1:8080"]}]
+audit: {admin_networks: [192.0.2.0/24], open_ports: [tcp/443, udp/5060]}
+firewall: {tcp: []}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := cfg.Firewall.Rules
+	if len(got.AdminNetworks) != 1 || got.AdminNetworks[0].String() != "192.0.2.0/24" {
+		t.Errorf("admin_networks are %v, want those of the audit", got.AdminNetworks)
+	}
+	if len(got.TCP) != 0 || len(got.UDP) != 1 || got.UDP[0].Port.String() != "5060" {
+		t.Errorf("tcp %v and udp %v, want none and 5060", got.TCP, got.UDP)
 	}
 }

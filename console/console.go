@@ -19,6 +19,7 @@ import (
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -63,6 +64,8 @@ type Deps struct {
 	// Countries and HostNames read the counters of what is known of addresses.
 	Countries func() geo.Stats
 	HostNames func() hostname.Stats
+	// Decisions reads the counters of who is refused.
+	Decisions func() decision.Stats
 }
 
 // Console is the operators' listener. Make one with New, start it with Run.

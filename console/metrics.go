@@ -24,6 +24,7 @@ func (c *Console) newMetrics() (http.Handler, error) {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newCollector(c),
 		newAddressCollector(c.deps.Countries, c.deps.HostNames),
+		newDecisionCollector(c.deps.Decisions),
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, err

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/console"
+	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -106,6 +107,7 @@ func start(t *testing.T, change func(*console.Config)) *running {
 			return geo.Stats{Kind: "GeoLite2-Country", Built: time.Unix(1_790_000_000, 0), Read: time.Unix(1_790_000_100, 0), Bytes: 4096,
 				LookupErrors: 1, Reloads: 2, ReloadFailures: 3, Failure: "is empty"}
 		},
+		Decisions: func() decision.Stats { return decision.Stats{Addresses: 3, Made: 4, Lifted: 1} },
 		HostNames: func() hostname.Stats {
 			return hostname.Stats{Cached: 11, Queued: 12, Confirmed: 13, Unconfirmed: 14, Missing: 15, Failed: 16, Dropped: 17, Evicted: 18}
 		},

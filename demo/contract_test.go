@@ -48,6 +48,7 @@ func TestContract(t *testing.T) {
 	t.Run("tickets", func(t *testing.T) { tickets(t, r) })
 	t.Run("stream", func(t *testing.T) { stream(t, r) })
 	t.Run("rate", func(t *testing.T) { rate(t, r) })
+	t.Run("bans", func(t *testing.T) { bans(t, r) })
 	t.Run("three wrong", func(t *testing.T) { threeWrong(t, r) }) // last: the address has to wait afterwards
 }
 

@@ -9,20 +9,20 @@ import (
 	"github.com/doorward/doorward/auth"
 )
 
-// decision is what the access policy says; its zero value refuses.
-type decision int
+// ruling is what the access policy says; its zero value refuses. (A decision is about a client, not a path.)
+type ruling int
 
 const (
-	deny   decision = iota
-	signIn          // nobody is signed in, and somebody must be
-	stepUp          // somebody is, but not surely enough
+	deny   ruling = iota
+	signIn        // nobody is signed in, and somebody must be
+	stepUp        // somebody is, but not surely enough
 	allow
 )
 
-// verdict is a decision with what the rest of the chain wants to know of it. A refusal has a reason:
+// verdict is a ruling with what the rest of the chain wants to know of it. A refusal has a reason:
 // path-denied, network, country, certificate, role or factor.
 type verdict struct {
-	decision decision
+	decision ruling
 	reason   string
 	public   bool       // let through because the path is declared public
 	level    auth.Level // of a stepUp: the level that is asked for

@@ -19,7 +19,9 @@ func (g *Gateway) authzChain() handler {
 		g.recordAuthz,      // counters; one event on denial, or when a session appears somewhere new
 		g.recoverPanic,     // as for every request
 		g.forwardedClient,  // who is asking, as the trusted proxies say
+		g.judgeDecision,    // who is banned or slowed down
 		g.forwardedTarget,  // what for, from the four headers: site, method and canonical path
+		g.challenge,        // who has to show a browser first
 		g.judgeOrigin,      // network and country rules
 		g.findSession,      // who is signed in
 		g.limit,            // rate and load

@@ -20,8 +20,10 @@ func (g *Gateway) chain() handler {
 		g.record,           // one access event a request, refusals too; errors become answers here
 		g.recoverPanic,     // our own defect costs one request, not the process
 		g.clientAddress,    // who is asking, through trusted proxies only
+		g.judgeDecision,    // who is banned or slowed down, whatever they ask for
 		g.findSite,         // Host, and the TLS server name that must agree
 		g.canonicalise,     // one reading of method, path and headers, or none
+		g.challenge,        // who has to show a browser first
 		g.judgeOrigin,      // network and country rules
 		g.findSession,      // who is signed in
 		g.limit,            // rate and load, strangers first to go
@@ -173,7 +175,7 @@ func (g *Gateway) limit(next handler) handler {
 			return overload("overload")
 		}
 		defer x.release()
-		if wait := g.limiter.take(x, x.started); wait > 0 {
+		if wait := g.limiter.take(x, x.started); wait > 0 && !g.alwaysAllowed(x.client) {
 			no := refuse(http.StatusTooManyRequests, "rate", "")
 			no.retryAfter = wait
 			return no
@@ -223,6 +225,9 @@ func (g *Gateway) ownPages(next handler) handler {
 		w.Header().Set("X-Request-Id", x.id)
 		if x.path.decoded == ownPrefix+"jwks.json" {
 			return x.policy.keys.serve(w, r)
+		}
+		if x.path.decoded == challengePath && g.decisions != nil {
+			return g.serveChallenge(w, r, x)
 		}
 		if err := g.prepareSignOut(r, x); err != nil {
 			return err

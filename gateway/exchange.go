@@ -27,6 +27,7 @@ type exchange struct {
 	client      netip.Addr   // the client's address, after trusted proxies
 	from        place        // the same with its country, where the site's rules ask for it
 	certificate *certVerdict // of the connection's client certificate; nil without one
+	challenged  bool         // a decision has the client show a browser first
 	secure      bool         // the client's side speaks TLS, here or at a trusted proxy
 	site        *site
 	host        string   // canonical, without port

@@ -13,6 +13,7 @@ import (
 
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/auth/pages"
+	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/language"
 )
@@ -35,6 +36,8 @@ type Deps struct {
 	// RequireActivity tells whether what a page asks for on its own keeps the session alive (false), or only what a person
 	// does (true, D-19). Nil: false.
 	RequireActivity func(*auth.Session) bool
+	// Decisions are who is refused, slowed down or challenged. Nil: nobody is.
+	Decisions *decision.List
 	// Sockets are the listening sockets that the service manager passed, by name; a listen address fd:NAME
 	// takes all of that name, a host:port the one that is bound to it.
 	Sockets map[string][]net.Listener
@@ -46,6 +49,9 @@ type Gateway struct {
 	events *event.Log
 	log    *slog.Logger
 	texts  *language.Catalogue
+
+	decisions *decision.List
+	throttle  *limiter // of those that a decision slows down
 
 	country         func(netip.Addr) (code string, private bool)
 	roleAllowed     func(*auth.Session, netip.Addr) bool
@@ -75,6 +81,7 @@ type Gateway struct {
 // is served before Run. On an error nothing stays open.
 func New(cfg Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, texts: deps.Texts, sockets: deps.Sockets,
+		decisions: deps.Decisions, throttle: newLimiter(cfg.Limits),
 		country: deps.Country, roleAllowed: deps.RoleAllowed, requireActivity: deps.RequireActivity,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
@@ -84,6 +91,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)
 	}
 	g.limiter = newLimiter(cfg.Limits)
+	if g.decisions != nil {
+		g.streams.decided, g.streams.refused = g.decisions.Generation, g.nowBanned
+	}
 	g.inFlight = newInFlight(cfg.Limits.InFlight)
 	g.handle, g.handleAuthz = g.chain(), g.authzChain()
 	p, err := g.newPolicy(cfg)

@@ -26,8 +26,12 @@ func (rd *redirector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (rd *redirector) answer(w http.ResponseWriter, r *http.Request, x *exchange) error {
 	if rd.challenge(w, r) {
-		return nil
+		return nil // whoever issues certificates is let in from every country
 	}
+	return rd.g.judgeDecision(rd.redirect)(w, r, x)
+}
+
+func (rd *redirector) redirect(w http.ResponseWriter, r *http.Request, x *exchange) error {
 	host, ok := canonicalHost(r.Host)
 	if !ok {
 		return refuse(http.StatusBadRequest, "host-malformed", "")

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/journal"
@@ -115,7 +116,15 @@ func startWith(t testing.TB, deps gateway.Deps, cfg gateway.Config, sites ...gat
 	must(t, err)
 	var authConfig auth.Config
 	authConfig.SetDefaults()
-	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: languagetest.Shipped(t), HostNameNow: hostNameOf})
+	banned := func(name string, now time.Time) bool {
+		if deps.Decisions == nil {
+			return false
+		}
+		d, decided := deps.Decisions.LookupAccount(name, now)
+		return decided && d.Action == decision.Ban
+	}
+	r.auth, err = auth.New(authConfig, auth.Deps{DB: db, Journal: j, Events: events, Log: log, Texts: languagetest.Shipped(t), HostNameNow: hostNameOf,
+		Banned: banned})
 	must(t, err)
 	cfg.DataDir, cfg.Sites = r.dir, sites
 	if cfg.Listen.HTTPS == nil && cfg.Listen.HTTP == nil && cfg.Listen.Plain == nil {

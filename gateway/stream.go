@@ -20,6 +20,11 @@ type streams struct {
 	pause atomic.Int64 // how many sweeps a client may take no byte of its answer
 	cuts  atomic.Uint64
 
+	// decided changes whenever who is refused does, and refused tells it of one exchange. Nil: nobody is.
+	decided func() uint64
+	refused func(x *exchange) bool
+	known   uint64 // decided, at the last sweep; only Run's goroutine uses it
+
 	mu          sync.Mutex
 	first, last *flight
 	closing     bool
@@ -60,12 +65,17 @@ func (s *streams) Run(ctx context.Context) {
 // sweep cuts what lost its right to go on, and extends the write deadline of what is still making progress.
 func (s *streams) sweep() {
 	tick, pause := s.tick.Add(1), s.pause.Load()
+	anew := false // somebody may be banned who was not
+	if s.decided != nil {
+		now := s.decided()
+		anew, s.known = now != s.known, now
+	}
 	var cut, extend []flightRef
 	s.mu.Lock()
 	for f := s.first; f != nil; f = f.next {
 		stalled := f.writing.Load()
 		switch {
-		case f.ended(), stalled != 0 && tick-stalled > pause:
+		case f.ended(), anew && s.refused(f.x), stalled != 0 && tick-stalled > pause:
 			cut = append(cut, flightRef{f, f.generation})
 		case (tick-f.joined)%max(1, pause/2) == 0:
 			extend = append(extend, flightRef{f, f.generation})

@@ -16,7 +16,10 @@ const (
 )
 
 // asteriskKey is one line of a section.
-type asteriskKey struct{ key, value, origin string }
+type asteriskKey struct {
+	key, value, origin string
+	inherited          bool // from a template
+}
 
 // asteriskSection is one [section], with what its templates gave it.
 type asteriskSection struct {
@@ -125,7 +128,7 @@ func (r *asteriskReader) line(line, file, origin string, depth int) {
 		}
 		value = strings.TrimSpace(strings.TrimPrefix(value, ">"))
 		r.keys++
-		s.keys = append(s.keys, asteriskKey{strings.ToLower(strings.TrimSpace(key)), value, origin})
+		s.keys = append(s.keys, asteriskKey{strings.ToLower(strings.TrimSpace(key)), value, origin, false})
 	}
 }
 
@@ -168,7 +171,10 @@ func (r *asteriskReader) section(name, options, origin string) {
 			if at, ok := r.byName[option]; ok {
 				inherited := r.sections[at].keys
 				inherited = inherited[:min(len(inherited), maxAsteriskKeys-len(s.keys))]
-				s.keys = append(s.keys, inherited...)
+				for _, k := range inherited {
+					k.inherited = true
+					s.keys = append(s.keys, k)
+				}
 				r.keys += len(inherited)
 			} else {
 				r.lost = append(r.lost, origin+": there is no template "+option)

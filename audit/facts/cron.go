@@ -41,6 +41,8 @@ type CronJob struct {
 	// Writable says who but root may change a file that a job of root runs, or a folder on the way; "" nobody.
 	Writable string `cel:"writable"`
 	Origin   string `cel:"origin"`
+
+	paths []string // what it runs
 }
 
 func collectCron(ctx context.Context, h *Host, _ Target) (Cron, []Missing) {
@@ -282,16 +284,26 @@ func (job *CronJob) inspect(h *Host, uids map[string]int) {
 		if !system && job.Script == "" {
 			job.Script = name
 		}
-		if !root || job.Writable != "" || !h.Exists(name) {
+		if !root || !h.Exists(name) {
 			continue
 		}
-		job.Writable = foreign(h, name, 0)
+		job.look(h, name)
 		entries, err := h.ReadDir(name) // of run-parts; an error is that it is no folder
 		for _, e := range entries[:min(len(entries), maxCronFiles)] {
-			if job.Writable == "" && err == nil && e.Type().IsRegular() {
-				job.Writable = foreign(h, path.Join(name, e.Name()), 0)
+			if err == nil && e.Type().IsRegular() {
+				job.look(h, path.Join(name, e.Name()))
 			}
 		}
+	}
+}
+
+// look notes a file that the job runs.
+func (job *CronJob) look(h *Host, name string) {
+	if len(job.paths) < maxCronFiles {
+		job.paths = append(job.paths, name)
+	}
+	if job.Writable == "" {
+		job.Writable = foreign(h, name, 0)
 	}
 }
 

@@ -20,7 +20,7 @@ type Firewall struct {
 	// Rules is how many rules there are in the kernel.
 	Rules int `cel:"rules"`
 	// Managers are what loads rules when the host starts, with the file that says so: ufw, nftables, netfilter-persistent,
-	// firewalld, shorewall. Empty: after a restart there are none.
+	// firewalld, shorewall, doorward-firewall. Empty: after a restart there are none.
 	Managers []RuleLoader `cel:"managers"`
 	// Knockers are programs that open ports to whoever knocks, started with the host: knockd, fwknop-server.
 	Knockers []RuleLoader `cel:"knockers"`
@@ -208,7 +208,7 @@ func managersOf(h *Host) ([]RuleLoader, Ufw) {
 	u.IPv6 = shellSetting(h, "/etc/default/ufw", "IPV6")
 	u.Input = shellSetting(h, "/etc/default/ufw", "DEFAULT_INPUT_POLICY")
 	u.Output = shellSetting(h, "/etc/default/ufw", "DEFAULT_OUTPUT_POLICY")
-	names := []string{"nftables", "netfilter-persistent", "firewalld", "shorewall"}
+	names := []string{"nftables", "netfilter-persistent", "firewalld", "shorewall", "doorward-firewall"}
 	if u.Enabled {
 		names = append(names, "ufw")
 	}

@@ -25,19 +25,25 @@ func serverGroups() []string {
 type optionReader struct {
 	h      *Host
 	values map[string]Setting
+	lines  []ConfigLine
 	files  int
 	lost   []string
 }
 
 // readOptions reads the server's options from the first option file of the distribution, and all that it includes.
 func readOptions(h *Host) (map[string]Setting, []string) {
+	r := allOptions(h)
+	return r.values, r.lost
+}
+
+func allOptions(h *Host) *optionReader {
 	r := &optionReader{h: h, values: map[string]Setting{}}
 	for _, name := range []string{"/etc/my.cnf", "/etc/mysql/my.cnf"} {
 		if h.Exists(name) {
 			r.file(name, 0)
 		}
 	}
-	return r.values, r.lost
+	return r
 }
 
 func (r *optionReader) file(name string, depth int) {
@@ -68,7 +74,7 @@ func (r *optionReader) file(name string, depth int) {
 			group = end > 0 && serverGroup(strings.TrimSpace(line[1:end]))
 		case group:
 			key, value, set := strings.Cut(line, "=")
-			r.option(key, value, set, fmt.Sprintf("%s:%d", name, n))
+			r.option(key, value, set, name, n)
 		}
 	}
 }
@@ -97,7 +103,7 @@ func (r *optionReader) folder(name string, depth int) {
 }
 
 // option stores one line. Names have - or _ alike, loose- and enable- before them say nothing, skip- and disable- say no.
-func (r *optionReader) option(key, value string, set bool, origin string) {
+func (r *optionReader) option(key, value string, set bool, file string, n int) {
 	if len(r.values) >= maxOptions {
 		return
 	}
@@ -113,7 +119,10 @@ func (r *optionReader) option(key, value string, set bool, origin string) {
 	if rest, ok := strings.CutPrefix(key, "skip_"); ok && !slices.Contains([]string{"networking", "name_resolve", "grant_tables", "show_database", "slave_start", "external_locking", "host_cache"}, rest) {
 		key, value = rest, "0"
 	}
-	r.values[key] = Setting{value, origin}
+	r.values[key] = Setting{value, fmt.Sprintf("%s:%d", file, n)}
+	if len(r.lines) < maxOptions {
+		r.lines = append(r.lines, ConfigLine{file, n, key, value})
+	}
 }
 
 // serverGroup says whether a server reads the group, which may end with a version: [mariadb-10.11].

@@ -17,6 +17,7 @@ const (
 type pgReader struct {
 	h      *Host
 	values map[string]Setting
+	lines  []ConfigLine
 	files  int
 	lost   []string
 }
@@ -52,6 +53,9 @@ func (r *pgReader) file(name string, must bool, depth int) {
 			r.folder(other, depth)
 		default:
 			r.values[key] = Setting{value, fmt.Sprintf("%s:%d", name, n)}
+			if len(r.lines) < maxOptions {
+				r.lines = append(r.lines, ConfigLine{name, n, key, value})
+			}
 		}
 	}
 }

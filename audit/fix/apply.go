@@ -76,7 +76,7 @@ func (f *Fixer) applyGroup(ctx context.Context, g Group, o ApplyOptions) (out Ou
 		return out
 	}
 	if g.service != nil {
-		e.Service, e.Ran = g.service.Name, seen.running
+		e.Service, e.Ran, e.Restart = g.service.Name, seen.running, g.restart
 	}
 	waits := g.Confirmed() && (seen.running || f.m.systemd()) // which may start it when somebody connects
 	if waits {
@@ -122,6 +122,7 @@ func (f *Fixer) before(ctx context.Context, g Group) (serving, error) {
 		return serving{}, nil
 	}
 	seen := f.m.serving(g.service)
+	seen.restart = g.restart
 	if !f.m.execs {
 		seen.note = "the root is a folder: nothing of it is run, so its configuration is not checked (--exec-in-root)"
 		return seen, nil
@@ -148,9 +149,17 @@ func (f *Fixer) carryOut(ctx context.Context, g Group, e *Entry, seen serving, o
 			if err := f.m.sshdSays(ctx, g.sshd); err != nil {
 				return fmt.Errorf("check: %w", err)
 			}
+			if g.service.Probe == "postgresql" && seen.running {
+				if err := f.hbaErrors(ctx); err != nil {
+					return fmt.Errorf("check: %w", err)
+				}
+			}
 		}
 		if err := f.m.reload(ctx, seen); err != nil {
 			return fmt.Errorf("reload: %w", err)
+		}
+		if err := f.says(ctx, g.says, seen); err != nil {
+			return fmt.Errorf("ask %s: %w", g.service.Name, err)
 		}
 	}
 	if g.seal == sealed {

@@ -57,7 +57,11 @@ func (r record) change() (change, error) {
 		"tree":     func() change { return &treeChange{} },
 		"sysctl":   func() change { return &sysctlChange{} },
 		"unit":     func() change { return &unitChange{} },
-		"lock":     func() change { return &lockChange{} },
+		"account":  func() change { return &accountChange{} },
+		"table":    func() change { return &tableChange{} },
+		"database": func() change { return &databaseChange{} },
+		"rights":   func() change { return &rightsChange{} },
+		"role":     func() change { return &roleChange{} },
 		"password": func() change { return &passwordChange{} },
 		"rows":     func() change { return &rowsChange{} },
 	}

@@ -189,7 +189,7 @@ func (f *Fixer) Confirm(ctx context.Context, id string) (Entry, string, error) {
 	if !f.now().Before(e.Deadline) {
 		return *e, "", fmt.Errorf("%s: the time to confirm is over; it is being taken back", e.ID)
 	}
-	proof, err := newLogin(e, os.Getpid())
+	proof, err := LoginSince(Moment{e.Boot, e.BootTime, e.Made}, os.Getpid(), "doorward fix confirm")
 	if err != nil {
 		return *e, "", err
 	}
@@ -221,24 +221,6 @@ func (f *Fixer) onlyUnconfirmed() (string, error) {
 	return id, nil
 }
 
-// newLogin looks for a sign-in that began after the change.
-func newLogin(e *Entry, pid int) (string, error) {
-	if e.Boot != bootID() {
-		return "", errors.New("the host was started since the change; it is taken back at its deadline: apply it again")
-	}
-	began, found := connectionOf(pid)
-	if found && began > e.BootTime {
-		return fmt.Sprintf("a connection that began %v after the change", (began - e.BootTime).Round(time.Second)), nil
-	}
-	if login := recordedLogin(e.Made.Add(time.Second), time.Now()); login != "" {
-		return login, nil
-	}
-	if found {
-		return "", errors.New("this connection is older than the change, and shows nothing: sign in by SSH anew and run doorward fix confirm there")
-	}
-	return "", errors.New("no sign-in after the change is known: sign in by SSH anew and run doorward fix confirm there")
-}
-
 // connectionOf finds the sshd that a process descends from, and when that began, counted from the boot. The listener, whose
 // parent starts the system, is none: it is older than every connection, or was just started itself.
 func connectionOf(pid int) (time.Duration, bool) {
@@ -247,14 +229,18 @@ func connectionOf(pid int) (time.Duration, bool) {
 		if !ok || pid <= 1 {
 			return 0, false
 		}
-		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		name := filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
-		if err == nil && (name == "sshd" || name == "sshd-session") {
+		if isSSHD(pid) {
 			return p.begin, true
 		}
 		pid = p.parent
 	}
 	return 0, false
+}
+
+func isSSHD(pid int) bool {
+	exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+	name := filepath.Base(strings.TrimSuffix(exe, " (deleted)"))
+	return err == nil && (name == "sshd" || name == "sshd-session")
 }
 
 // sinceBoot is how long ago the kernel started, as /proc/PID/stat counts.

@@ -124,5 +124,21 @@ func (f *Fixer) judge(ctx context.Context, ids []string) map[string]audit.Findin
 			found[finding.ID] = finding
 		}
 	}
+	// What a person has to answer as well is no matter of the host: a repair is judged as if that were done.
+	for _, finding := range f.o.Catalogue.Judge(profile, all, answered(ids, target.Now)) {
+		if before, ok := found[finding.ID]; ok && before.Status == audit.Fail && finding.Status == audit.Attested {
+			before.Status, before.Reason = audit.Pass, "the host is as it should be; a person has to answer too (doorward attest "+finding.ID+")"
+			found[finding.ID] = before
+		}
+	}
 	return found
+}
+
+// answered are the records of a host where every question has its answer.
+func answered(ids []string, now time.Time) audit.Records {
+	all := map[string]audit.Attestation{}
+	for _, id := range ids {
+		all[id] = audit.Attestation{Control: id, Made: now, Until: now.Add(time.Hour)}
+	}
+	return audit.Records{Attestations: all}
 }

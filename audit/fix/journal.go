@@ -45,6 +45,8 @@ type Entry struct {
 	BootTime time.Duration `json:"boot_time,omitempty"`
 	// Ran says that the service ran before, so that it has to run after an undo.
 	Ran bool `json:"ran,omitempty"`
+	// Restart says that the service takes the change at its next start only.
+	Restart bool `json:"restart,omitempty"`
 	// App is the application whose files were changed, and Seal whether it was sealed or unsealed.
 	App  *App   `json:"app,omitempty"`
 	Seal string `json:"seal,omitempty"`

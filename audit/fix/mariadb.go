@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 )
@@ -86,76 +85,4 @@ func nativeHash(password string) string {
 	once := sha1.Sum([]byte(password))
 	twice := sha1.Sum(once[:])
 	return "*" + strings.ToUpper(hex.EncodeToString(twice[:]))
-}
-
-// accountsQuery lists all accounts and roles.
-const accountsQuery = `SELECT User, Host, IFNULL(JSON_VALUE(Priv, '$.account_locked'), '0'), IFNULL(JSON_VALUE(Priv, '$.is_role'), '0') FROM mysql.global_priv ORDER BY User, Host`
-
-// mariadb plans that accounts are locked that nobody should use from elsewhere. They are not dropped: locked, they come back
-// with all their rights.
-func (p *planner) mariadb(ctx context.Context, r repair) error {
-	if r.MariaDB == "" {
-		return nil
-	}
-	if !p.m.live {
-		return nothing("the root is a folder: no database server runs there")
-	}
-	rows, err := p.m.sql(ctx, accountsQuery)
-	if err != nil {
-		return nothing("MariaDB could not be asked: %v", err)
-	}
-	using, err := p.m.sql(ctx, "SELECT DISTINCT USER FROM information_schema.PROCESSLIST WHERE HOST NOT LIKE 'localhost%' AND HOST NOT LIKE '127.0.0.1%' AND HOST NOT LIKE '::1%' AND HOST <> ''")
-	if err != nil {
-		return nothing("MariaDB could not be asked: %v", err)
-	}
-	for _, row := range rows {
-		if len(row) != 4 || row[2] == "1" || row[2] == "true" || row[3] == "1" || row[3] == "true" {
-			continue
-		}
-		user, host := row[0], row[1]
-		if r.MariaDB == "anonymous" && user != "" || r.MariaDB == "outside" && localHost(host) {
-			continue
-		}
-		used := false
-		for _, u := range using {
-			used = used || u[0] == user
-		}
-		if used {
-			p.note("account %s stays: somebody is signed in as it from another host now", account(user, host))
-			continue
-		}
-		p.edits++
-		p.other = append(p.other, &lockChange{user, host})
-	}
-	return nil
-}
-
-func localHost(host string) bool {
-	if host == "localhost" || host == "" { // a role has none
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.IsLoopback()
-}
-
-// lockChange locks an account of MariaDB.
-type lockChange struct {
-	User string `json:"user"`
-	Host string `json:"host"`
-}
-
-func (c *lockChange) kind() string { return "lock" }
-func (c *lockChange) what() string { return "lock the database account " + account(c.User, c.Host) }
-func (c *lockChange) diff() string {
-	return "MariaDB: ALTER USER " + account(c.User, c.Host) + " ACCOUNT LOCK\n"
-}
-
-func (c *lockChange) do(ctx context.Context, m *Machine, _ *Entry) error {
-	_, err := m.sql(ctx, "ALTER USER "+account(c.User, c.Host)+" ACCOUNT LOCK")
-	return err
-}
-
-func (c *lockChange) undo(ctx context.Context, m *Machine, _ *Entry, _ undoing) error {
-	_, err := m.sql(ctx, "ALTER USER IF EXISTS "+account(c.User, c.Host)+" ACCOUNT UNLOCK")
-	return err
 }

@@ -33,6 +33,8 @@ type Group struct {
 	partial  []string
 	changes  []change
 	sshd     map[string]string // what sshd has to say of itself afterwards
+	says     []setting         // what database servers have to
+	restart  bool
 	findings map[string]audit.Finding
 	app      *App
 	seal     string
@@ -141,7 +143,7 @@ func (b *planning) group(r repair) *planner {
 	p := b.groups[name]
 	if p == nil {
 		p = &planner{f: b.f, m: b.f.m, g: Group{Name: name, service: b.f.recipes.service(r.Service), findings: b.findings, sshd: map[string]string{}},
-			files: map[string]*fileChange{}, done: map[string]bool{}}
+			files: map[string]*fileChange{}, edited: map[string]*edited{}, done: map[string]bool{}}
 		b.groups[name], b.order = p, append(b.order, name)
 	}
 	return p
@@ -224,14 +226,15 @@ func (r repair) group() string {
 
 // planner collects the changes of one group. A file that several repairs change is one change.
 type planner struct {
-	f     *Fixer
-	m     *Machine
-	g     Group
-	files map[string]*fileChange
-	order []string
-	other []change
-	done  map[string]bool // titles of repairs that were planned, because several controls may share one
-	edits int
+	f      *Fixer
+	m      *Machine
+	g      Group
+	files  map[string]*fileChange
+	order  []string
+	other  []change
+	edited map[string]*edited
+	done   map[string]bool // titles of repairs that were planned, because several controls may share one
+	edits  int
 }
 
 // repair plans one repair for a control and says whether it changes anything.
@@ -244,7 +247,8 @@ func (p *planner) repair(ctx context.Context, r repair, id string) (bool, error)
 		return true, nil
 	}
 	before := p.edits
-	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.edit, p.beside, p.enable, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes, p.mariadb, p.app} {
+	for _, step := range []func(context.Context, repair) error{p.keyLogin, p.planSSHD, p.silence, p.edit, p.beside, p.enable, p.write, p.remove, p.unused, p.sysctl, p.unitsOff, p.attributes,
+		p.settings, p.replace, p.create, p.mariadb, p.postgres, p.cron, p.asterisk, p.accounts, p.app} {
 		if err := step(ctx, r); err != nil {
 			return false, err
 		}
@@ -254,6 +258,7 @@ func (p *planner) repair(ctx context.Context, r repair, id string) (bool, error)
 	}
 	p.done[r.Title] = true
 	p.g.Titles = append(p.g.Titles, r.Title)
+	p.g.restart = p.g.restart || r.Restart
 	p.answers(r, id)
 	return true, nil
 }
@@ -286,7 +291,7 @@ func (p *planner) finish() (Group, bool) {
 	}
 	p.g.changes = append(p.g.changes, p.other...)
 	if p.g.service != nil {
-		p.g.Runs = p.m.describe(p.g.service)
+		p.g.Runs = p.m.describe(p.g.service, p.g.restart)
 	}
 	return p.g, len(p.g.changes) > 0
 }

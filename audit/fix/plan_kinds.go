@@ -240,8 +240,11 @@ func (p *planner) app(ctx context.Context, r repair) error {
 }
 
 func (p *planner) application(ctx context.Context, a App, what string) error {
-	if what == "password" {
+	switch what {
+	case "password":
 		return p.rotate(ctx, a)
+	case "rights":
+		return p.rights(ctx, a)
 	}
 	l, err := p.m.layout(a)
 	if err != nil {
@@ -259,7 +262,7 @@ func (p *planner) application(ctx context.Context, a App, what string) error {
 	case "owner":
 		c, err = p.m.planTree(ctx, l, "give "+a.Name+" an owner other than root", l.owned)
 	default:
-		return fmt.Errorf("app: %q is none of owner, readonly, seal, data, password", what)
+		return fmt.Errorf("app: %q is none of owner, readonly, seal, data, password, rights", what)
 	}
 	if err != nil {
 		return err

@@ -170,6 +170,9 @@ func ask(address, probe string) string {
 	if probe == "" {
 		return "a connection"
 	}
+	if probe == "mariadb" || probe == "postgresql" {
+		return askDatabase(c, probe)
+	}
 	if probe == "http" {
 		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: doorward-fix\r\nConnection: close\r\n\r\n")
 	}

@@ -48,8 +48,40 @@ type repair struct {
 	Sysctl     map[string]string `yaml:"sysctl"`
 	UnitsOff   []string          `yaml:"units_off"`
 	Attributes []attributeRule   `yaml:"attributes"`
-	MariaDB    string            `yaml:"mariadb"` // anonymous, outside
-	App        string            `yaml:"app"`     // owner, readonly, seal, data, password
+	Settings   []setting         `yaml:"settings"`
+	Replace    []replacing       `yaml:"replace"`
+	Create     []creation        `yaml:"create"`
+	MariaDB    string            `yaml:"mariadb"`    // anonymous, open, root, outside, test
+	PostgreSQL string            `yaml:"postgresql"` // trust, remote
+	Cron       string            `yaml:"cron"`       // errors, writable
+	Asterisk   string            `yaml:"asterisk"`   // calls, secrets, trunks, manager
+	Accounts   string            `yaml:"accounts"`   // guessed
+	App        string            `yaml:"app"`        // owner, readonly, seal, data, password, rights
+
+	// Restart says that the service takes the change at its next start only; sign-ins of that moment are cut.
+	Restart bool `yaml:"restart"`
+}
+
+// setting is a value that a database server has to have, whatever its other files say.
+type setting struct {
+	Of    string `yaml:"of"` // mariadb, postgresql
+	Name  string `yaml:"name"`
+	Value string `yaml:"value"`
+	Good  string `yaml:"good"` // values that may stay, a regular expression
+}
+
+// replacing changes a part of lines.
+type replacing struct {
+	Files   []string `yaml:"files"` // patterns
+	Pattern string   `yaml:"pattern"`
+	With    string   `yaml:"with"`
+}
+
+// creation is an empty file that has to be there.
+type creation struct {
+	Path  string `yaml:"path"`
+	Mode  string `yaml:"mode"` // octal
+	Group string `yaml:"group"`
 }
 
 // silence makes comments of lines that would win over what is written elsewhere.
@@ -196,6 +228,20 @@ func (r repair) problems(all recipes) []string {
 		if _, err := regexp.Compile(m.Used); err != nil || m.Name == "" {
 			add("unused_modules: %s: %v", m.Name, err)
 		}
+	}
+	for _, s := range r.Settings {
+		if _, err := regexp.Compile(s.Good); err != nil || s.Good == "" || s.Name == "" || s.Of != "mariadb" && s.Of != "postgresql" {
+			add("settings: %s of %s: %v", s.Name, s.Of, err)
+		}
+	}
+	for _, s := range r.Replace {
+		patterns = append(patterns, s.Files...)
+		if _, err := regexp.Compile(s.Pattern); err != nil || s.Pattern == "" {
+			add("replace: %q: %v", s.Pattern, err)
+		}
+	}
+	for _, c := range r.Create {
+		patterns = append(patterns, c.Path)
 	}
 	for _, a := range r.Attributes {
 		patterns = append(patterns, a.Paths...)

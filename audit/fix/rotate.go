@@ -125,6 +125,8 @@ type passwordChange struct {
 	Before   string   `json:"before"`
 	After    string   `json:"after"`
 	Password string   `json:"password"` // the new one, to prove it; the journal is root's own
+	// Documents are what the server keeps of each account, in the order of Hosts.
+	Documents []string `json:"documents"`
 
 	fresh string
 }
@@ -139,7 +141,11 @@ func (m *Machine) planPassword(ctx context.Context, user, old string) (*password
 	c.Password, c.After = c.fresh, nativeHash(c.fresh)
 	for _, row := range rows {
 		if len(row) == 3 && row[1] == "mysql_native_password" && strings.EqualFold(row[2], c.Before) {
-			c.Hosts = append(c.Hosts, row[0])
+			document, err := m.privileges(ctx, user, row[0])
+			if err != nil {
+				return nil, nothing("MariaDB could not be asked: %v", err)
+			}
+			c.Hosts, c.Documents = append(c.Hosts, row[0]), append(c.Documents, document)
 		}
 	}
 	if len(c.Hosts) == 0 {
@@ -168,7 +174,20 @@ func (c *passwordChange) do(ctx context.Context, m *Machine, _ *Entry) error {
 }
 
 func (c *passwordChange) undo(ctx context.Context, m *Machine, _ *Entry, o undoing) error {
-	return c.set(ctx, m, c.After, c.Before, o.force)
+	if err := c.set(ctx, m, c.After, c.Before, o.force); err != nil {
+		return err
+	}
+	for i, host := range c.Hosts { // when the password was changed comes back too, unless something else was changed since
+		if i >= len(c.Documents) {
+			break
+		}
+		a := accountChange{User: c.User, Host: host, Keys: []string{"authentication_string"}, Before: c.Documents[i]}
+		var other *Conflict
+		if err := a.undo(ctx, m, nil, undoing{}); err != nil && !errors.As(err, &other) {
+			return err
+		}
+	}
+	return nil
 }
 
 // set brings every account from one stored password to another. One that has the other already is left.

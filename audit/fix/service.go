@@ -21,10 +21,14 @@ type service struct {
 	// Check are command lines that say whether the configuration can be used; {program} is the program.
 	Check [][]string `yaml:"check"`
 	Units []string   `yaml:"units"`
+	// Each is a pattern of files; each check is then run once for each, with its name in place of {file}.
+	Each string `yaml:"each"`
 	// Signal makes the first process read its configuration again: HUP, USR1, USR2.
 	Signal string   `yaml:"signal"`
 	Start  []string `yaml:"start"` // where systemd does not run
-	// Probe is what is asked at its ports: banner, http, or nothing but a connection.
+	// Stop is the signal that ends it for a restart, where systemd does not run; it is started with the command line that it had.
+	Stop string `yaml:"stop"`
+	// Probe is what is asked at its ports: banner, http, mariadb, postgresql, or nothing but a connection.
 	Probe string `yaml:"probe"`
 	// Confirm says that a mistake locks people out: the change is taken back unless somebody confirms it.
 	Confirm bool `yaml:"confirm"`
@@ -43,6 +47,8 @@ type serving struct {
 	running bool
 	answers map[string]string // by address
 	note    string
+	restart bool
+	started []launch // how its first processes were started
 }
 
 // program is the file of the service's program on this host, "" when it is not installed.
@@ -74,6 +80,7 @@ func (m *Machine) serving(s *service) serving {
 		seen.note = s.Name + " does not run: it is neither reloaded nor probed"
 		return seen
 	}
+	seen.started = launches(masters)
 	seen.answers = map[string]string{}
 	for _, address := range listening(masters) {
 		seen.answers[address] = ask(address, s.Probe)
@@ -86,8 +93,7 @@ func (m *Machine) check(ctx context.Context, seen serving) error {
 	if seen.program == "" {
 		return nil
 	}
-	for _, line := range seen.service.Check {
-		line = withProgram(line, seen.program)
+	for _, line := range m.checks(seen.service, seen.program) {
 		if m.host.Look(line[0]) == "" {
 			continue
 		}
@@ -97,6 +103,28 @@ func (m *Machine) check(ctx context.Context, seen serving) error {
 		}
 	}
 	return nil
+}
+
+// checks are the command lines of a service's checks on this host.
+func (m *Machine) checks(s *service, program string) [][]string {
+	files := []string{""}
+	if s.Each != "" {
+		var err error
+		if files, err = m.host.Glob(s.Each); err != nil {
+			return nil
+		}
+	}
+	var all [][]string
+	for _, line := range s.Check {
+		for _, file := range files {
+			words := withProgram(line, program)
+			for i := range words {
+				words[i] = strings.ReplaceAll(words[i], "{file}", file)
+			}
+			all = append(all, words)
+		}
+	}
+	return all
 }
 
 func withProgram(line []string, program string) []string {
@@ -115,6 +143,8 @@ func (m *Machine) reload(ctx context.Context, seen serving) error {
 	unit := m.unitOf(ctx, seen.service)
 	running := masters(seen.program)
 	switch {
+	case seen.restart:
+		return m.restart(ctx, seen, unit)
 	case unit != "" && len(running) > 0:
 		m.observe("systemctl reload " + unit)
 		if _, err := m.run(ctx, nil, systemctl, "reload-or-restart", "--", unit); err != nil {
@@ -199,6 +229,9 @@ func (seen serving) compare() error {
 	}
 	for address, before := range seen.answers {
 		now := ask(address, seen.service.Probe)
+		if port := portOf(address); seen.restart && port != "" && strings.HasPrefix(now, "no answer") {
+			now = ask("127.0.0.1:"+port, seen.service.Probe) // it may listen at fewer addresses now, which is then the change
+		}
 		if now != before && (strings.HasPrefix(now, "no answer") || strings.HasPrefix(now, "HTTP 5")) {
 			return fmt.Errorf("%s at %s: %s; before the change: %s", seen.service.Name, address, now, before)
 		}
@@ -207,20 +240,24 @@ func (seen serving) compare() error {
 }
 
 // describe tells what will be run, for a plan.
-func (m *Machine) describe(s *service) []string {
+func (m *Machine) describe(s *service, restart bool) []string {
 	program := m.program(s)
 	if program == "" {
 		return nil
 	}
 	var lines []string
-	for _, line := range s.Check {
-		lines = append(lines, strings.Join(withProgram(line, program), " "))
+	for _, line := range m.checks(s, program) {
+		lines = append(lines, strings.Join(line, " "))
 	}
 	switch {
 	case s.Signal == "":
 		return lines
 	case !m.live:
 		return append(lines, "(nothing is reloaded: the root is a folder)")
+	case restart && m.systemd() && len(s.Units) > 0:
+		lines = append(lines, "systemctl restart "+strings.TrimSuffix(s.Units[0], ".service")+" (a reload is not enough: what is connected is cut)")
+	case restart:
+		lines = append(lines, "signal "+s.Stop+" to "+path.Base(program)+", and start it again (a reload is not enough: what is connected is cut)")
 	case m.systemd() && len(s.Units) > 0:
 		lines = append(lines, "systemctl reload "+strings.TrimSuffix(s.Units[0], ".service"))
 	default:

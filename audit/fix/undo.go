@@ -67,6 +67,7 @@ func (f *Fixer) undo(ctx context.Context, id string, force bool, reason string) 
 	var seen serving
 	if s := f.recipes.service(e.Service); s != nil {
 		seen = f.m.serving(s)
+		seen.restart = e.Restart
 		if f.m.live && e.Ran && !seen.running && seen.program != "" { // it ended since, perhaps because of the fix
 			seen.running, seen.note = true, ""
 		}

@@ -17,11 +17,15 @@ func (r *run) compare(t test, b branch) (yes, maybe, no spans) {
 		return nil, nil, b.set
 	case s.is == theirs:
 		*r.work -= len(t.values.numbers)
-		if t.masked || t.how == anyBit || t.how == noBit || len(t.values.tuples) > 0 {
+		numbers, known := t.values.numbers, true
+		if t.masked {
+			numbers, known = widened(numbers, t.mask, b.packet.v6)
+		}
+		if !known || t.how == anyBit || t.how == noBit || len(t.values.tuples) > 0 {
 			return nil, b.set, nil
 		}
-		yes = b.set.intersect(t.values.numbers)
-		no = b.set.subtract(t.values.numbers)
+		yes = b.set.intersect(numbers)
+		no = b.set.subtract(numbers)
 		if t.how == unequal {
 			yes, no = no, yes
 		}
@@ -35,6 +39,30 @@ func (r *run) compare(t test, b branch) (yes, maybe, no spans) {
 		return b.set, nil, nil
 	}
 	return nil, nil, b.set
+}
+
+// widened are the addresses that are among numbers once they are masked. Only the mask of a network's prefix is understood.
+func widened(numbers spans, mask number, v6 bool) (spans, bool) {
+	all := number{0, 1<<32 - 1}
+	if v6 {
+		all = number{^uint64(0), ^uint64(0)}
+	}
+	rest := number{all.hi &^ mask.hi, all.lo &^ mask.lo}
+	if (rest.and(rest.next()) != number{}) { // other than ones at the end
+		return nil, false
+	}
+	var wide []span
+	for _, s := range numbers {
+		from := s.from.and(mask)
+		if from != s.from { // the network that it lies in begins before it
+			from = number{from.hi | rest.hi, from.lo | rest.lo}.next()
+		}
+		to := s.to.and(mask)
+		if to = (number{to.hi | rest.hi, to.lo | rest.lo}); from.compare(to) <= 0 {
+			wide = append(wide, span{from, to})
+		}
+	}
+	return tidy(wide), true
 }
 
 // holds compares one value that is known.

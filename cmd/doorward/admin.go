@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
@@ -19,6 +20,8 @@ import (
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language"
@@ -101,7 +104,13 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	})
 	defer writer.Wait()
 	defer stop()
-	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Register: register.New(db, j), Mail: outbox, Events: events, Log: log}), who))
+	// A daemon that starts meanwhile follows the store, so that what is decided here holds there too.
+	decisions, err := decision.Open(ctx, cfg.Decisions, decision.Deps{DB: db, Journal: j, Log: log}, time.Now())
+	if err != nil {
+		return failure("", "open decisions: %w", err)
+	}
+	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Register: register.New(db, j), Mail: outbox, Log: log,
+		Events: events, Decisions: decisions, Bouncers: bouncer.NewKeys(db, j)}), who))
 }
 
 // becomeOwner gives up root for the owner of the store, or of the data folder as long as there is no store.

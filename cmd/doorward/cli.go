@@ -123,8 +123,8 @@ in, lets through only what the site's rules allow, and tells the application who
 		return usage("see: "+c.CommandPath()+" --help", "%s: %s", c.CommandPath(), text)
 	})
 	root.AddCommand(
-		newDemo(s), newServe(s), newInit(s), newCheck(s), newDoctor(s),
-		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newEvent(s), newMail(s), newAudit(s), newAttest(s), newWaive(s), newAsset(s), newFix(s), newUnseal(s),
+		newDemo(s), newServe(s), newEnforce(s), newInit(s), newCheck(s), newDoctor(s),
+		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newEvent(s), newMail(s), newAudit(s), newAttest(s), newWaive(s), newAsset(s), newFix(s), newUnseal(s), newFirewall(s), newDecision(s), newFail2ban(s),
 		newVersion(s), newCompletion(s), newMan(s),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -41,7 +41,7 @@ type kind struct {
 
 // kinds are all of them. A topic adds its own here and has a file table_TOPIC_test.go.
 func kinds() []kind {
-	return []kind{sshKind(), apacheKind(), apacheTLSKind(), nginxKind(), fpmKind(), hostKind()}
+	return append([]kind{sshKind(), apacheKind(), apacheTLSKind(), nginxKind(), fpmKind(), hostKind()}, dataKinds()...)
 }
 
 const doorwardFlags = " -c /etc/doorward/doorward.yaml"
@@ -93,7 +93,7 @@ func (h *host) round(k kind, rows []row, again bool) {
 	}
 	h.restart(k)
 	defer func() {
-		h.run("rm -rf " + k.folders + " /var/lib/doorward-fix; tar -C / -xpf /var/table.tar")
+		h.run("chattr -R -f -i " + k.folders + "; rm -rf " + k.folders + " /var/lib/doorward-fix; tar -C / -xpf /var/table.tar")
 		h.restart(k)
 	}()
 	before, state := h.snapshot(k.folders), h.run(k.state+"\n:")
@@ -143,7 +143,7 @@ func (h *host) stand(rows []row, when, want string, audit bool) {
 		h.t.Run(r.topic+"/"+r.variant+"/"+r.name+"/"+when, func(t *testing.T) {
 			at := *h
 			at.t = t
-			if got := verdicts[r.control]; audit && got.Status != want {
+			if got := verdicts[r.control]; audit && got.host() != want {
 				t.Errorf("%s is %s (%s), want %s\n%s", r.control, got.Status, got.Reason, want, got.evidence())
 			}
 			if r.good == "" {
@@ -187,6 +187,14 @@ type verdict struct {
 		Fact, Value, Origin string
 		Offends             bool
 	}
+}
+
+// host is the verdict as far as the host goes: what a person has to answer besides is no matter of a repair.
+func (v verdict) host() string {
+	if v.Status == "fail" && strings.HasPrefix(v.Reason, "nobody has attested it") {
+		return "pass"
+	}
+	return v.Status
 }
 
 func (v verdict) evidence() string {
