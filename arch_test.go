@@ -22,10 +22,14 @@ const module = "github.com/doorward/doorward/"
 // rules know nothing of ours, the records stand on the store, the domains on the records, and only what wires or
 // shows things stands above the domains. A new arrow is a commit of its own, with the reason.
 var allowedImports = map[string][]string{
-	"store":   {},
-	"rules":   {},
-	"event":   {"store"},
-	"journal": {"store"},
+	"store": {},
+	"rules": {},
+	"event": {"store"},
+	// The wire of an export; it knows no event.
+	"event/syslog": {},
+	// It tells people what the log counts.
+	"event/digest": {"event", "language", "mail", "store"},
+	"journal":      {"store"},
 
 	// What people read, and how it reaches them.
 	"language": {},
@@ -75,15 +79,15 @@ var allowedImports = map[string][]string{
 	"ingest": {"event", "rules"},
 
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "detect", "journal", "mail"},
+	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "detect", "event", "journal", "mail"},
 	"console": {"auth", "auth/pages", "decision", "detect", "event", "gateway", "geo", "hostname", "language"},
 
 	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "detect", "event", "firewall", "firewall/ruleset", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "detect", "event", "firewall", "gateway", "geo", "hostname", "journal", "language",
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "detect", "event", "event/digest", "firewall", "gateway", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "event", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "ingest", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "event", "event/syslog", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "ingest", "journal", "language", "mail", "rules", "store"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},

@@ -37,6 +37,7 @@ type rig struct {
 	db      *store.DB
 	mail    *mail.Outbox
 	log     *lockedBuffer
+	events  *event.Log
 
 	decisions *decision.List
 	reload    error // what the next reload gives
@@ -86,12 +87,13 @@ func newRig(t *testing.T) *rig {
 	if r.auth, err = auth.New(cfg, auth.Deps{DB: db, Journal: j, Events: l, Log: log, Texts: languagetest.Shipped(t), HostName: placeName, Country: placeCountry}); err != nil {
 		t.Fatal(err)
 	}
+	r.events = l
 	r.db, r.mail = db, mail.New(mail.Config{Host: "127.0.0.1", From: "desk@example.org"}, mail.Deps{DB: db, Log: log})
 	r.decisions, err = decision.Open(t.Context(), decision.Config{Trial: true, Allow: []string{"127.0.0.1", "192.0.2.9"}}, decision.Deps{DB: db, Journal: j, Log: log}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.handler = api.NewHandler(api.Deps{Decisions: r.decisions, Bouncers: bouncer.NewKeys(db, j), Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+	r.handler = api.NewHandler(api.Deps{Decisions: r.decisions, Bouncers: bouncer.NewKeys(db, j), Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Events: l, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.reloaded = append(r.reloaded, who)

@@ -18,6 +18,7 @@ import (
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/detect"
+	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
 )
@@ -29,6 +30,8 @@ type Deps struct {
 	// Register keeps what people say about controls.
 	Register *register.Register
 	Mail     *mail.Outbox
+	// Events is the log that is searched.
+	Events *event.Log
 	// Decisions are who is refused; Bouncers are the keys of programs that read them.
 	Decisions *decision.List
 	Bouncers  *bouncer.Keys

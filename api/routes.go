@@ -33,6 +33,7 @@ func (h *Handler) routes() []route {
 	all = append(all, h.accessRoutes()...)
 	all = append(all, h.invitationRoutes()...)
 	all = append(all, h.auditRoutes()...)
+	all = append(all, h.eventRoutes()...)
 	all = append(all, h.decisionRoutes()...)
 	all = append(all, h.watchRoutes()...)
 	return append(all, []route{

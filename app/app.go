@@ -20,6 +20,7 @@ import (
 	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/event/digest"
 	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/geo"
@@ -62,6 +63,7 @@ type App struct {
 	console   *console.Console
 	admin     *api.Server
 	reminder  *remind.Reminder
+	digest    *digest.Digest
 
 	ready  chan struct{}
 	reload sync.Mutex
@@ -113,6 +115,7 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 		return nil, fmt.Errorf("open accounts: %w", err)
 	}
 	a.newReminder(cfg, texts)
+	a.newDigest(cfg, texts)
 	if err := a.newGateway(cfg, texts); err != nil {
 		return nil, fmt.Errorf("build gateway: %w", err)
 	}
@@ -156,6 +159,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	start("accounts", a.auth.Run)
 	start("audit reminders", a.reminder.Run)
+	start("event digest", a.digest.Run)
 	start("countries", a.countries.Run)
 	start("host names", a.names.Run)
 	start("decisions", a.decisions.Run)

@@ -96,7 +96,7 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 // commands answers what administrators ask, by the admin socket or with an API token at the console.
 func (a *App) commands() *api.Handler {
 	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Log: a.log, Version: a.opts.Version,
-		Decisions: a.decisions, Bouncers: a.bouncers.Keys(),
+		Events: a.events, Decisions: a.decisions, Bouncers: a.bouncers.Keys(),
 		Detections: func() ([]detect.Detection, error) { return a.watch.Detections(), nil }, Jails: a.watch.Jails,
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
 		Config: func() string {

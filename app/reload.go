@@ -75,6 +75,7 @@ func (a *App) apply(ctx context.Context, cfg *config.Config) error {
 	a.names.Reload(cfg.HostNames)
 	a.mail.Reload(cfg.Mail)
 	a.reminder.Reload(reminderConfig(cfg))
+	a.digest.Reload(cfg.Events.Digest)
 	swapConsole()
 	a.cfg = cfg
 	return nil
@@ -103,7 +104,8 @@ func unchangeable(old, new *config.Config) error {
 	}{
 		{"data_dir", old.DataDir != new.DataDir},
 		{"store", old.Store != new.Store},
-		{"events", old.Events != new.Events},
+		{"events.retention_days", old.Events.RetentionDays != new.Events.RetentionDays},
+		{"events.queue", old.Events.Queue != new.Events.Queue},
 		{"log", old.Log != new.Log},
 		{"decisions.bouncer_api", old.Decisions.BouncerAPI != new.Decisions.BouncerAPI},
 		{"firewall.enforce", old.Firewall.Enforce != new.Firewall.Enforce},

@@ -9,6 +9,7 @@ import (
 	"github.com/doorward/doorward/audit/remind"
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/config"
+	"github.com/doorward/doorward/event/digest"
 	"github.com/doorward/doorward/language"
 )
 
@@ -30,4 +31,13 @@ func (a *App) newReminder(cfg *config.Config, texts *language.Catalogue) {
 
 func reminderConfig(cfg *config.Config) remind.Config {
 	return remind.Config{Reports: cfg.Audit.Reports, Recipients: cfg.Audit.Recipients, Language: cfg.Audit.Language}
+}
+
+// newDigest makes what mails each day about what happened.
+func (a *App) newDigest(cfg *config.Config, texts *language.Catalogue) {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "this machine"
+	}
+	a.digest = digest.New(cfg.Events.Digest, digest.Deps{DB: a.db, Events: a.events, Mail: a.mail, Texts: texts, Log: a.log, Host: host, Head: a.journal.Head})
 }

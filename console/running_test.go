@@ -97,7 +97,7 @@ func start(t *testing.T, change func(*console.Config)) *running {
 			}
 			return db.Ping(ctx)
 		},
-		API:     api.NewHandler(api.Deps{Auth: accounts, Journal: j, Log: log, Version: "v1.2.3-test"}).ServeHTTPS,
+		API:     api.NewHandler(api.Deps{Auth: accounts, Journal: j, Events: r.events, Log: log, Version: "v1.2.3-test"}).ServeHTTPS,
 		Serving: r.serving,
 		Sites:   func() []gateway.SiteStatus { return *r.sites.Load() },
 		Traffic: func() gateway.Stats {

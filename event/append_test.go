@@ -174,6 +174,7 @@ func TestConfig(t *testing.T) {
 		"retention_days": {RetentionDays: -1, Queue: 1000},
 		"queue":          {RetentionDays: 1, Queue: 5},
 	} {
+		bad.Digest = cfg.Digest
 		var got []string
 		bad.Validate(func(path, _ string, _ ...any) { got = append(got, path) })
 		if len(got) != 1 || got[0] != path {

@@ -1,7 +1,9 @@
 package event_test
 
 import (
+	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -47,15 +49,20 @@ func BenchmarkWriter(b *testing.B) {
 	})
 }
 
-func benchmarkWriter(b *testing.B, db *store.DB) {
+func benchmarkWriter(b *testing.B, db *store.DB) { benchmarkEvents(b, db, nil) }
+
+func benchmarkEvents(b *testing.B, db *store.DB, change func(*event.Event, int)) {
 	l, err := event.Open(b.Context(), event.Config{Dir: filepath.Join(b.TempDir(), "events")}, db, slog.New(slog.DiscardHandler))
 	if err != nil {
 		b.Fatalf("Open: %v", err)
 	}
 	run(b, l)
-	events := make([]event.Event, 1024)
+	events := make([]event.Event, 16384)
 	for i := range events {
 		events[i] = request(time.Time{}, i)
+		if change != nil {
+			change(&events[i], i)
+		}
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
@@ -67,6 +74,20 @@ func benchmarkWriter(b *testing.B, db *store.DB) {
 	}
 	flush(b, l)
 	b.ReportMetric(float64((cpu(b)-begin).Nanoseconds())/float64(b.N), "cpu-ns/event")
+}
+
+// BenchmarkWriterOfStrangers is the same where each event has another source, user, action and path, all of them refused: the worst that
+// a stranger can do to the top lists.
+func BenchmarkWriterOfStrangers(b *testing.B) {
+	change := func(e *event.Event, i int) {
+		e.Source = netip.AddrFrom4([4]byte{198, 51, byte(i >> 8), byte(i)})
+		e.User, e.Action, e.Outcome = fmt.Sprint("user", i), fmt.Sprint("act", i), event.Refused
+		e.Fields[2].Value = fmt.Sprint("/path/", i)
+	}
+	b.Run("sqlite", func(b *testing.B) { benchmarkEvents(b, storetest.SQLite(b), change) })
+	b.Run("postgres", func(b *testing.B) {
+		benchmarkEvents(b, storetest.Open(b, storetest.NewDatabase(b, storetest.Shared(b))), change)
+	})
 }
 
 // BenchmarkQuery reads the hundred newest of a day of events, as the console's first page does.

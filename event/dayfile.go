@@ -30,6 +30,7 @@ type dayFile struct {
 	many driver.Stmt // inserts rowsPerInsert rows
 	one  driver.Stmt
 	args []driver.NamedValue
+	tallied
 }
 
 func openDayFile(ctx context.Context, path string, d day) (*dayFile, error) {
@@ -52,8 +53,8 @@ func openDayFile(ctx context.Context, path string, d day) (*dayFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &dayFile{day: d, info: info, db: sql.OpenDB(connector)}
-	if err := f.prepare(ctx); err != nil {
+	f := &dayFile{day: d, info: info, db: sql.OpenDB(connector), tallied: newTallied()}
+	if err := f.prepare(ctx, path); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	return f, nil
@@ -76,12 +77,15 @@ func (f *dayFile) close() (err error) {
 	return errors.Join(err, f.db.Close())
 }
 
-func (f *dayFile) prepare(ctx context.Context) (err error) {
+func (f *dayFile) prepare(ctx context.Context, path string) (err error) {
 	f.db.SetMaxOpenConns(1)
 	if f.conn, err = f.db.Conn(ctx); err != nil {
 		return err
 	}
-	if _, err := f.conn.ExecContext(ctx, fmt.Sprintf(sqlFileSchema, f.day.start(), orderBits)); err != nil {
+	if err := f.makeTables(ctx, path); err != nil {
+		return err
+	}
+	if err := f.load(ctx, f.conn, f.day); err != nil {
 		return err
 	}
 	return f.conn.Raw(func(raw any) error {
@@ -95,6 +99,32 @@ func (f *dayFile) prepare(ctx context.Context) (err error) {
 		f.one, err = conn.PrepareContext(ctx, insertRows(1))
 		return err
 	})
+}
+
+// makeTables makes what is missing. A file from before events were counted is counted now.
+func (f *dayFile) makeTables(ctx context.Context, path string) error {
+	if _, err := f.conn.ExecContext(ctx, fmt.Sprintf(sqlFileSchema, f.day.start(), orderBits)); err != nil {
+		return err
+	}
+	tx, err := f.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	var counted int
+	if err := tx.QueryRowContext(ctx, sqlFileCounted).Scan(&counted); err != nil || counted > 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(sqlTallySchema, "BLOB")); err != nil {
+		return err
+	}
+	err = recount(ctx, tx, f.day, func(use func(*row) bool) error {
+		return readDayFile(ctx, path, f.day, everything(), use)
+	})
+	if err != nil {
+		return fmt.Errorf("count the events that are there: %w", err)
+	}
+	return tx.Commit()
 }
 
 // insertRows is the INSERT of count rows. Its placeholders are plain question marks, because the driver
@@ -134,23 +164,22 @@ func taken(err error) bool {
 func (f *dayFile) id(r *row) int64 { return (r.at-f.day.start())<<orderBits | r.tail&orderMask }
 
 func (f *dayFile) transact(ctx context.Context, rows []row) error {
-	return f.conn.Raw(func(raw any) (err error) {
-		conn, ok := raw.(driver.ConnBeginTx)
-		if !ok {
-			return errors.New("the SQLite driver cannot begin transactions")
-		}
-		tx, err := conn.BeginTx(ctx, driver.TxOptions{})
-		if err != nil {
-			return fmt.Errorf("begin transaction: %w", err)
-		}
-		if err := f.insert(rows); err != nil {
-			return errors.Join(fmt.Errorf("insert events: %w", err), tx.Rollback())
-		}
-		if err := tx.Commit(); err != nil {
-			return fmt.Errorf("commit events: %w", err)
-		}
-		return nil
-	})
+	tx, err := f.conn.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
+	}
+	defer tx.Rollback()
+	if err := f.conn.Raw(func(any) error { return f.insert(rows) }); err != nil {
+		return fmt.Errorf("insert events: %w", err)
+	}
+	if err := f.add(ctx, tx, f.day, rows); err != nil {
+		return fmt.Errorf("count events: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit events: %w", err)
+	}
+	f.settle()
+	return nil
 }
 
 // insert runs without the caller's context: with one, the driver starts a goroutine for every statement.

@@ -130,13 +130,49 @@ func (a *dayFiles) close() (err error) {
 	return err
 }
 
-func (a *dayFiles) read(ctx context.Context, d day, f filter, use func(*row) bool) (err error) {
-	connector, err := store.SQLiteConnector(a.path(d), url.Values{"mode": {"rw"}, "_query_only": {"1"}})
+func (a *dayFiles) read(ctx context.Context, d day, f filter, use func(*row) bool) error {
+	return readDayFile(ctx, a.path(d), d, f, use)
+}
+
+// ask opens the day's file for reading only. One from before events were counted is counted first.
+func (a *dayFiles) ask(ctx context.Context, d day, f func(*sql.DB) error) error {
+	counted := false
+	err := withDayFile(a.path(d), func(db *sql.DB) error {
+		var tables int
+		err := db.QueryRowContext(ctx, sqlFileCounted).Scan(&tables)
+		if counted = tables > 0; !counted || err != nil {
+			return err
+		}
+		return f(db)
+	})
+	if counted || err != nil {
+		return err
+	}
+	file, err := openDayFile(ctx, a.path(d), d)
+	if err != nil {
+		return err
+	}
+	if err := file.close(); err != nil {
+		return err
+	}
+	return withDayFile(a.path(d), f)
+}
+
+func withDayFile(path string, f func(*sql.DB) error) (err error) {
+	connector, err := store.SQLiteConnector(path, url.Values{"mode": {"rw"}, "_query_only": {"1"}})
 	if err != nil {
 		return err
 	}
 	db := sql.OpenDB(connector)
 	defer func() { err = errors.Join(err, db.Close()) }()
+	return f(db)
+}
+
+func readDayFile(ctx context.Context, path string, d day, f filter, use func(*row) bool) error {
+	return withDayFile(path, func(db *sql.DB) error { return readRows(ctx, db, d, f, use) })
+}
+
+func readRows(ctx context.Context, db *sql.DB, d day, f filter, use func(*row) bool) error {
 	from, to := max(f.from, d.start())-d.start(), min(f.to, (d+1).start())-d.start()
 	conditions, args := f.where([]any{from << orderBits, to << orderBits, f.limit})
 	rows, err := db.QueryContext(ctx, fmt.Sprintf(sqlFileQuery, conditions), args...)
@@ -159,3 +195,6 @@ func (a *dayFiles) read(ctx context.Context, d day, f filter, use func(*row) boo
 	}
 	return rows.Err()
 }
+
+// order is what the rows of one moment are ordered by.
+func (a *dayFiles) order(tail int64) int64 { return tail & orderMask }

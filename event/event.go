@@ -90,3 +90,19 @@ func (e *Event) size() int64 {
 	}
 	return int64(n)
 }
+
+// Classes are all classes by name.
+func Classes() []Class { return classes()[1:] }
+
+// Outcomes are all outcomes by name.
+func Outcomes() []Outcome { return outcomes() }
+
+// ParseSeverity reads what String writes; false: it is none.
+func ParseSeverity(name string) (Severity, bool) {
+	for s := SeverityUnknown; s <= Fatal; s++ {
+		if s.String() == name {
+			return s, true
+		}
+	}
+	return SeverityUnknown, false
+}

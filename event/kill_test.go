@@ -81,6 +81,16 @@ func TestKill(t *testing.T) {
 			if got < min(flushed, 10_000) {
 				t.Errorf("round %d: %d events, but %d were flushed", round, got, flushed)
 			}
+			// What was counted and listed beside the events is what there is, whenever the process ended.
+			if counted, fed := total(counts(t, l, event.CountQuery{})), len(feedAll(t, l, time.Now())); counted != int64(fed) || fed < flushed {
+				t.Errorf("round %d: %d events are counted and %d were fed, want the same and at least %d", round, counted, fed, flushed)
+			}
+			if list := top(t, l, event.Users, time.Time{}, time.Time{}); len(list.Items) != 1 || list.Items[0].Count != total(counts(t, l, event.CountQuery{})) {
+				t.Errorf("round %d: the top list says %+v", round, list.Items)
+			}
+			if got < 10_000 && int64(got) != total(counts(t, l, event.CountQuery{})) {
+				t.Errorf("round %d: %d events, but %d are counted", round, got, total(counts(t, l, event.CountQuery{})))
+			}
 			if err := l.Close(); err != nil {
 				t.Errorf("round %d: Close: %v", round, err)
 			}

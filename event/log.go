@@ -2,6 +2,7 @@ package event
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,10 @@ type archive interface {
 	write(ctx context.Context, d day, rows []row) error
 	// read passes the rows of day d that f selects to use, newest first, until that returns false.
 	read(ctx context.Context, d day, f filter, use func(*row) bool) error
+	// ask passes the database that holds the counters of day d.
+	ask(ctx context.Context, d day, f func(*sql.DB) error) error
+	// order is what rows of the same microsecond are ordered by, made of their tail.
+	order(tail int64) int64
 	// days lists the days that there are, in any order.
 	days(ctx context.Context) ([]day, error)
 	// remove deletes day d.

@@ -22,7 +22,7 @@ type partitions struct {
 	db *sql.DB
 	// Only the writer uses these. made are the partitions that are known to be there; doubt is set after a
 	// copy whose answer did not arrive, so that its rows may be stored or not.
-	made  map[day]bool
+	made  map[day]*tallied
 	doubt bool
 }
 
@@ -31,12 +31,49 @@ func openPartitions(ctx context.Context, db *store.DB) (*partitions, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &partitions{db: pool, made: map[day]bool{}}
+	p := &partitions{db: pool, made: map[day]*tallied{}}
 	if err := p.change(ctx, sqlTableSchema); err != nil {
 		return nil, errors.Join(fmt.Errorf("make table: %w", err), pool.Close())
 	}
+	if err := p.makeCounters(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("make counters: %w", err), pool.Close())
+	}
 	return p, nil
 }
+
+// makeCounters makes the tables of the counters. Events from before they were counted are counted now.
+func (p *partitions) makeCounters(ctx context.Context) error {
+	days, err := p.days(ctx)
+	if err != nil {
+		return err
+	}
+	tx, err := p.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	for _, lock := range []string{sqlTableLock, sqlTallyLock} {
+		if _, err := tx.ExecContext(ctx, lock); err != nil {
+			return err
+		}
+	}
+	var counted int
+	if err := tx.QueryRowContext(ctx, sqlTableCounted).Scan(&counted); err != nil || counted > 0 {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, fmt.Sprintf(sqlTallySchema, "BYTEA")); err != nil {
+		return err
+	}
+	for _, d := range days {
+		err := recount(ctx, tx, d, func(use func(*row) bool) error { return p.read(ctx, d, everything(), use) })
+		if err != nil {
+			return fmt.Errorf("count the events of %s: %w", d, err)
+		}
+	}
+	return tx.Commit()
+}
+
+func (p *partitions) ask(_ context.Context, _ day, f func(*sql.DB) error) error { return f(p.db) }
 
 // change runs a statement that defines something. The lock keeps gateways that start together from making
 // the same table at once, which PostgreSQL answers with an error even for IF NOT EXISTS.
@@ -81,11 +118,15 @@ func (p *partitions) days(ctx context.Context) ([]day, error) {
 }
 
 func (p *partitions) write(ctx context.Context, d day, rows []row) error {
-	if !p.made[d] {
+	if p.made[d] == nil {
 		if err := p.change(ctx, fmt.Sprintf(sqlPartition, p.name(d), d.start(), (d+1).start())); err != nil {
 			return fmt.Errorf("make partition: %w", err)
 		}
-		p.made[d] = true
+		counts := newTallied()
+		if err := counts.load(ctx, p.db, d); err != nil {
+			return fmt.Errorf("read sites: %w", err)
+		}
+		p.made[d] = &counts
 	}
 	if p.doubt {
 		// A copy is stored whole or not at all, and the writer repeats it as it was: one row tells.
@@ -112,7 +153,12 @@ func (p *partitions) copy(ctx context.Context, d day, rows []row) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
-	return conn.Raw(func(raw any) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	err = conn.Raw(func(raw any) error {
 		c, ok := raw.(*stdlib.Conn)
 		if !ok {
 			return errors.New("the PostgreSQL driver cannot copy")
@@ -121,6 +167,20 @@ func (p *partitions) copy(ctx context.Context, d day, rows []row) (err error) {
 		_, err := c.Conn().CopyFrom(ctx, pgx.Identifier{p.name(d)}, columns, &copySource{rows: rows})
 		return err
 	})
+	if err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, sqlTallyLock); err != nil {
+		return err
+	}
+	if err := p.made[d].add(ctx, tx, d, rows); err != nil {
+		return fmt.Errorf("count events: %w", err)
+	}
+	if err := tx.Commit(); err != nil {
+		return err
+	}
+	p.made[d].settle()
+	return nil
 }
 
 // copySource gives rows to COPY.
@@ -167,7 +227,30 @@ func (p *partitions) read(ctx context.Context, d day, f filter, use func(*row) b
 }
 
 func (p *partitions) remove(ctx context.Context, d day) error {
-	return p.change(ctx, fmt.Sprintf(sqlDrop, p.name(d)))
+	if err := p.change(ctx, fmt.Sprintf(sqlDrop, p.name(d))); err != nil {
+		return err
+	}
+	tx, err := p.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if _, err := tx.ExecContext(ctx, sqlTallyLock); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, sqlTallyMinutesDrop, d.minute(), (d + 1).minute()); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, sqlTallyHoursDrop, d.hour(), (d + 1).hour()); err != nil {
+		return err
+	}
+	if _, err := tx.ExecContext(ctx, sqlTallyBatchesDrop, int64(d)); err != nil {
+		return err
+	}
+	return tx.Commit()
 }
 
 func (p *partitions) close() error { return p.db.Close() }
+
+// order is what the rows of one moment are ordered by.
+func (p *partitions) order(tail int64) int64 { return tail }

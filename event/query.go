@@ -26,7 +26,15 @@ type Query struct {
 	User    string
 	Site    string
 	Source  netip.Addr
-	Limit   int // how many of the newest; 0 is 100, and 10,000 is the most
+	Network netip.Prefix // of the source
+	Action  string
+	// Severity is the lowest that is selected.
+	Severity Severity
+	// Fields must all be there, with exactly these values. At most 16.
+	Fields []Field
+	// Text is in the raw line, a field's value, the user, action or site. Letters A to Z count as a to z.
+	Text  string
+	Limit int // how many of the newest; 0 is 100, and 10,000 is the most
 }
 
 // Query returns the newest events that q selects, newest first. Events still in the queue are not among
@@ -56,8 +64,14 @@ func (l *Log) Query(ctx context.Context, q Query) ([]Event, error) {
 			continue
 		}
 		f.limit = limit - len(found)
+		if f.looks() {
+			f.limit = math.MaxInt64
+		}
 		var bad error
 		err := l.archive.read(ctx, d, f, func(r *row) bool {
+			if !f.match(r) {
+				return true
+			}
 			e, err := r.event()
 			if err != nil {
 				bad = errors.Join(bad, fmt.Errorf("event %s: %w", e.ID, err))
@@ -102,11 +116,27 @@ type filter struct {
 	user     string
 	site     string
 	source   string
-	limit    int
+	action   string
+	severity int64
+
+	// What the database is not asked for, see match.
+	network netip.Prefix
+	fields  []Field
+	text    string // in lower case
+
+	limit int
+}
+
+// everything selects all rows of a day.
+func everything() filter {
+	f := newFilter(Query{})
+	f.limit = math.MaxInt64
+	return f
 }
 
 func newFilter(q Query) filter {
-	f := filter{from: math.MinInt64, to: math.MaxInt64, class: -1, outcome: -1, user: q.User, site: q.Site}
+	f := filter{from: math.MinInt64, to: math.MaxInt64, class: -1, outcome: -1, user: q.User, site: q.Site, action: q.Action, severity: int64(q.Severity),
+		fields: q.Fields, text: lower(q.Text)}
 	if !q.From.IsZero() {
 		f.from = ceilMicros(q.From)
 	}
@@ -127,6 +157,12 @@ func newFilter(q Query) filter {
 	}
 	if q.Source.IsValid() {
 		f.source = q.Source.Unmap().String()
+	}
+	if q.Network.IsValid() {
+		f.network = q.Network.Masked()
+		if a := f.network.Addr(); a.Is4In6() && f.network.Bits() >= 96 {
+			f.network = netip.PrefixFrom(a.Unmap(), f.network.Bits()-96)
+		}
 	}
 	return f
 }
@@ -162,6 +198,12 @@ func (f filter) where(args []any) (string, []any) {
 	}
 	if f.source != "" {
 		add("source = $%d", f.source)
+	}
+	if f.action != "" {
+		add("action = $%d", f.action)
+	}
+	if f.severity > 0 {
+		add("kind %% 256 >= $%d", f.severity)
 	}
 	return text.String(), args
 }

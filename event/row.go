@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -46,6 +47,7 @@ type row struct {
 	user   string
 	site   string
 	extra  []byte // fields and raw line, see appendExtra
+	path   string // what the top lists count; it is in extra, and not read back
 }
 
 // The codes that classes and outcomes are stored as are their places in these lists, which may only grow at
@@ -114,10 +116,22 @@ func (n *encoder) add(e *Event) {
 	if e.Source.IsValid() {
 		r.source = e.Source.Unmap().String()
 	}
+	r.path = listedPath(e)
 	start := len(n.buf)
 	n.buf = appendExtra(n.buf, e, n.codes)
 	r.extra = n.buf[start:len(n.buf):len(n.buf)]
 	n.rows = append(n.rows, r)
+}
+
+// listedPath is the field "target" without its query.
+func listedPath(e *Event) string {
+	for i := range e.Fields {
+		if e.Fields[i].Key == "target" {
+			path, _, _ := strings.Cut(e.Fields[i].Value, "?")
+			return path
+		}
+	}
+	return ""
 }
 
 // Event is the event that the row was made from.

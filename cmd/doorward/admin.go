@@ -111,7 +111,7 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 		return failure("", "open decisions: %w", err)
 	}
 	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Register: register.New(db, j), Mail: outbox, Log: log,
-		Decisions: decisions, Bouncers: bouncer.NewKeys(db, j),
+		Events: events, Decisions: decisions, Bouncers: bouncer.NewKeys(db, j),
 		Detections: func() ([]detect.Detection, error) {
 			set, err := detect.LoadRules(cfg.Watch)
 			if err != nil || cfg.Watch.Off {

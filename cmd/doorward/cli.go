@@ -124,7 +124,7 @@ in, lets through only what the site's rules allow, and tells the application who
 	})
 	root.AddCommand(
 		newDemo(s), newServe(s), newEnforce(s), newInit(s), newCheck(s), newDoctor(s),
-		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newMail(s), newAudit(s), newAttest(s), newWaive(s), newAsset(s), newFix(s), newUnseal(s), newFirewall(s), newDecision(s), newFail2ban(s), newDetect(s),
+		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newEvent(s), newMail(s), newAudit(s), newAttest(s), newWaive(s), newAsset(s), newFix(s), newUnseal(s), newFirewall(s), newDecision(s), newFail2ban(s), newDetect(s),
 		newVersion(s), newCompletion(s), newMan(s),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -125,17 +125,24 @@ func send(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(syscall.Kill(pid, signals[args[0]]))
 }
 
-// askSite is the script command "ask STATUS ADDRESS HOST": GET / of the host at the address.
+// askSite is the script command "ask STATUS ADDRESS HOST [PATH]": GET / or the path of the host at the address.
 func askSite(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 3 {
-		ts.Fatalf("usage: ask STATUS ADDRESS HOST")
+	if neg || len(args) != 3 && len(args) != 4 {
+		ts.Fatalf("usage: ask STATUS ADDRESS HOST [PATH]")
 	}
+	target := &url.URL{Path: "/"}
+	if len(args) == 4 {
+		var err error
+		target, err = url.Parse(args[3])
+		ts.Check(err)
+	}
+	target.Scheme, target.Host = "https", args[1]
 	client := &http.Client{
 		Timeout: 10 * time.Second,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: args[2], InsecureSkipVerify: true}, // the authority is Doorward's own, made a moment ago
 			DisableKeepAlives: true},
 	}
-	r := &http.Request{Method: http.MethodGet, Host: args[2], URL: &url.URL{Scheme: "https", Host: args[1], Path: "/"}, Header: http.Header{}}
+	r := &http.Request{Method: http.MethodGet, Host: args[2], URL: target, Header: http.Header{}}
 	answer, err := client.Do(r)
 	ts.Check(err)
 	answer.Body.Close()
