@@ -42,6 +42,10 @@ func fill(t testing.TB, l *decision.List) {
 }
 
 func TestHundredThousand(t *testing.T) {
+	if raceDetector {
+		t.Log("the rows take the race detector minutes, and TestTogether is for it: not judged")
+		return
+	}
 	db := storetest.SQLite(t)
 	l, j := open(t, db, trial)
 	fill(t, l)
@@ -137,6 +141,10 @@ func TestAccountsAreCapped(t *testing.T) {
 
 // TestHistoryIsCapped: beyond 400,000 the oldest offences, and decisions that have ended, are forgotten before their time.
 func TestHistoryIsCapped(t *testing.T) {
+	if raceDetector {
+		t.Log("the rows take the race detector minutes, and TestTogether is for it: not judged")
+		return
+	}
 	db := storetest.SQLite(t)
 	l, _ := open(t, db, trial)
 	err := db.Write(t.Context(), func(tx *sql.Tx) error {

@@ -154,6 +154,9 @@ func TestSearchIsBounded(t *testing.T) {
 	l.Append(event.Event{Time: noon.Add(-time.Minute), Class: event.HTTP, Action: "oldest", Raw: "needle"})
 	for i := range all {
 		l.Append(event.Event{Time: noon.Add(time.Duration(i) * 10 * time.Millisecond), Class: event.HTTP, Action: "x", Raw: "hay"})
+		if i%20_000 == 0 {
+			flush(t, l)
+		}
 	}
 	flush(t, l)
 	page, err := l.Search(t.Context(), event.Query{Text: "needle"}, "")
