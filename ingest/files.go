@@ -89,31 +89,41 @@ func (s *Files) wait(ctx context.Context, watcher *fsnotify.Watcher, tick <-chan
 		case <-tick:
 			return nil
 		case e := <-events:
-			names := map[string]bool{e.Name: true}
-			for more := true; more; {
-				select {
-				case e := <-events:
-					names[e.Name] = true
-				default:
-					more = false
-				}
-			}
-			for name := range names {
-				f := s.logs[name]
-				if f == nil {
-					if !s.matches(name) {
-						continue
-					}
-					if f = s.add(name, nil); f == nil {
-						continue
-					}
-				}
-				if err := s.readOne(ctx, name, f, use); err != nil {
-					return err
-				}
+			if err := s.readNamed(ctx, waiting(e, events), use); err != nil {
+				return err
 			}
 		}
 	}
+}
+
+// waiting are the names in an event and in those that wait behind it.
+func waiting(first fsnotify.Event, events <-chan fsnotify.Event) map[string]bool {
+	names := map[string]bool{first.Name: true}
+	for {
+		select {
+		case e := <-events:
+			names[e.Name] = true
+		default:
+			return names
+		}
+	}
+}
+
+// readNamed reads those of the named files that are logs of this source.
+func (s *Files) readNamed(ctx context.Context, names map[string]bool, use Use) error {
+	for name := range names {
+		f := s.logs[name]
+		if f == nil && s.matches(name) {
+			f = s.add(name, nil)
+		}
+		if f == nil {
+			continue
+		}
+		if err := s.readOne(ctx, name, f, use); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *Files) matches(name string) bool {
@@ -133,8 +143,8 @@ func (s *Files) add(path string, position []byte) *follow {
 
 // scan finds the logs that came since the last time, and has the kernel report on their folders.
 func (s *Files) scan(watcher *fsnotify.Watcher) {
-	found := 0
 	problem := ""
+	folders := map[string]bool{}
 	for _, pattern := range s.patterns {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
@@ -144,21 +154,21 @@ func (s *Files) scan(watcher *fsnotify.Watcher) {
 			problem = "no file " + pattern
 		}
 		for _, name := range names {
-			found++
+			folders[filepath.Dir(name)] = true
 			if s.logs[name] == nil && s.add(name, nil) == nil {
 				problem = fmt.Sprintf("more than %d files; %s and others are not read", maxFiles, name)
 			}
-			if watcher != nil {
-				_ = watcher.Add(filepath.Dir(name)) // again and again is no harm; without it the rescan finds it
-			}
 		}
-		if dir := filepath.Dir(pattern); watcher != nil && !strings.ContainsAny(dir, `*?[\`) {
-			_ = watcher.Add(dir)
+		if dir := filepath.Dir(pattern); !strings.ContainsAny(dir, `*?[\`) {
+			folders[dir] = true
 		}
 	}
-	s.mu.Lock()
-	s.health.Problem = problem
-	s.mu.Unlock()
+	if watcher != nil {
+		for dir := range folders {
+			_ = watcher.Add(dir) // again and again is no harm; without it the rescan finds it
+		}
+	}
+	s.count(func(h *Health) { h.Problem = problem })
 }
 
 func (s *Files) readAll(ctx context.Context, use Use) error {
@@ -176,16 +186,9 @@ func (s *Files) readOne(ctx context.Context, path string, f *follow, use Use) er
 		return err
 	}
 	batch := Batch{Key: path}
-	var cut, malformed uint64
 	now := time.Now()
 	add := func(r Record) {
 		r.Source = s.name
-		if r.Cut {
-			cut++
-		}
-		if r.Malformed {
-			malformed++
-		}
 		batch.Records = append(batch.Records, r)
 	}
 	line := func(line []byte, isCut bool) { f.reader.line(line, isCut, now, add) }
@@ -196,23 +199,18 @@ func (s *Files) readOne(ctx context.Context, path string, f *follow, use Use) er
 		}
 		batch.Position = f.position()
 		err := use(ctx, batch)
-		s.mu.Lock()
-		s.health.Records += uint64(len(batch.Records))
-		s.health.Cut += cut
-		s.health.Malformed += malformed
-		s.health.Last = now
-		s.mu.Unlock()
-		batch.Records, cut, malformed = batch.Records[:0], 0, 0
+		s.counted(batch.Records)
+		batch.Records = batch.Records[:0]
 		return err
 	}
 	f.reader.due(now, add)
 	err := f.step(s.buf, line, give)
-	s.mu.Lock()
-	s.health.Gaps += f.gaps - gaps
-	if f.err != nil {
-		s.health.Problem = f.err.Error()
-	}
-	s.mu.Unlock()
+	s.count(func(h *Health) {
+		h.Gaps += f.gaps - gaps
+		if f.err != nil {
+			h.Problem = f.err.Error()
+		}
+	})
 	if f.gaps != gaps {
 		s.log.Warn("lines of a log may be lost", slog.String("source", s.name), slog.String("file", path))
 	}
