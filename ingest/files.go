@@ -79,8 +79,9 @@ func (s *Files) Run(ctx context.Context, positions map[string][]byte, use Use) e
 // wait reads the logs that the kernel reports, until it is time to look at all again.
 func (s *Files) wait(ctx context.Context, watcher *fsnotify.Watcher, tick <-chan time.Time, use Use) error {
 	var events chan fsnotify.Event
+	var lost chan error // reports that did not fit; until one is taken, no more come
 	if watcher != nil {
-		events = watcher.Events
+		events, lost = watcher.Events, watcher.Errors
 	}
 	for {
 		select {
@@ -88,6 +89,8 @@ func (s *Files) wait(ctx context.Context, watcher *fsnotify.Watcher, tick <-chan
 			return ctx.Err()
 		case <-tick:
 			return nil
+		case <-lost:
+			return nil // whatever it was about, all logs are looked at
 		case e := <-events:
 			if err := s.readNamed(ctx, waiting(e, events), use); err != nil {
 				return err
