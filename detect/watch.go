@@ -186,7 +186,7 @@ func (w *Watch) jail(j *fail2ban.Jail) (*pipeline, error) {
 		patterns = append(patterns, p.Pattern)
 	}
 	if len(patterns) == 0 {
-		return nil, errors.New("it reads the journal, which Doorward does not read yet; give it a logpath")
+		return nil, errors.New("it reads the journal, and jails read files only; give it a logpath")
 	}
 	source, err := ingest.NewFiles("log", patterns, ingest.Plain, w.deps.Log)
 	if err != nil {
