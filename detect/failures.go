@@ -54,7 +54,7 @@ func (f *failures) add(id string, at time.Time, line string) (failure, bool) {
 	one.adjust(at, f.findTime)
 	one.Count++
 	if f.maxMatches > 0 {
-		one.Lines = append(one.Lines[max(0, len(one.Lines)-f.maxMatches+1):len(one.Lines):len(one.Lines)], line)
+		one.Lines = newest(one.Lines, line, f.maxMatches)
 	}
 	f.order.MoveToBack(e)
 	if one.Count < f.maxRetry {
@@ -62,6 +62,14 @@ func (f *failures) add(id string, at time.Time, line string) (failure, bool) {
 	}
 	f.remove(e)
 	return *one, true
+}
+
+// newest adds a line and leaves out the oldest of more than n, in place.
+func newest(lines []string, line string, n int) []string {
+	if over := len(lines) - n + 1; over > 0 {
+		lines = lines[:copy(lines, lines[over:])]
+	}
+	return append(lines, line)
 }
 
 // adjust counts failures from before the find time by their rate, as fail2ban does: who tries once a minute for an hour is not

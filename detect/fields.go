@@ -44,6 +44,8 @@ func (f *fielder) gateway(e *event.Event) *sigma.Event {
 		f.event.Source.Category, f.event.Source.Service = "webserver", "gateway"
 	case event.Authentication:
 		f.event.Source.Category, f.event.Source.Service = "authentication", "sign-in"
+	case event.Detection:
+		f.event.Source.Service = "waf"
 	}
 	f.common(e)
 	for _, field := range e.Fields {
@@ -80,8 +82,11 @@ func (f *fielder) parsed(e *ingest.Parsed, ref string) *sigma.Event {
 	f.common(&e.Event)
 	stem, query := "", ""
 	for _, field := range e.Fields {
-		if field.Key == "user" || field.Key == "src_ip" {
-			continue // common has them
+		switch field.Key {
+		case "user", "src_ip": // common has them
+			continue
+		case "src_net", "inside": // common alone says them: what an application logs of a client's words must not choose who is banned
+			continue
 		}
 		f.add(field.Key, field.Value)
 		switch field.Key {
@@ -117,7 +122,7 @@ func (f *fielder) common(e *event.Event) {
 	}
 	source := e.Source.Unmap().WithZone("")
 	network := decision.ForAddress(source, decision.OneNetwork).Short()
-	if fieldOf(e, "forgeable") == "true" {
+	if forgeable(e) {
 		network = unproven + network
 	}
 	f.add("src_ip", source.String())
@@ -144,9 +149,14 @@ func (f *fielder) isInside(a netip.Addr, name string) bool {
 	return false
 }
 
-// asked adds the path and the query as they are meant: an attacker writes the same one in many ways.
+// asked adds the path and the query as they are meant: an attacker writes the same one in many ways. Where something may stand behind the file that
+// is meant, the path without it is a second value of path.
 func (f *fielder) asked(stem, query string) {
-	f.add("path", plainPath(stem))
+	path := plainPath(stem)
+	f.add("path", path)
+	if bare := barePath(path); bare != path {
+		f.add("path", bare)
+	}
 	if query != "" {
 		f.add("query", plainText(query))
 	}
@@ -154,6 +164,16 @@ func (f *fielder) asked(stem, query string) {
 
 func (f *fielder) add(name, value string) {
 	f.event.Fields = append(f.event.Fields, sigma.Field{Name: name, Value: value})
+}
+
+// forgeable tells whether somebody else could have written the event's address, whatever else the record says of it.
+func forgeable(e *event.Event) bool {
+	for _, f := range e.Fields {
+		if f.Key == "forgeable" && f.Value == "true" {
+			return true
+		}
+	}
+	return false
 }
 
 func fieldOf(e *event.Event, key string) string {
@@ -182,6 +202,23 @@ func plainPath(stem string) string {
 		s = strings.ReplaceAll(s, "//", "/")
 	}
 	return s
+}
+
+// barePath is a plain path without what servers pass over or give to the file as its own: what stands behind a NUL, parameters behind a
+// semicolon, what follows a .php file, and slashes, blanks and points at the end.
+func barePath(path string) string {
+	path, _, _ = strings.Cut(path, "\x00")
+	if strings.Contains(path, ";") {
+		segments := strings.Split(path, "/")
+		for i, s := range segments {
+			segments[i], _, _ = strings.Cut(s, ";")
+		}
+		path = strings.Join(segments, "/")
+	}
+	if before, _, found := strings.Cut(path, ".php/"); found {
+		path = before + ".php"
+	}
+	return strings.TrimRight(path, "/ .")
 }
 
 // maxDecoded is how often a text is decoded: some servers do it twice, and no honest one more often.

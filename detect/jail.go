@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,6 @@ type Jail struct {
 	name     string
 	origin   string
 	filter   *fail2ban.Filter
-	journal  bool // its lines have no date of their own
 	ignore   []netip.Prefix
 	banTime  time.Duration // 0: for good
 	escalate decision.Escalation
@@ -49,7 +49,7 @@ func NewJail(j *fail2ban.Jail, local *time.Location, start time.Time) (*Jail, er
 	if err != nil {
 		return nil, fmt.Errorf("jail %s: %w", j.Name, err)
 	}
-	jail := &Jail{name: j.Name, origin: "jail:" + j.Name, filter: filter, journal: filter.Journal,
+	jail := &Jail{name: j.Name, origin: "jail:" + j.Name, filter: filter,
 		failures: newFailures(j.FindTime, j.MaxRetry, j.MaxMatches), banTime: max(0, j.BanTime)}
 	for _, text := range j.IgnoreIP {
 		if p, err := netip.ParsePrefix(text); err == nil {
@@ -72,7 +72,8 @@ func NewJail(j *fail2ban.Jail, local *time.Location, start time.Time) (*Jail, er
 // Take runs the jail on records, read at the moment now, and returns what it proposes.
 func (j *Jail) Take(b ingest.Batch, now time.Time) []decision.Proposal {
 	var all []decision.Proposal
-	for _, r := range b.Records {
+	for i := range b.Records {
+		r := &b.Records[i]
 		j.count.Lines++
 		result, err := j.result(r, now)
 		if err != nil {
@@ -91,9 +92,9 @@ func (j *Jail) Take(b ingest.Batch, now time.Time) []decision.Proposal {
 	return all
 }
 
-func (j *Jail) result(r ingest.Record, now time.Time) (fail2ban.Result, error) {
-	text := fail2ban.Decode([]byte(r.Text))
-	if j.journal && !r.Time.IsZero() {
+func (j *Jail) result(r *ingest.Record, now time.Time) (fail2ban.Result, error) {
+	text := fail2ban.Decode(r.Text)
+	if !r.Time.IsZero() { // the journal says when, and its lines need not
 		return j.filter.Entry(text, r.Time, now)
 	}
 	return j.filter.Line(text, now)
@@ -128,9 +129,12 @@ func (j *Jail) failed(result fail2ban.Result, line string, now time.Time) (decis
 
 // key names what triggered a proposal: reading the same lines again gives the same one.
 func key(origin, id string, at time.Time, line string) string {
-	h := sha256.New()
-	fmt.Fprintf(h, "%s\x00%s\x00%d\x00%s", origin, id, at.UnixMicro(), line)
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	var memory [512]byte // nothing is allocated for most lines: there is one key for each event
+	text := append(append(memory[:0], origin...), 0)
+	text = append(append(text, id...), 0)
+	text = append(strconv.AppendInt(text, at.UnixMicro(), 10), 0)
+	sum := sha256.Sum256(append(text, line...))
+	return hex.EncodeToString(sum[:16])
 }
 
 // savedJail is the state of a jail.

@@ -18,7 +18,7 @@ import (
 // Caps on what events can make a judge remember.
 const (
 	maxTold      = 10_000 // targets that are not told again for a while
-	maxKept      = 20_000 // events whose text is kept for evidence
+	maxKept      = 10_000 // events whose text is kept for evidence: five each of two thousand groups that are counted at once
 	maxKeptBytes = 300
 	tellAgain    = time.Minute // of rules that say nothing else
 )
@@ -35,6 +35,8 @@ type RuleCounters struct {
 	Forgotten uint64 // groups and texts that were let go because there were too many
 	Missed    uint64 // of the gateway's events: there was no room for them
 	Unknown   uint64 // records that no parser knew
+	NewErrors uint64 // kinds of errors in logs that were not known
+	Held      uint64 // errors of new kinds that were not told, because there were too many
 }
 
 // RuleJudge holds events against detections and proposes what they respond. It is for one goroutine at a time.
@@ -45,8 +47,9 @@ type RuleJudge struct {
 	tell   func(event.Event)
 	count  RuleCounters
 
-	texts texts
-	told  told
+	texts  texts
+	told   told
+	errors *newErrors
 }
 
 // NewRuleJudge makes a judge that has counted nothing yet. lookup finds what stands about an address, and may be nil. tell is
@@ -57,12 +60,15 @@ func NewRuleJudge(s *Ruleset, cfg Config, lookup func(netip.Addr, time.Time) (de
 		return nil, fmt.Errorf("detections: %w", err)
 	}
 	return &RuleJudge{engine: engine, fields: newFielder(cfg), lookup: lookup, tell: tell,
-		texts: texts{byRef: map[string]string{}}, told: told{byKey: map[string]*list.Element{}, order: list.New()}}, nil
+		texts: texts{byRef: map[string]string{}}, told: told{byKey: map[string]*list.Element{}, order: list.New()}, errors: newNewErrors()}, nil
 }
+
+// Watching tells the judge that a source is watched since at: only what it says after the first day is told as a new error.
+func (j *RuleJudge) Watching(source string, at time.Time) { j.errors.watch(source, at) }
 
 // Own judges one of Doorward's own events.
 func (j *RuleJudge) Own(e *event.Event, now time.Time) []decision.Proposal {
-	if e.Class == event.Detection || fieldOf(e, "reason") == "banned" {
+	if e.Class == event.Detection && e.Action != "waf" || fieldOf(e, "reason") == "banned" {
 		return nil // what we said ourselves, and what comes of a ban
 	}
 	return j.judge(j.fields.gateway(e), e, now)
@@ -73,7 +79,20 @@ func (j *RuleJudge) Parsed(source string, e *ingest.Parsed, now time.Time) []dec
 	if e.Time.After(now) {
 		e.Time = now
 	}
-	return j.judge(j.fields.parsed(e, key(source, e.Parser, e.Time, e.Raw)), &e.Event, now)
+	s := j.fields.parsed(e, key(source, e.Parser, e.Time, e.Raw))
+	all := j.judge(s, &e.Event, now)
+	for range e.Repeated {
+		all = append(all, j.judge(s, &e.Event, now)...)
+	}
+	if kind, signature := j.errors.note(source, e); kind != knownError {
+		if kind == newError {
+			j.count.NewErrors++
+		}
+		s.Source = sigma.Logsource{Product: "doorward", Service: "errors"}
+		s.Fields = append(s.Fields, sigma.Field{Name: "source", Value: source}, sigma.Field{Name: "novelty", Value: string(kind)}, sigma.Field{Name: "signature", Value: signature})
+		all = append(all, j.judge(s, &e.Event, now)...)
+	}
+	return all
 }
 
 func (j *RuleJudge) judge(s *sigma.Event, e *event.Event, now time.Time) []decision.Proposal {
@@ -98,7 +117,7 @@ func (j *RuleJudge) respond(m *sigma.Match, s *sigma.Event, e *event.Event, now 
 	h := m.Head()
 	r := h.Respond
 	target, about, known := targetOf(m, s)
-	if known && fieldOf(e, "forgeable") == "true" {
+	if known && forgeable(e) {
 		known = false
 	}
 	if r == nil || r.Action == sigma.Alert || !known {
@@ -113,7 +132,7 @@ func (j *RuleJudge) respond(m *sigma.Match, s *sigma.Event, e *event.Event, now 
 			j.count.Quiet++
 			return decision.Proposal{}, false
 		}
-		j.alert(m, e, about)
+		j.alert(m, e, about, s.Ref)
 		return decision.Proposal{}, false
 	}
 	p := decision.Proposal{
@@ -128,7 +147,7 @@ func (j *RuleJudge) respond(m *sigma.Match, s *sigma.Event, e *event.Event, now 
 		j.count.Standing++
 		return decision.Proposal{}, false
 	}
-	j.alert(m, e, about)
+	j.alert(m, e, about, s.Ref)
 	return p, true
 }
 
@@ -144,8 +163,8 @@ func (j *RuleJudge) stands(p decision.Proposal, now time.Time) bool {
 	return d.Until.IsZero() || p.For > 0 && !p.At.Add(p.For).After(d.Until)
 }
 
-// alert tells a match.
-func (j *RuleJudge) alert(m *sigma.Match, e *event.Event, about string) {
+// alert tells a match; ref is the event that completed it.
+func (j *RuleJudge) alert(m *sigma.Match, e *event.Event, about, ref string) {
 	j.count.Alerts++
 	h := m.Head()
 	told := event.Event{Time: e.Time, Class: event.Detection, Action: "detect", Outcome: event.Success, Source: e.Source, User: e.User, Site: e.Site,
@@ -161,7 +180,7 @@ func (j *RuleJudge) alert(m *sigma.Match, e *event.Event, about string) {
 		told.Fields = append(told.Fields, event.Field{Key: "about", Value: about})
 	}
 	told.Fields = append(told.Fields, event.Field{Key: "count", Value: strconv.FormatFloat(m.Count, 'g', -1, 64)})
-	for _, line := range j.evidence(m, "") {
+	for _, line := range j.evidence(m, ref) {
 		told.Fields = append(told.Fields, event.Field{Key: "evidence", Value: line})
 	}
 	if e.ID != "" {
@@ -337,8 +356,9 @@ func (t *told) remove(e *list.Element) {
 
 // savedRules is the state of a RuleJudge.
 type savedRules struct {
-	Engine []byte    `json:"engine"`
-	Told   []toldOne `json:"told,omitempty"`
+	Engine []byte      `json:"engine"`
+	Told   []toldOne   `json:"told,omitempty"`
+	Errors savedErrors `json:"errors"`
 }
 
 // State is what has been counted, to be kept with the places in the sources.
@@ -347,7 +367,7 @@ func (j *RuleJudge) State() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := savedRules{Engine: engine}
+	s := savedRules{Engine: engine, Errors: j.errors.state()}
 	for e := j.told.order.Front(); e != nil; e = e.Next() {
 		s.Told = append(s.Told, e.Value.(toldOne))
 	}
@@ -365,12 +385,14 @@ func (j *RuleJudge) Restore(state []byte) error {
 			j.told.byKey[one.Key] = j.told.order.PushBack(one)
 		}
 	}
+	j.errors.restore(s.Errors)
 	return j.engine.Restore(s.Engine)
 }
 
 // Counters says what the judge met.
 func (j *RuleJudge) Counters() RuleCounters {
 	c := j.count
-	c.Forgotten = j.engine.Counters().Evicted
+	c.Forgotten = j.engine.Counters().Evicted + j.errors.forgotten
+	c.Held = j.errors.held
 	return c
 }

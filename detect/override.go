@@ -64,12 +64,29 @@ func readOverrides(name string, text []byte) ([]override, error) {
 			continue
 		}
 		if err := yaml.NodeToValue(e.Value, &o.set, yaml.Strict()); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %s: %w", o.at, o.name, err))
+			errs = append(errs, fmt.Errorf("%s: %s: %w", o.at, o.name, plainly(err, name)))
 			continue
 		}
 		all = append(all, o)
 	}
 	return all, errors.Join(errs...)
+}
+
+// plainly is what is wrong with a value, in a sentence about the file and not about Doorward's code.
+func plainly(err error, name string) error {
+	var unknown *yaml.UnknownFieldError
+	var where yaml.Error
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("%s: %s; there are off, count, timespan, ban, throttle, challenge, alert, escalate and scope", lineOf(name, unknown), unknown.Message)
+	case errors.As(err, &where):
+		return fmt.Errorf("%s: %q cannot stand there: off is true or false, count a whole number, escalate a factor and a max, the others are texts", lineOf(name, where), where.GetToken().Value)
+	}
+	return err
+}
+
+func lineOf(name string, e yaml.Error) string {
+	return fmt.Sprintf("%s:%d", name, e.GetToken().Position.Line)
 }
 
 // apply changes the collection by the overrides, and then lists the detections.
@@ -184,7 +201,7 @@ func (o override) respond(h *sigma.Head) error {
 	}
 	if e := o.set.Escalate; e != nil {
 		longest, ok := sigma.ParseSpan(e.Max)
-		if !ok || e.Factor <= 1 || e.Factor > 100 {
+		if !ok || !(e.Factor > 1 && e.Factor <= 100) { // also of NaN
 			return errors.New("escalate: needs a factor over 1 and up to 100, and a max such as 7d")
 		}
 		r.EscalateFactor, r.EscalateMax = e.Factor, longest

@@ -88,7 +88,10 @@ func TestWrongOverrides(t *testing.T) {
 	for text, want := range map[string]string{
 		"\nnobody: {off: true}\n":                                       "o.yaml:2: there is no detection nobody",
 		"suspicious_url: {off: true}\n":                                 "o.yaml:1: suspicious_url only feeds other detections",
-		"suspicious_urls: {cuont: 3}\n":                                 "o.yaml:1: suspicious_urls: ",
+		"suspicious_urls:\n    cuont: 3\n":                              `o.yaml:2: unknown field "cuont"; there are off, count`,
+		"suspicious_urls:\n    off: maybe\n":                            `o.yaml:2: "maybe" cannot stand there: off is true or false`,
+		"suspicious_urls: {count: x}\n":                                 `"x" cannot stand there`,
+		"suspicious_urls: {escalate: {factor: NaN, max: 7d}}\n":         "escalate: needs a factor over 1",
 		"suspicious_urls: {count: 0}\n":                                 "o.yaml:1: suspicious_urls: count: ",
 		"suspicious_urls: {timespan: soon}\n":                           `timespan: "soon" is no duration`,
 		"suspicious_urls: {ban: 1h, alert: 1h}\n":                       "only one of ban",

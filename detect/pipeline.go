@@ -1,18 +1,20 @@
 package detect
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/decision"
-	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/ingest"
 	"github.com/doorward/doorward/store"
 )
@@ -35,7 +37,8 @@ type judge interface {
 // intake is a source, and how what it says is brought before the judge.
 type intake struct {
 	ingest.Source
-	take func(b ingest.Batch, now time.Time) []decision.Proposal
+	take   func(b ingest.Batch, now time.Time) []decision.Proposal
+	before *atomic.Bool // set when there is a place up to which it was read before
 }
 
 // pipeline leads from sources to a judge, and from there to the door. What was read counts once: the places in the sources and
@@ -45,8 +48,7 @@ type pipeline struct {
 	name    string
 	sources []intake
 	judge   judge
-	own     *event.Tap // Doorward's own events too, unless it is nil
-	takeOwn func(e *event.Event, now time.Time) []decision.Proposal
+	own     *ownEvents // Doorward's own events too, unless it is nil
 	door    *decision.List
 	db      *store.DB
 	log     *slog.Logger
@@ -54,9 +56,10 @@ type pipeline struct {
 	mu        sync.Mutex // holds judge, positions and dirty together
 	positions map[place][]byte
 	dirty     map[place]bool
-	counted   bool // own events were taken since the last save
 
-	seen atomic.Pointer[counters] // for those who must not wait, as mu is held while the store is away
+	// For those who must not wait, as mu is held while the store is away.
+	seen   atomic.Pointer[counters]
+	places atomic.Pointer[map[place]string]
 }
 
 // counters are those of a pipeline's judge, of either kind.
@@ -88,22 +91,48 @@ func (p *pipeline) counters() counters {
 // place is where in a source something stands.
 type place struct{ source, key string }
 
+// maxPlaces is how many places of one source are told.
+const maxPlaces = 100
+
+// placesOf says how far the source is in each of what it reads. It never waits.
+func (p *pipeline) placesOf(source string) []SourcePlace {
+	if p.mu.TryLock() {
+		all := make(map[place]string, len(p.positions))
+		for at, position := range p.positions {
+			all[at] = ingest.PlaceText(position)
+		}
+		p.mu.Unlock()
+		p.places.Store(&all)
+	}
+	var out []SourcePlace
+	if all := p.places.Load(); all != nil {
+		for at, text := range *all {
+			if at.source == source {
+				out = append(out, SourcePlace{Of: at.key, At: text})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b SourcePlace) int { return strings.Compare(a.Of, b.Of) })
+	return out[:min(len(out), maxPlaces)]
+}
+
 // run reads until ctx ends.
 func (p *pipeline) run(ctx context.Context) error {
 	if err := p.load(ctx); err != nil {
 		return fmt.Errorf("pipeline %s: %w", p.name, err)
+	}
+	if p.own != nil {
+		if err := p.resume(ctx); err != nil {
+			return fmt.Errorf("pipeline %s: %w", p.name, err)
+		}
 	}
 	var sources sync.WaitGroup
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	failed := make(chan error, len(p.sources))
 	for _, s := range p.sources {
-		from := map[string][]byte{}
-		for at, position := range p.positions {
-			if at.source == s.Name() {
-				from[at.key] = position
-			}
-		}
+		from := p.placesBefore(s.Name())
+		s.before.Store(len(from) > 0)
 		sources.Go(func() {
 			err := s.Run(reading, from, func(ctx context.Context, b ingest.Batch) error { return p.take(ctx, s, b) })
 			if err != nil && reading.Err() == nil {
@@ -120,13 +149,26 @@ func (p *pipeline) run(ctx context.Context) error {
 	// What was read until now need not be read again.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err := p.save(last, time.Now())
+	err := p.save(last, time.Now(), false)
 	select {
 	case bad := <-failed:
 		return errors.Join(bad, err)
 	default:
 		return errors.Join(ctx.Err(), err)
 	}
+}
+
+// placesBefore are the places of a source that were saved, as copies: sources that run already move theirs.
+func (p *pipeline) placesBefore(source string) map[string][]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from := map[string][]byte{}
+	for at, position := range p.positions {
+		if at.source == source {
+			from[at.key] = bytes.Clone(position)
+		}
+	}
+	return from
 }
 
 // take has a batch judged. It returns nil when what follows of it is decided, and the batch counts.
@@ -145,41 +187,6 @@ func (p *pipeline) take(ctx context.Context, from intake, b ingest.Batch) error 
 		p.dirty[at] = true
 	}
 	return nil
-}
-
-// follow has Doorward's own events judged until ctx ends. What waits when the process is killed is not counted: it was never
-// more than counted, since what follows is decided at once.
-func (p *pipeline) follow(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e := <-p.own.Events():
-			if err := p.takeEvents(ctx, &e); err != nil {
-				return
-			}
-		}
-	}
-}
-
-// takeEvents judges an event and those that wait behind it.
-func (p *pipeline) takeEvents(ctx context.Context, first *event.Event) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	now := time.Now()
-	all := p.takeOwn(first, now)
-	for range maxTogether {
-		select {
-		case e := <-p.own.Events():
-			all = append(all, p.takeOwn(&e, now)...)
-			continue
-		default:
-		}
-		break
-	}
-	p.counted = true
-	p.note()
-	return p.decide(ctx, all, now)
 }
 
 // decide brings proposals to the door, again and again while the store cannot be used: the lines wait in their files meanwhile.
@@ -211,21 +218,28 @@ func (p *pipeline) saveRegularly(ctx context.Context) {
 		case <-time.After(wait):
 		}
 		began := time.Now()
-		if err := p.save(ctx, began); err != nil && ctx.Err() == nil {
+		if err := p.save(ctx, began, false); err != nil && ctx.Err() == nil {
 			p.log.Warn("save what was read", slog.String("pipeline", p.name), slog.Any("error", err))
 		}
 		wait = max(saveEvery, saveShare*time.Since(began))
 	}
 }
 
-// save writes the places and the state of the judge, if anything was read since.
-func (p *pipeline) save(ctx context.Context, now time.Time) error {
+// save writes the places and the state of the judge, if anything was read since, or if it must.
+func (p *pipeline) save(ctx context.Context, now time.Time, must bool) error {
+	mark := p.lookAhead(ctx, now)
 	p.mu.Lock()
-	if len(p.dirty) == 0 && !p.counted {
+	if own := p.own; own != nil && (own.fresh || must) {
+		if own.mark == nil {
+			own.mark = mark
+		}
+		p.positions[ownPlace], p.dirty[ownPlace] = own.position(), true
+		own.fresh = false
+	}
+	if len(p.dirty) == 0 {
 		p.mu.Unlock()
 		return nil
 	}
-	p.counted = false
 	state, err := p.judge.State()
 	positions := map[place]string{}
 	for at := range p.dirty {
@@ -235,7 +249,8 @@ func (p *pipeline) save(ctx context.Context, now time.Time) error {
 	p.dirty = map[place]bool{}
 	p.mu.Unlock()
 	if err == nil {
-		err = p.db.Write(ctx, func(tx *sql.Tx) error {
+		// What is lost of it with the machine's power is read again, and the door knows the keys: nobody has to wait for the disk.
+		err = p.db.WriteLazily(ctx, func(tx *sql.Tx) error {
 			for at, position := range positions {
 				if _, err := tx.ExecContext(ctx, sqlSavePosition, p.name, at.source, store.Text(at.key), position, store.Micros(now)); err != nil {
 					return err
@@ -250,15 +265,35 @@ func (p *pipeline) save(ctx context.Context, now time.Time) error {
 		for at := range dirty {
 			p.dirty[at] = true
 		}
-		p.counted = true
 		p.mu.Unlock()
 		return fmt.Errorf("save places: %w", err)
 	}
 	return nil
 }
 
+// lookAhead marks where the store of Doorward's own events ends, if that is to be saved.
+func (p *pipeline) lookAhead(ctx context.Context, now time.Time) *ownMark {
+	if p.own == nil {
+		return nil
+	}
+	p.mu.Lock()
+	wanted := p.own.fresh && p.own.mark == nil
+	p.mu.Unlock()
+	if !wanted {
+		return nil
+	}
+	mark, err := p.own.look(ctx, now)
+	if err != nil { // the place stays behind
+		p.log.Warn("look at the event log", slog.Any("error", err))
+		return nil
+	}
+	return mark
+}
+
 // load reads where to go on.
 func (p *pipeline) load(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.positions, p.dirty = map[place][]byte{}, map[place]bool{}
 	rows, err := p.db.QueryContext(ctx, sqlPositions, p.name)
 	if err != nil {

@@ -94,6 +94,35 @@ func TestSuspiciousURLs(t *testing.T) {
 	}
 }
 
+// TestSuspiciousPictures: a page full of suspicious pictures has nobody banned who looks at it, and gives a scanner no way out that says it is one.
+func TestSuspiciousPictures(t *testing.T) {
+	b := newBench(t, detect.Config{})
+	var all []decision.Proposal
+	for i := range 39 {
+		var more []event.Field
+		if i >= 19 { // nineteen of its own do not count with them
+			more = append(more, event.Field{Key: "embedded", Value: "true"})
+		}
+		all = append(all, b.own(request(replayAt.Add(time.Duration(i)*time.Second), "203.0.113.7", "/.env", more...))...)
+	}
+	if len(all) != 1 || all[0].Action != decision.Challenge || all[0].For != time.Hour || all[0].Origin != "detection:suspicious_urls_embedded" {
+		t.Errorf("twenty pictures give %+v, want a challenge", all)
+	}
+}
+
+// TestSuspiciousSpellings: what a server may pass over behind the file that is meant hides it from no detection.
+func TestSuspiciousSpellings(t *testing.T) {
+	for _, target := range []string{"/.env/", "/.env//", "/.env;x", "/.env;a=b/", "/.env%00", "/.env%00.html", "/.env%20", "/.env.", "/wp-login.php/", "/wp-login.php/x/y", "/x;y/.git;z", "/phpinfo.php;a/b"} {
+		b, bans := newBench(t, detect.Config{}), 0
+		for i := range 20 {
+			bans += len(b.own(request(replayAt.Add(time.Duration(i)*time.Second), "203.0.113.7", target)))
+		}
+		if bans != 1 {
+			t.Errorf("twenty of %s give %d bans, want 1", target, bans)
+		}
+	}
+}
+
 // TestHonestUsersAreNotSuspicious: what the application folders name, save what they hide, is no suspicious URL; nor is what
 // people attach and search for.
 func TestHonestUsersAreNotSuspicious(t *testing.T) {
@@ -233,6 +262,8 @@ func TestLines(t *testing.T) {
 		"sshd": {parser: "sshd", layout: time.Stamp, line: "{t} shop sshd[811]: Failed password for root from 198.51.100.6 port 4{n} ssh2", count: 3, want: "sshd_guessing", length: 10 * time.Minute,
 			harmless: []string{"{t} shop sshd[811]: Accepted password for root from 198.51.100.6 port 4{n} ssh2", "{t} shop sshd[811]: Failed publickey for git from 198.51.100.6 port 4{n} ssh2: RSA SHA256:0",
 				"{t} shop sshd[811]: Failed password for invalid user x from 198.51.100.6 port 1 ssh2 from 2001:db8:{n}::1 port 1 ssh2"}},
+		"sshd, repeated": {parser: "sshd", layout: time.Stamp, line: "{t} shop sshd[811]: message repeated 3 times: [ Failed password for root from 198.51.100.6 port 4{n} ssh2]", count: 1, want: "sshd_guessing",
+			length: 10 * time.Minute, harmless: []string{"{t} shop sshd[811]: message repeated 9 times: [ Accepted password for root from 198.51.100.6 port 4{n} ssh2]"}},
 		"sip": {parser: "asterisk", layout: iso, line: "[{t}] NOTICE[4711] chan_sip.c: Registration from '\"100\" <sip:{n}@192.0.2.1>' failed for '198.51.100.6:5060' - Wrong password", count: 5,
 			want: "sip_guessing", length: 10 * time.Minute, spoofable: true,
 			harmless: []string{"[{t}] NOTICE[4711] chan_sip.c: Peer '100' is now Reachable. ({n}ms / 2000ms)"}},
@@ -255,7 +286,8 @@ func TestLines(t *testing.T) {
 			line: `[{t}] [auth_basic:error] [pid 4711] [client 198.51.100.6:4{n}] AH01617: user bob: authentication failure for "/admin": Password Mismatch`},
 		"nginx": {parser: "nginx-access", layout: clf, line: `198.51.100.6 - bob [{t}] "GET /{n} HTTP/1.1" 401 179 "-" "curl"`, count: 10, want: "web_guessing", length: 10 * time.Minute,
 			harmless: []string{`198.51.100.6 - - [{t}] "GET /{n} HTTP/1.1" 401 179 "-" "curl"`, `198.51.100.6 - bob [{t}] "GET /{n} HTTP/1.1" 200 179 "-" "curl"`}},
-		"scan in a log": {parser: "apache-access", layout: clf, line: `198.51.100.6 - - [{t}] "GET /.env?{n} HTTP/1.1" 200 12 "-" "-"`, count: 20, want: "suspicious_urls", length: time.Hour},
+		"scan by HTTP/0.9": {parser: "nginx-access", layout: clf, line: `198.51.100.6 - - [{t}] "GET /.env?{n}" 400 12 "-" "-"`, count: 20, want: "suspicious_urls", length: time.Hour},
+		"scan in a log":    {parser: "apache-access", layout: clf, line: `198.51.100.6 - - [{t}] "GET /.env?{n} HTTP/1.1" 200 12 "-" "-"`, count: 20, want: "suspicious_urls", length: time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) { r.run(t) })
 	}
@@ -319,4 +351,30 @@ func (r replayed) feed(t *testing.T, line string, n int, step time.Duration) (al
 		all = append(all, b.judge.Parsed("log", &e, at)...)
 	}
 	return all, b.names()
+}
+
+// TestFirewallAttacks: five different attacks ban, one that is tried again and again does not, nor do pictures in a page.
+func TestFirewallAttacks(t *testing.T) {
+	b := newBench(t, detect.Config{})
+	refused := func(i int, from, rules string, more ...event.Field) []decision.Proposal {
+		return b.own(event.Event{Time: replayAt.Add(time.Duration(i) * time.Second), Class: event.Detection, Action: "waf", Outcome: event.Refused,
+			Source: netip.MustParseAddr(from), Site: "desk", Fields: append([]event.Field{{Key: "rules", Value: rules}}, more...)})
+	}
+	for i := range 50 {
+		if got := refused(i, "203.0.113.1", "942100,942190"); len(got) > 0 {
+			t.Fatalf("the same attack %d times: %+v, want no ban", i+1, got)
+		}
+		if got := refused(i, "203.0.113.2", fmt.Sprint(942000+i), event.Field{Key: "embedded", Value: "true"}); len(got) > 0 {
+			t.Fatalf("pictures of a page: %+v, want no ban", got)
+		}
+	}
+	var all []decision.Proposal
+	for i := range 5 {
+		if all = append(all, refused(i, "203.0.113.3", fmt.Sprint(942000+i))...); (len(all) > 0) != (i == 4) {
+			t.Fatalf("after %d different attacks: %d proposals", i+1, len(all))
+		}
+	}
+	if all[0].Action != decision.Ban || all[0].For != time.Hour {
+		t.Errorf("proposal %+v, want a ban of an hour", all[0])
+	}
 }

@@ -103,6 +103,24 @@ func (s *Ruleset) engine() (*sigma.Engine, error) { return sigma.Compile(s.colle
 // not among them.
 func (s *Ruleset) Detections() []Detection { return slices.Clone(s.detections) }
 
+// sipTools tries each name as a user agent.
+func (s *Ruleset) sipTools(names []string, now time.Time) (banned []string) {
+	for _, name := range names {
+		engine, err := s.engine()
+		if err != nil {
+			return nil // it was compiled before: New would have refused it
+		}
+		for _, m := range engine.Process(&sigma.Event{Time: now, Ref: "trial", Source: sigma.Logsource{Product: "suricata"}, Fields: []sigma.Field{
+			{Name: "event_type", Value: "sip"}, {Name: "src_ip", Value: "203.0.113.1"}, {Name: "src_net", Value: "203.0.113.1"}, {Name: "sip.user_agent", Value: name + "/1.0"}}}) {
+			if r := m.Head().Respond; r != nil && r.Action == sigma.Ban && r.For == 0 {
+				banned = append(banned, name)
+				break
+			}
+		}
+	}
+	return banned
+}
+
 var listName = regexp.MustCompile(`^\w+$`)
 
 // tree is a folder of detections.

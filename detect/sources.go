@@ -2,10 +2,11 @@ package detect
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/decision"
@@ -20,9 +21,23 @@ const lookEvery = 10 * time.Second
 // SourceStatus is how one of the sources is.
 type SourceStatus struct {
 	Name   string
-	Silent bool // it has said nothing for longer than it may
-	Health ingest.Health
-	Counts ingest.Counts
+	Type   string // file, journal, syslog or query
+	Format string // of a file
+	Silent bool   // it has said nothing for longer than it may
+	// Read says that something was read from it, since the start or before.
+	Read bool
+	// Parsers are those that the configuration names, and those that knew a record since the start. Sure are the ones among them whose
+	// events name addresses that no stranger could have written.
+	Parsers, Sure []string
+	Health        ingest.Health
+	Counts        ingest.Counts
+	Places        []SourcePlace
+}
+
+// SourcePlace is how far a source has read one of the things that it reads, the first hundred of them.
+type SourcePlace struct {
+	Of string // the path of a file, or journal, or query
+	At string // as ingest.PlaceText has it
 }
 
 // logSource is a source of watch.sources with its parser.
@@ -30,6 +45,8 @@ type logSource struct {
 	intake
 	cfg     ingest.SourceConfig
 	parser  *ingest.Parser
+	parsers *ingest.Parsers
+	seen    atomic.Pointer[[]string] // the parsers that knew a record
 	began   time.Time
 	problem string // that was told
 	silent  bool   // that was told
@@ -60,7 +77,7 @@ func Check(cfg Config) error {
 	}
 	for _, c := range cfg.Sources {
 		if _, err := c.NewParser(parsers); err != nil {
-			return fmt.Errorf("source %s: %w", c.Name, err)
+			return err // it names the source
 		}
 	}
 	return nil
@@ -79,23 +96,43 @@ func newSources(cfg Config, judge *RuleJudge, log *slog.Logger) ([]*logSource, e
 	for _, c := range cfg.Sources {
 		source, err := ingest.New(c, log)
 		if err != nil {
-			return nil, fmt.Errorf("source %s: %w", c.Name, err)
+			return nil, err
 		}
 		parser, err := c.NewParser(parsers)
 		if err != nil {
-			return nil, fmt.Errorf("source %s: %w", c.Name, err)
+			return nil, err
 		}
-		all = append(all, &logSource{cfg: c, parser: parser, began: time.Now(), intake: intake{source, func(b ingest.Batch, now time.Time) []decision.Proposal {
+		began := time.Now()
+		judge.Watching(c.Name, began)
+		s := &logSource{cfg: c, parser: parser, parsers: parsers, began: began}
+		s.seen.Store(&c.Parsers)
+		s.intake = intake{source, func(b ingest.Batch, now time.Time) []decision.Proposal {
 			var found []decision.Proposal
 			for i := range b.Records {
 				if e, ok := parser.Parse(&b.Records[i], now); ok {
+					s.saw(e.Parser)
 					found = append(found, judge.Parsed(c.Name, &e, now)...)
 				}
 			}
 			return found
-		}}})
+		}, &atomic.Bool{}}
+		all = append(all, s)
 	}
 	return all, nil
+}
+
+// saw notes that a parser knew a record; one goroutine at a time calls it.
+func (s *logSource) saw(parser string) {
+	if known := *s.seen.Load(); parser != "" && !slices.Contains(known, parser) {
+		more := append(slices.Clone(known), parser)
+		s.seen.Store(&more)
+	}
+}
+
+// sure are the parsers of the source whose events name addresses that no stranger could have written.
+func (s *logSource) sure() []string {
+	bySyslog := s.cfg.Type == "syslog" || s.cfg.Type == "journal"
+	return slices.DeleteFunc(slices.Clone(*s.seen.Load()), func(name string) bool { return s.parsers.Forgeable(name, bySyslog) })
 }
 
 // isSilent tells whether the source has said nothing for longer than it may.
@@ -151,9 +188,11 @@ func (w *Watch) tellSource(s *logSource, action string, bad bool, reason string,
 // Sources says how the sources are.
 func (w *Watch) Sources() []SourceStatus {
 	var all []SourceStatus
-	for _, s := range w.detections().sources {
+	d := w.detections()
+	for _, s := range d.sources {
 		h := s.Health()
-		all = append(all, SourceStatus{Name: s.cfg.Name, Silent: s.isSilent(h, time.Now()), Health: h, Counts: s.parser.Counts()})
+		all = append(all, SourceStatus{Name: s.cfg.Name, Type: s.cfg.Type, Format: s.cfg.Format, Silent: s.isSilent(h, time.Now()),
+			Read: h.Records > 0 || s.before.Load(), Parsers: *s.seen.Load(), Sure: s.sure(), Health: h, Counts: s.parser.Counts(), Places: d.rules.placesOf(s.cfg.Name)})
 	}
 	return all
 }

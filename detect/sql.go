@@ -2,6 +2,7 @@ package detect
 
 const (
 	sqlPositions = `SELECT source, place, position FROM watch_position WHERE pipeline = $1`
+	sqlPosition  = `SELECT position FROM watch_position WHERE pipeline = $1 AND source = $2 AND place = $3`
 	sqlState     = `SELECT state FROM watch_state WHERE pipeline = $1`
 
 	sqlSavePosition = `INSERT INTO watch_position (pipeline, source, place, position, saved_at) VALUES ($1, $2, $3, $4, $5)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/doorward/doorward/decision"
@@ -20,6 +21,9 @@ import (
 
 // keepPlaces is how long places in logs and counts are kept that nobody reads any more.
 const keepPlaces = 30 * 24 * time.Hour
+
+// announceLimit bounds what New writes down.
+const announceLimit = 10 * time.Second
 
 // Deps is what the watch works with.
 type Deps struct {
@@ -37,7 +41,7 @@ type Deps struct {
 // Watch reads logs, runs detections on them and brings what they propose to the door.
 type Watch struct {
 	deps Deps
-	own  *event.Tap
+	own  *ownTap
 
 	mu      sync.Mutex
 	current *detections
@@ -52,6 +56,7 @@ type detections struct {
 	judge     *RuleJudge
 	set       *Ruleset
 	sources   []*logSource
+	cfg       Config
 }
 
 // all are all pipelines.
@@ -65,23 +70,39 @@ func (d *detections) all() []*pipeline {
 // JailStatus is how one of fail2ban's jails is.
 type JailStatus struct {
 	Name     string
-	Problem  string // why it does not run, or what of its logs cannot be read; "": nothing is wrong
+	Filter   string
+	MaxRetry int
+	FindTime time.Duration
+	BanTime  time.Duration // 0: for good
+	Reads    []string      // its files by their patterns, or the entries of the journal
+	Problem  string        // why it does not run, or what of its logs cannot be read; "": nothing is wrong
 	Counters JailCounters
 	Source   ingest.Health
+	Places   []SourcePlace
 }
 
 // New prepares what cfg asks for. The error says what cannot be read; a jail that cannot run is no error, Jails tells it.
+// The store is told of this process, and so New comes before the gateway meets anybody.
 func New(cfg Config, deps Deps) (*Watch, error) {
 	if deps.Local == nil {
 		deps.Local = time.Local
 	}
 	w := &Watch{deps: deps, swap: make(chan *detections, 1)}
 	if deps.Events != nil {
-		w.own = deps.Events.Tap(ownQueue)
+		w.own = &ownTap{Tap: deps.Events.Tap(ownQueue)}
 	}
 	var err error
-	w.current, err = w.prepare(cfg)
-	return w, err
+	if w.current, err = w.prepare(cfg); err != nil {
+		return w, err
+	}
+	if rules := w.current.rules; rules != nil && rules.own != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), announceLimit)
+		defer cancel()
+		if err := rules.announce(ctx, time.Now()); err != nil {
+			return w, fmt.Errorf("watch: %w", err)
+		}
+	}
+	return w, nil
 }
 
 // Prepare reads what another configuration asks for, and returns what puts it in force. What was counted goes on.
@@ -100,7 +121,7 @@ func (w *Watch) Prepare(cfg Config) (swap func(), err error) {
 }
 
 func (w *Watch) prepare(cfg Config) (*detections, error) {
-	d := &detections{}
+	d := &detections{cfg: cfg}
 	if err := w.prepareRules(cfg, d); err != nil {
 		return nil, fmt.Errorf("watch: %w", err)
 	}
@@ -130,14 +151,18 @@ func (w *Watch) prepare(cfg Config) (*detections, error) {
 		p, err := w.jail(j)
 		if err != nil {
 			w.deps.Log.Warn("a jail does not run", slog.String("jail", j.Name), slog.Any("error", err))
-			off = append(off, JailStatus{Name: j.Name, Problem: err.Error()})
+			off = append(off, status(j, err.Error()))
 			continue
 		}
 		d.pipelines = append(d.pipelines, p)
-		d.jails = append(d.jails, JailStatus{Name: j.Name})
+		d.jails = append(d.jails, status(j, ""))
 	}
 	d.jails = append(d.jails, off...)
 	return d, nil
+}
+
+func status(j *fail2ban.Jail, problem string) JailStatus {
+	return JailStatus{Name: j.Name, Reads: j.Reads(), Filter: j.FilterName, MaxRetry: j.MaxRetry, FindTime: j.FindTime, BanTime: max(0, j.BanTime), Problem: problem}
 }
 
 // prepareRules makes the pipeline of the rules.
@@ -163,8 +188,11 @@ func (w *Watch) prepareRules(cfg Config, d *detections) (err error) {
 	for _, s := range d.sources {
 		intakes = append(intakes, s.intake)
 	}
-	d.rules = &pipeline{name: w.deps.Node + "/rules", sources: intakes, judge: d.judge, own: w.own, takeOwn: d.judge.Own,
+	d.rules = &pipeline{name: w.deps.Node + "/rules", sources: intakes, judge: d.judge,
 		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}
+	if w.own != nil {
+		d.rules.own = &ownEvents{log: w.deps.Events, tap: w.own, take: d.judge.Own}
+	}
 	return nil
 }
 
@@ -181,19 +209,28 @@ func (w *Watch) jail(j *fail2ban.Jail) (*pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
+	source, err := jailSource(j, w.deps.Log)
+	if err != nil {
+		return nil, err
+	}
+	return &pipeline{name: w.deps.Node + "/jail/" + j.Name, sources: []intake{{source, judge.Take, &atomic.Bool{}}}, judge: judge,
+		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}, nil
+}
+
+// jailSource is what the jail reads: files, or the journal from as far back as its failures count, as fail2ban does.
+func jailSource(j *fail2ban.Jail, log *slog.Logger) (ingest.Source, error) {
+	if from := j.Journal; from != nil {
+		return ingest.NewJournal("journal", ingest.JournalOptions{Directory: from.Directory, Files: from.Files, Matches: j.JournalTerms(),
+			System: !from.Users && from.Directory == "" && len(from.Files) == 0, Back: j.FindTime}, log)
+	}
 	var patterns []string
 	for _, p := range j.LogPaths {
 		patterns = append(patterns, p.Pattern)
 	}
 	if len(patterns) == 0 {
-		return nil, errors.New("it reads the journal, and jails read files only; give it a logpath")
+		return nil, errors.New("it names no log to read; give it a logpath, or backend = systemd")
 	}
-	source, err := ingest.NewFiles("log", patterns, ingest.Plain, w.deps.Log)
-	if err != nil {
-		return nil, err
-	}
-	return &pipeline{name: w.deps.Node + "/jail/" + j.Name, sources: []intake{{source, judge.Take}}, judge: judge,
-		door: w.deps.Decisions, db: w.deps.DB, log: w.deps.Log}, nil
+	return ingest.NewFiles("log", patterns, ingest.Plain, log)
 }
 
 // tidy forgets places in logs that nobody reads any more, and counts that nobody makes, once a day.
@@ -278,6 +315,19 @@ func (w *Watch) Detections() []Detection {
 	return nil
 }
 
+// Config is the configuration that is in force.
+func (w *Watch) Config() Config { return w.detections().cfg }
+
+// SIPTools are those of names that the detections in force ban for good when Suricata sees one message with that user agent (M-24). It is
+// tried, not looked up: lists can be made longer, and filters leave names out.
+func (w *Watch) SIPTools(names []string) []string {
+	d := w.detections()
+	if d.set == nil {
+		return nil
+	}
+	return d.set.sipTools(names, time.Now())
+}
+
 // Rules says what the detections met since they were put in force.
 func (w *Watch) Rules() RuleCounters {
 	d := w.detections()
@@ -303,6 +353,7 @@ func (w *Watch) Jails() []JailStatus {
 		for _, s := range p.sources {
 			all[i].Source = s.Health()
 			all[i].Problem = all[i].Source.Problem
+			all[i].Places = p.placesOf(s.Name())
 		}
 	}
 	return all

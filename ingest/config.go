@@ -31,7 +31,8 @@ type SourceConfig struct {
 
 	// Paths are the files to read, absolute, with * and ? where there are several (type file). Rotated ones need not be named.
 	Paths []string `yaml:"paths"`
-	// Format is what a line of a file is: nothing for plain lines, or json, eve, docker, auditd (type file).
+	// Format is what a line of a file is: nothing for plain lines, or json, eve, docker, auditd, asterisk, asterisk-json (type file).
+	// Without one, the format is asterisk where the parser asterisk is named.
 	Format string `yaml:"format"`
 
 	// Matches choose entries of the journal as journalctl does: FIELD=VALUE, with + between alternatives (type journal).
@@ -85,6 +86,10 @@ const (
 // SetDefaults fills in what was not set.
 func (c *SourceConfig) SetDefaults() {
 	switch c.Type {
+	case "file":
+		if c.Format == "" && slices.Contains(c.Parsers, "asterisk") { // a trace in it could hold any line
+			c.Format = string(Asterisk)
+		}
 	case "syslog":
 		if len(c.Allowed) == 0 {
 			c.Allowed = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
@@ -131,7 +136,7 @@ func (c SourceConfig) Validate(report func(path, format string, args ...any)) {
 	case "file":
 		c.validateFile(report)
 	case "journal":
-		if _, err := NewJournal(c.Name, "", nil, c.Matches, nil); err != nil {
+		if _, err := NewJournal(c.Name, c.journal(), nil); err != nil {
 			report("matches", "cannot be used: %v", err)
 		}
 		if c.Directory != "" && !filepath.IsAbs(c.Directory) {
@@ -220,13 +225,22 @@ func New(c SourceConfig, log *slog.Logger) (Source, error) {
 	}
 	switch c.Type {
 	case "journal":
-		return NewJournal(c.Name, c.Directory, nil, c.Matches, log)
+		return NewJournal(c.Name, c.journal(), log)
 	case "syslog":
 		return NewSyslog(c, log)
 	case "query":
 		return NewQuery(c, log)
 	}
 	return NewFiles(c.Name, c.Paths, Format(c.Format), log)
+}
+
+// journal says what a source of type journal reads.
+func (c SourceConfig) journal() JournalOptions {
+	o := JournalOptions{Directory: c.Directory}
+	for _, m := range c.Matches {
+		o.Matches = append(o.Matches, strings.Fields(m)...)
+	}
+	return o
 }
 
 // NewParser makes the parser for the records of a source.

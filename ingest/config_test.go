@@ -42,6 +42,10 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%+v: New says %v", c.cfg, err)
 		}
 	}
+	trace := ingest.SourceConfig{Name: "pbx", Type: "file", Paths: []string{"/var/log/asterisk/full"}, Parsers: []string{"asterisk"}}
+	if trace.SetDefaults(); trace.Format != string(ingest.Asterisk) {
+		t.Errorf("the format of Asterisk's log is %q, want %q", trace.Format, ingest.Asterisk)
+	}
 	if _, err := load(t).For([]string{"none"}, time.UTC, false); err == nil || !strings.Contains(err.Error(), "sshd") {
 		t.Errorf("a parser that is not there: %v", err)
 	}

@@ -75,6 +75,8 @@ func (d *docker) line(line []byte, cut bool, _ time.Time, add func(Record)) {
 
 func (d *docker) due(time.Time, func(Record)) {} // the end of a line comes, or the container is gone
 
+func (d *docker) missed() {} // a part whose beginning is gone is a line
+
 func (d *docker) held() []byte {
 	if len(d.Streams) == 0 {
 		return nil

@@ -194,7 +194,12 @@ func (s *Files) readOne(ctx context.Context, path string, f *follow, use Use) er
 		r.Source = s.name
 		batch.Records = append(batch.Records, r)
 	}
-	line := func(line []byte, isCut bool) { f.reader.line(line, isCut, now, add) }
+	line := func(line []byte, isCut bool) {
+		if !isCut && s.format != Asterisk {
+			line = trimCR(line)
+		}
+		f.reader.line(line, isCut, now, add)
+	}
 	gaps := f.gaps
 	give := func() error {
 		if len(batch.Records) == 0 {

@@ -76,7 +76,7 @@ func (r *reader) start() {
 
 func (r *reader) wait(n int) {
 	r.t.Helper()
-	for end := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		r.mu.Lock()
 		got := len(r.lines)
 		r.mu.Unlock()
@@ -309,7 +309,7 @@ func TestPatterns(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "other.txt"), []byte("not mine\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for end := time.Now().Add(5 * time.Second); source.source.Health().Problem == "" && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); source.source.Health().Problem == "" && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 	}
 	if p := source.source.Health().Problem; !strings.Contains(p, "no file") {
 		t.Errorf("problem is %q, want one about no file", p)

@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -25,6 +24,7 @@ type follow struct {
 	reader reader
 	tails  []*tail // the oldest first; those before the last were rotated away and may still grow
 	done   []place // the ends of those that were read and closed, the last ones
+	saved  []place // those of a saved position that are still to be found: what holds one, and what is newer, comes with it
 	gaps   uint64
 	err    error // why it cannot be read at the moment
 	again  bool  // there is more to read at once
@@ -33,13 +33,15 @@ type follow struct {
 // resume opens the files that a saved position names. Without one, fresh says that this is the very first start.
 func (f *follow) resume(text []byte, fresh bool) {
 	var saved position
-	if len(text) > 0 && json.Unmarshal(text, &saved) != nil {
-		f.gaps++ // of another version, or damaged: the beginning is better than nothing
-	}
+	damaged := len(text) > 0 && json.Unmarshal(text, &saved) != nil
 	f.reader = f.format.reader(saved.Held)
+	if damaged {
+		f.gap() // of another version, or damaged: the beginning is better than nothing
+	}
 	f.done = saved.Done[max(0, len(saved.Done)-maxTails):]
 	places := saved.Files[max(0, len(saved.Files)-maxTails):]
-	for _, p := range places {
+	for i, p := range places {
+		f.saved = places[i+1:]
 		if t := f.find(p); t != nil {
 			f.tails = append(f.tails, t)
 		} else {
@@ -51,24 +53,33 @@ func (f *follow) resume(text []byte, fresh bool) {
 	if len(places) > 0 {
 		f.between(at, places[len(places)-1].Grown)
 	}
-	if f.err = err; t != nil && len(places) == 0 && fresh {
-		t.skipToRecent()
+	if f.err = err; t != nil && len(places) == 0 && fresh && t.skipToRecent() {
+		f.reader.missed()
 	}
 }
 
-// skipToRecent leaves out what is too old to matter at the first start.
-func (t *tail) skipToRecent() {
-	if info, err := t.file.Stat(); err == nil && info.Size() > history {
-		t.Offset = info.Size() - history
-		t.read, t.Skip, t.split.skip = t.Offset, true, true
+// gap says that something may be gone that nobody read.
+func (f *follow) gap() {
+	f.gaps++
+	f.reader.missed()
+}
+
+// skipToRecent leaves out what is too old to matter at the first start; false: nothing is.
+func (t *tail) skipToRecent() bool {
+	info, err := t.file.Stat()
+	if err != nil || info.Size() <= history {
+		return false
 	}
+	t.Offset = info.Size() - history
+	t.read, t.Skip, t.split.skip = t.Offset, true, true
+	return true
 }
 
 // find opens the file that p is a place in: the one at the path, or one that it was renamed to.
 func (f *follow) find(p place) *tail {
 	names := []string{f.path}
 	for _, r := range rotatedOf(f.path) {
-		if r.dev == p.Dev && r.ino == p.Ino {
+		if p.is(r.dev, r.ino, r.birth) {
 			names = append(names, r.path)
 		}
 	}
@@ -77,7 +88,7 @@ func (f *follow) find(p place) *tail {
 		if err != nil {
 			continue
 		}
-		if t.Dev == p.Dev && t.Ino == p.Ino && t.seek(p) {
+		if p.is(t.Dev, t.Ino, t.Birth) && t.seek(p) {
 			return t
 		}
 		t.close()
@@ -91,14 +102,14 @@ func (f *follow) open() (*tail, error) {
 	if err := unix.Stat(f.path, &st); err != nil {
 		return nil, &fs.PathError{Op: "open", Path: f.path, Err: err}
 	}
-	if f.has(st.Dev, st.Ino) {
+	if f.has(st.Dev, st.Ino, birthOf(unix.AT_FDCWD, f.path, 0)) {
 		return nil, nil
 	}
 	t, err := openTail(f.path)
 	if err != nil {
 		return nil, err
 	}
-	if f.has(t.Dev, t.Ino) {
+	if f.has(t.Dev, t.Ino, t.Birth) {
 		t.close()
 		return nil, nil
 	}
@@ -106,123 +117,8 @@ func (f *follow) open() (*tail, error) {
 	return t, nil
 }
 
-func (f *follow) has(dev, ino uint64) bool {
-	for _, t := range f.tails {
-		if t.Dev == dev && t.Ino == ino {
-			return true
-		}
-	}
-	return false
-}
-
-// between opens the files that came and were rotated away while nobody looked: those that did not change last before the
-// moment since. The clock of files is coarse: two may have the same moment. They go before the file that is open at index at.
-func (f *follow) between(at int, since int64) {
-	f.listed(func(all []rotated) (again bool) {
-		first, _ := slices.BinarySearchFunc(all, since, func(r rotated, t int64) int { return cmp.Compare(r.changed, t) })
-		at, again = f.openAll(at, all[first:])
-		return again
-	})
-}
-
-// listed passes the rotated files to use, once more when one of them was renamed or packed in the meantime.
-func (f *follow) listed(use func([]rotated) (again bool)) {
-	for range maxListings {
-		for _, t := range f.tails { // before the list is made: a copy of what a file holds later is then known as one
-			if len(t.Head) == 0 {
-				t.learn()
-			}
-		}
-		if !use(rotatedOf(f.path)) {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	f.gaps++
-}
-
-// openAll opens rotated files in order, before the one at index at, and returns that one's new index. again: one of them was
-// renamed in the meantime.
-func (f *follow) openAll(at int, all []rotated) (_ int, again bool) {
-	for _, r := range all {
-		if at < len(f.tails) && f.tails[at].Dev == r.dev && f.tails[at].Ino == r.ino {
-			break // it was itself rotated away; what is newer comes later
-		}
-		if at < len(f.tails) && r.holds(f.tails[at].place) {
-			break // the same, and packed or copied since
-		}
-		if f.has(r.dev, r.ino) || f.known(r) {
-			continue
-		}
-		t, err := r.open(place{})
-		if errors.Is(err, fs.ErrNotExist) {
-			return at, true
-		}
-		if err != nil {
-			continue // being packed, or nothing of ours
-		}
-		f.tails = slices.Insert(f.tails, at, t)
-		at++
-	}
-	return at, false
-}
-
-// known says that a rotated file holds what was read already, or is being read: it is a copy, or was packed. Its inode says
-// nothing, because that of a file that is gone is used again.
-func (f *follow) known(r rotated) bool {
-	for _, t := range f.tails {
-		if r.holds(t.place) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(f.done, r.holds)
-}
-
-// recover opens, behind p, the copy that was made of a file before it was truncated or packed, and those that were made later.
-// They go before the file at index at.
-func (f *follow) recover(at int, p place) {
-	if len(p.Head) == 0 {
-		f.between(at, p.Grown) // nothing was read of it
-		return
-	}
-	for i := 0; i < at && i < len(f.tails); i++ { // a copy of it that was found when it was still empty is found again below
-		if t := f.tails[i]; len(t.Head) == 0 && t.learn() && bytes.HasPrefix(t.Head, p.Head) {
-			t.close()
-			f.tails = slices.Delete(f.tails, i, i+1)
-			at--
-			i--
-		}
-	}
-	var found *tail
-	f.listed(func(all []rotated) (again bool) {
-		for i := len(all) - 1; i >= 0 && found == nil; i-- {
-			if f.has(all[i].dev, all[i].ino) {
-				continue
-			}
-			t, err := all[i].open(p)
-			again = again || errors.Is(err, fs.ErrNotExist)
-			if err == nil {
-				found = t
-				f.tails = slices.Insert(f.tails, at, t)
-				at++
-			}
-		}
-		if found == nil {
-			if !again {
-				f.gaps++
-			}
-			return again
-		}
-		// It may have been packed or renamed since it was opened: then the list has it by another name, or not at all.
-		first := slices.IndexFunc(all, func(r rotated) bool {
-			return r.dev == found.Dev && r.ino == found.Ino || r.holds(found.place)
-		}) + 1
-		if first == 0 {
-			first, _ = slices.BinarySearchFunc(all, found.Grown, func(r rotated, t int64) int { return cmp.Compare(r.changed, t) })
-		}
-		at, again = f.openAll(at, all[first:])
-		return again
-	})
+func (f *follow) has(dev, ino uint64, birth int64) bool {
+	return slices.ContainsFunc(f.tails, func(t *tail) bool { return t.is(dev, ino, birth) })
 }
 
 // look finds what changed at the path: a new file there, or none.
@@ -233,8 +129,15 @@ func (f *follow) look() {
 	if n == 0 || t == nil && err == nil {
 		return
 	}
-	f.between(n, f.tails[n-1].Grown)
-	if errors.Is(err, fs.ErrNotExist) && time.Since(f.tails[n-1].active) < grace {
+	since := f.tails[n-1].Grown
+	for i := 0; i < len(f.tails) && f.tails[i] != t; i++ {
+		f.begin(i)
+	}
+	if n = slices.Index(f.tails, t); n < 0 {
+		n = len(f.tails)
+	}
+	f.between(n, since)
+	if errors.Is(err, fs.ErrNotExist) && len(f.tails) > 0 && time.Since(f.tails[len(f.tails)-1].active) < grace {
 		f.err = nil // between a rename and the new file
 	}
 }
@@ -265,19 +168,10 @@ func (f *follow) step(buf []byte, add func([]byte, bool), give func() error) err
 // drain reads one file to its end.
 func (f *follow) drain(i int, buf []byte, add func([]byte, bool), give func() error) error {
 	for {
-		t := f.tails[i]
-		if len(t.Head) == 0 {
-			if !t.learn() {
-				return nil
-			}
-			if f.copying(i) {
-				return nil
-			}
-			if f.missed(i) {
-				f.again = true
-				return nil
-			}
+		if !f.begin(i) {
+			return nil
 		}
+		t := f.tails[i]
 		n, replaced, err := t.next(buf, add)
 		switch {
 		case err != nil:
@@ -293,6 +187,23 @@ func (f *follow) drain(i int, buf []byte, add func([]byte, bool), give func() er
 			return err
 		}
 	}
+}
+
+// begin says that a file has a beginning to be read from. What is older and came while it was empty goes before it.
+func (f *follow) begin(i int) bool {
+	t := f.tails[i]
+	switch {
+	case t.begun:
+		return true
+	case len(t.Head) == 0 && !t.learn(), f.copying(i):
+		return false
+	}
+	t.begun = true
+	if f.missed(i) {
+		f.again = true
+		return false
+	}
+	return true
 }
 
 // copying says that what begins in a file is the copy that somebody makes of a later one before truncating that: it was found when
@@ -331,8 +242,8 @@ func (f *follow) truncated(i int) {
 	switch {
 	case err != nil:
 		f.err = err
-	case f.has(again.Dev, again.Ino):
-		again.close()
+	case !old.is(again.Dev, again.Ino, again.Birth) || f.has(again.Dev, again.Ino, again.Birth):
+		again.close() // it was rotated away since, and what is at the path comes behind all others
 	default:
 		f.tails = slices.Insert(f.tails, i, again)
 	}

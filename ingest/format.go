@@ -10,28 +10,34 @@ type Format string
 
 // The formats.
 const (
-	Plain   Format = ""       // a line is a record
-	JSON    Format = "json"   // a line is a JSON object; its members are the fields
-	EVE     Format = "eve"    // Suricata's eve.json: JSON whose member timestamp is the time
-	Docker  Format = "docker" // Docker's json-file: the text is the member log, joined up to its line end
-	Auditd  Format = "auditd" // the kernel's audit records; those of one event are one record
-	formats        = "json, eve, docker and auditd"
+	Plain  Format = ""       // a line is a record
+	JSON   Format = "json"   // a line is a JSON object; its members are the fields
+	EVE    Format = "eve"    // Suricata's eve.json: JSON whose member timestamp is the time
+	Docker Format = "docker" // Docker's json-file: the text is the member log, joined up to its line end
+	Auditd Format = "auditd" // the kernel's audit records; those of one event are one record
+
+	Asterisk     Format = "asterisk"      // Asterisk's log; a SIP message in it is one record
+	AsteriskJSON Format = "asterisk-json" // Asterisk's log in JSON
+
+	formats = "json, eve, docker, auditd, asterisk and asterisk-json"
 )
 
 // reader makes records of the lines of one log, in order.
 type reader interface {
-	// line takes a line; add gets the records that are whole by now.
+	// line takes a line, without the carriage return that it may end in (Asterisk: with it); add gets the records that are whole.
 	line(line []byte, cut bool, now time.Time, add func(Record))
 	// due gives on what has been waited for long enough.
 	due(now time.Time, add func(Record))
 	// held is what is held back at the moment, to be saved with the position; nil: nothing is.
 	held() []byte
+	// missed says that what stood before the next line is not known.
+	missed()
 }
 
 // check says whether the format is known.
 func (f Format) check() error {
 	switch f {
-	case Plain, JSON, EVE, Docker, Auditd:
+	case Plain, JSON, EVE, Docker, Auditd, Asterisk, AsteriskJSON:
 		return nil
 	}
 	return fmt.Errorf("format %q is not known; there are %s, and none for plain lines", string(f), formats)
@@ -46,8 +52,20 @@ func (f Format) reader(held []byte) reader {
 		return newDocker(held)
 	case Auditd:
 		return newAuditd(held)
+	case Asterisk:
+		return newAsterisk(held)
+	case AsteriskJSON:
+		return asteriskJSON{}
 	}
 	return plain{}
+}
+
+// JSONRecord is the record of one line of a log of JSON, as the formats json and eve read it. What is no object has no fields.
+func JSONRecord(source, line string) Record {
+	var r Record
+	jsonLines{timeKey: "time"}.line([]byte(line), false, time.Time{}, func(read Record) { r = read })
+	r.Source = source
+	return r
 }
 
 // plain makes a record of each line.
@@ -58,6 +76,7 @@ func (plain) line(line []byte, cut bool, _ time.Time, add func(Record)) {
 }
 func (plain) due(time.Time, func(Record)) {}
 func (plain) held() []byte                { return nil }
+func (plain) missed()                     {}
 
 // jsonLines makes a record of each object. What is no object is a record without fields, and marked.
 type jsonLines struct{ timeKey string }
@@ -82,3 +101,4 @@ func (j jsonLines) line(line []byte, cut bool, _ time.Time, add func(Record)) {
 }
 func (jsonLines) due(time.Time, func(Record)) {}
 func (jsonLines) held() []byte                { return nil }
+func (jsonLines) missed()                     {}

@@ -190,11 +190,11 @@ func TestFieldParsers(t *testing.T) {
 // FuzzFormats: whatever stands in a log, each line of it comes out again, as it was or as part of a group.
 func FuzzFormats(f *testing.F) {
 	for _, s := range []string{`{"log":"a\n","stream":"stdout","time":"2026-11-25T18:57:50Z"}`, `{"a":{"b":[1,2]},"timestamp":"2026-11-25T18:57:50.1+0100"}`,
-		`type=USER_LOGIN msg=audit(1764097070.300:12): msg='acct="x" res=failed'`, "\x00\xff", `{"a":"\ud800"}`, `[]`, `{"a":1,"a":2}`} {
+		`type=USER_LOGIN msg=audit(1764097070.300:12): msg='acct="x" res=failed'`, "\x00\xff", `{"a":"\ud800"}`, tracedHead(30) + "\nREGISTER x SIP/2.0\r\na: b\r\n\r\n\n[x] y", oldHead + "\nREGISTER x SIP/2.0\n<------------->\n[2026-11-25 18:57:50] NOTICE[1] a.c: x", `[]`, `{"a":1,"a":2}`} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, format := range []ingest.Format{ingest.Plain, ingest.JSON, ingest.EVE, ingest.Docker, ingest.Auditd} {
+		for _, format := range []ingest.Format{ingest.Plain, ingest.JSON, ingest.EVE, ingest.Docker, ingest.Auditd, ingest.Asterisk, ingest.AsteriskJSON} {
 			ingest.ReadFormat(t, format, text)
 		}
 	})

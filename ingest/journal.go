@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	firstLook   = time.Hour       // of the journal that is read at the very first start
+	firstLook   = time.Hour       // of the journal that is read at the very first start, unless told otherwise
 	maxEntry    = 4 * MaxLine     // bytes of an entry as JSON
 	batchLen    = 1000            // records
 	firstPause  = time.Second     // before a source is tried again
@@ -36,28 +36,44 @@ type Journal struct {
 	name    string
 	args    []string
 	matches []string
+	back    time.Duration
 	log     *slog.Logger
 }
 
 var journalMatch = regexp.MustCompile(`^(\+|[A-Z0-9_]{1,64}=.{0,512})$`)
 
-// NewJournal prepares a source that reads the journal, or that of the directory or the files. matches are terms as journalctl and
-// fail2ban's journalmatch have them: FIELD=VALUE, and + between alternatives.
-func NewJournal(name, directory string, files, matches []string, log *slog.Logger) (*Journal, error) {
-	j := &Journal{name: name, log: log}
-	for _, m := range matches {
-		for _, term := range strings.Fields(m) {
-			if !journalMatch.MatchString(term) { // an option of journalctl, for one
-				return nil, fmt.Errorf("source %s: %q is no match of the journal", name, term)
-			}
-			j.matches = append(j.matches, term)
+// JournalOptions say which entries of which journal are read. The zero value: all of this machine's.
+type JournalOptions struct {
+	// Directory is a folder of journal files, and Files are such files, with * and ? where there are several.
+	Directory string
+	Files     []string
+	// Matches are terms as journalctl has them, one each: FIELD=VALUE, and + between alternatives.
+	Matches []string
+	// System leaves out the journals of users, in which everybody writes what they like.
+	System bool
+	// Back is how far back the very first start reads. 0: an hour.
+	Back time.Duration
+}
+
+// NewJournal prepares a source that reads the journal. The error says which of the matches is none.
+func NewJournal(name string, o JournalOptions, log *slog.Logger) (*Journal, error) {
+	j := &Journal{name: name, matches: o.Matches, back: o.Back, log: log}
+	if j.back <= 0 {
+		j.back = firstLook
+	}
+	for _, term := range j.matches {
+		if !journalMatch.MatchString(term) { // an option of journalctl, for one
+			return nil, fmt.Errorf("source %s: %q is no match of the journal", name, term)
 		}
 	}
 	j.args = []string{"--output=json", "--all", "--follow", "--no-tail", "--quiet", "--no-pager", "--output-fields=" + journalFields}
-	if directory != "" {
-		j.args = append(j.args, "--directory="+directory)
+	if o.System {
+		j.args = append(j.args, "--system")
 	}
-	for _, f := range files {
+	if o.Directory != "" {
+		j.args = append(j.args, "--directory="+o.Directory)
+	}
+	for _, f := range o.Files {
 		j.args = append(j.args, "--file="+f)
 	}
 	return j, nil
@@ -79,7 +95,7 @@ func (j *Journal) Run(ctx context.Context, positions map[string][]byte, use Use)
 		j.count(func(h *Health) { h.Gaps++ })
 	}
 	if at == (cursor{}) {
-		at.Time = time.Now().Add(-firstLook).UnixMicro()
+		at.Time = time.Now().Add(-j.back).UnixMicro()
 	}
 	return j.again(ctx, func() error {
 		before := at
@@ -206,7 +222,9 @@ func journalRecord(line []byte) (Record, cursor, bool) {
 		pid = get("_PID")
 	}
 	host := get("_HOSTNAME")
-	r.Text = headless(host, r.Program, pid, r.Message)
+	if r.Text = headless(host, r.Program, pid, r.Message); host != "" && r.Program == "" {
+		r.Text = headless(host+":", "", "", r.Message)
+	}
 	if r.Program == "kernel" && pid == "" {
 		monotonic := get("_SOURCE_MONOTONIC_TIMESTAMP")
 		if monotonic == "" {

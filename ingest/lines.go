@@ -9,7 +9,7 @@ type splitter struct {
 	skip bool   // rest was given on as a cut line, and what comes is the rest of it
 }
 
-// next cuts the complete lines out of chunk, and keeps the beginning of the last one. used is how many bytes of chunk belong to
+// next cuts the complete lines, with the carriage return that one may end in, out of chunk, and keeps the beginning of the last one. used is how many bytes of chunk belong to
 // lines that were given on or skipped: the place to go on after a restart is that far behind the beginning of rest.
 func (s *splitter) next(chunk []byte, add func(line []byte, cut bool)) {
 	for len(chunk) > 0 {
@@ -28,10 +28,10 @@ func (s *splitter) next(chunk []byte, add func(line []byte, cut bool)) {
 			s.skip = false
 		case len(s.rest) > 0:
 			s.rest = append(s.rest, line...)
-			add(trimCR(s.rest), false)
+			add(s.rest, false)
 			s.rest = s.rest[:0]
 		default:
-			add(trimCR(line), false)
+			add(line, false)
 		}
 	}
 }
@@ -60,9 +60,10 @@ func (s *splitter) keep(part []byte, add func(line []byte, cut bool)) {
 // flush gives on what is there of a line whose end will not come.
 func (s *splitter) flush(add func(line []byte, cut bool)) {
 	if len(s.rest) > 0 {
-		add(trimCR(s.rest), false)
+		add(s.rest, false)
 	}
 	s.rest, s.skip = nil, false
 }
 
+// trimCR takes off the carriage return that a line ends in.
 func trimCR(line []byte) []byte { return bytes.TrimSuffix(line, []byte{'\r'}) }

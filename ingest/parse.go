@@ -18,6 +18,8 @@ type Parsed struct {
 	Logsource Logsource
 	// Parser and Pattern name what knew the record; "" where nothing did.
 	Parser, Pattern string
+	// Repeated is how many more times the same happened, which rsyslog says in the place of writing the line again. At most 100.
+	Repeated int
 }
 
 // Counts are numbers of records since the start.
@@ -37,11 +39,12 @@ type Parser struct {
 	local     *time.Location
 	keep      bool
 
-	values [maxLayoutFields]string
-	stamp  string // the last date read, which the next line mostly has too
-	when   time.Time
-	day    int64
-	torn   int // lines behind a torn one that may be part of it, and so name nobody
+	values   [maxLayoutFields]string
+	gathered []event.Field // memory for the fields of the next event
+	stamp    string        // the last date read, which the next line mostly has too
+	when     time.Time
+	day      int64
+	torn     int // lines behind a torn one that may be part of it, and so name nobody
 
 	parsed, unknown, ambiguous, undated atomic.Uint64
 }
@@ -103,8 +106,11 @@ func (p *Parser) Parse(r *Record, now time.Time) (Parsed, bool) {
 		inside = p.readHead(&l)
 	}
 	if inside {
+		message, times := repeated(l.message)
+		l.message = message
 		for _, one := range p.byProgram[l.program] {
 			if e, ok := p.try(one, &l); ok {
+				e.Repeated = max(0, times-1)
 				return e, true
 			}
 		}
@@ -220,8 +226,7 @@ func (p *Parser) fromRegexp(one *parser, t *pattern, l *line, message string) (P
 func (p *Parser) event(one *parser, t *pattern, l *line, message string, fields []layoutField, values []string) (Parsed, bool) {
 	e := Parsed{Logsource: one.logsource, Parser: one.name, Pattern: t.name,
 		Event: event.Event{Time: l.time, Class: t.class, Outcome: t.outcome, Action: t.action, Severity: t.severity, Raw: l.record.Text}}
-	e.Fields = make([]event.Field, 0, len(l.headFields)+len(fields)+len(t.fields)+len(l.record.Fields)+8)
-	e.Fields = append(e.Fields, l.record.Fields...)
+	e.Fields = append(p.gathered[:0], l.record.Fields...)
 	if !p.fill(one, t, &e, l, l.headFields, l.headValues) || !p.fill(one, t, &e, l, fields, values) {
 		return Parsed{}, false
 	}
@@ -241,6 +246,8 @@ func (p *Parser) event(one *parser, t *pattern, l *line, message string, fields 
 		}
 	}
 	p.finish(one, t, &e, l)
+	p.gathered = e.Fields[:0]
+	e.Fields = slices.Clone(e.Fields) // no longer than it has to be
 	return e, true
 }
 
@@ -273,6 +280,8 @@ func (p *Parser) fill(one *parser, t *pattern, e *Parsed, l *line, fields []layo
 			}
 		case f.name == "site":
 			e.Site = v
+		case f.name == "headers":
+			e.Fields = headers(e.Fields, v, t.headers)
 		case f.kind == request:
 			e.Fields = requestLine(e.Fields, v)
 			if t.action == "" && len(e.Fields) > 0 {

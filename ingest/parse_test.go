@@ -70,7 +70,7 @@ func TestReplay(t *testing.T) {
 					continue
 				}
 				got := "unknown"
-				if e, ok := p.Parse(&ingest.Record{Text: strings.ReplaceAll(line, "␊", "\n")}, now); ok {
+				if e, ok := p.Parse(&ingest.Record{Text: strings.NewReplacer("␊", "\n", "␍", "\r").Replace(line)}, now); ok {
 					got = show(e)
 				}
 				if got != want {
@@ -105,6 +105,8 @@ func forged() []string {
 		`- - [25/Nov/2026:18:57:50 +0000] "GET / HTTP/1.1" 401 1 "-" "x"`, third + ` - - [25/Nov/2026:18:57:50 +0000] "GET / HTTP/1.1" 401 1`,
 		"FAILED LOGIN for root from " + third, "root from " + third + " (/opt/rt5/lib/RT/Interface/Web.pm:831)",
 		"x logname= uid=0 euid=0 tty=ssh ruser= rhost=" + third + "  user=root", "rhost=" + third,
+		"<--- Received SIP request (9 bytes) from UDP:" + third + ":5060 --->\nREGISTER sip:x SIP/2.0\nUser-Agent: sipcli\n", "x} <script>: sip REGISTER from udp:" + third + ":5060 ua=sipcli",
+		"<--- SIP read from UDP:" + third + ":5060 --->#012REGISTER sip:x SIP/2.0#012User-Agent: sipcli#012", "NOTICE: <script>: sip REGISTER from udp:" + third + ":5060 ua=sipcli",
 		`[local] ` + third, `x" FATAL:  password authentication failed for user "y`, "]: " + third + " ",
 	}
 	var all []string
@@ -169,6 +171,14 @@ var slots = []struct {
 	{"asterisk", `[2026-11-25 18:57:50] SECURITY[12] res_security_log.c: SecurityEvent="InvalidPassword",EventTV="2026-11-25T18:57:50.000+0000",Severity="Error",Service="SIP",EventVersion="2",AccountID="%",SessionID="0x7f",LocalAddress="IPV4/UDP/192.0.2.1/5060",RemoteAddress="IPV4/UDP/§/5060",Challenge="%",ReceivedChallenge="%",ReceivedHash="%"`, nil},
 	{"asterisk", `[2026-11-25 18:57:50] VERBOSE[12][C-00000001] pbx.c: Executing [%@default:1] NoOp("SIP/x", "%") in new stack`, nil},
 	{"asterisk", `[2026-11-25 18:57:50] WARNING[12] app.c: %`, nil},
+	{"asterisk", "[2026-11-25 18:57:50] VERBOSE[12] res_pjsip_logger.c: <--- Received SIP request (420 bytes) from UDP:§:5060 --->\nREGISTER sip:% SIP/2.0\nUser-Agent: %\nFrom: %\n\n%", nil},
+	{"asterisk", "[2026-11-25 18:57:50] VERBOSE[12] res_pjsip_logger.c: <--- Transmitting SIP response (420 bytes) to UDP:§:5060 --->\nSIP/2.0 401 Unauthorized\nFrom: %\n\n%", nil},
+	{"asterisk", "[2026-11-25 18:57:50] VERBOSE[12] chan_sip.c: \n<--- SIP read from TCP:§:5060 --->\nREGISTER sip:% SIP/2.0\nUser-Agent: %\nFrom: %\n\n%\n<------------->", nil},
+	{"asterisk", "Nov 25 18:57:50 h asterisk[12]: VERBOSE[12]: res_pjsip_logger.c:60 in logging_on_rx_msg: <--- Received SIP request (420 bytes) from UDP:§:5060 --->#012REGISTER sip:% SIP/2.0#015#012User-Agent: %#015#012#015#012%", nil},
+	{"kamailio", "Nov 25 18:57:50 h kamailio[12]: NOTICE: {1 % REGISTER %} <script>: sip REGISTER from udp:§:5060 ua=%", nil},
+	{"kamailio", "Nov 25 18:57:50 h kamailio[12]: NOTICE: {1 1 REGISTER x} <script>: sip REGISTER from udp:§:5060 ua=%", nil},
+	{"kamailio", "Nov 25 18:57:50 h kamailio[12]: NOTICE: <script>: sip REGISTER from udp:§:5060 ua=%", nil},
+	{"kamailio", "Nov 25 18:57:50 h kamailio[12]: NOTICE: {1 % REGISTER %} <core> [core/parser/parse_fline.c:271]: parse_first_line(): parse error: %", nil},
 }
 
 func escapeQuotes(s string) string {

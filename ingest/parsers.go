@@ -51,6 +51,7 @@ type patternFile struct {
 	Outcome  string            `yaml:"outcome"`
 	Severity string            `yaml:"severity"`
 	Fields   map[string]string `yaml:"fields"`
+	Headers  map[string]string `yaml:"headers"`
 }
 
 // parser is a parser made ready.
@@ -85,6 +86,7 @@ type pattern struct {
 	byStatus bool
 	severity event.Severity
 	fields   []event.Field
+	headers  []event.Field // name of a header, name in the event
 }
 
 // Parsers are all parsers there are.
@@ -132,6 +134,14 @@ func (p *Parsers) Names() []string {
 	return names
 }
 
+// Forgeable tells whether a stranger could have written what events of the named parser say: the program writes line ends of what it was
+// sent. bySyslog says that syslog or the journal carried the lines, which keeps some apart. Of a parser that is not known anything may
+// be forged.
+func (p *Parsers) Forgeable(name string, bySyslog bool) bool {
+	i := slices.IndexFunc(p.all, func(o *parser) bool { return o.name == name })
+	return i < 0 || p.all[i].forgeable && !(p.all[i].escaped && bySyslog)
+}
+
 func newParser(text []byte) (*parser, error) {
 	var f parserFile
 	if err := yaml.UnmarshalWithOptions(text, &f, yaml.Strict()); err != nil {
@@ -164,7 +174,7 @@ func newParser(text []byte) (*parser, error) {
 
 func (f patternFile) ready() (p pattern, err error) {
 	p = pattern{name: f.Name, literal: f.Literal, once: f.Once, class: f.Class, action: f.Action, byStatus: f.Outcome == "status",
-		torn: f.Torn, in: pairs(f.In), byFields: f.When != nil, when: pairs(f.When), take: pairs(f.Take), fields: pairs(f.Fields)}
+		torn: f.Torn, in: pairs(f.In), byFields: f.When != nil, when: pairs(f.When), take: pairs(f.Take), fields: pairs(f.Fields), headers: pairs(f.Headers)}
 	if !slices.Contains([]event.Class{event.Authentication, event.HTTP, event.Detection, event.Compliance, event.Incident, event.Email, ""}, f.Class) {
 		return p, fmt.Errorf("class %q is not known", f.Class)
 	}

@@ -28,6 +28,7 @@ const (
 type rotated struct {
 	path     string
 	dev, ino uint64
+	birth    int64 // as a tail's
 	changed  int64 // modification time in nanoseconds, which packing keeps
 	size     int64
 }
@@ -41,7 +42,7 @@ func rotatedOf(path string) []rotated {
 	all := listRotated(path)
 	for range maxListings {
 		more := listRotated(path)
-		if slices.EqualFunc(all, more, func(a, b rotated) bool { return a.path == b.path && a.ino == b.ino }) {
+		if slices.EqualFunc(all, more, func(a, b rotated) bool { return a.path == b.path && a.ino == b.ino && a.birth == b.birth }) {
 			break
 		}
 		all = more
@@ -67,7 +68,7 @@ func listRotated(path string) []rotated {
 		var st unix.Stat_t
 		full := filepath.Join(dir, name)
 		if unix.Lstat(full, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFREG {
-			all = append(all, rotated{full, st.Dev, st.Ino, st.Mtim.Nano(), st.Size})
+			all = append(all, rotated{full, st.Dev, st.Ino, birthOf(unix.AT_FDCWD, full, unix.AT_SYMLINK_NOFOLLOW), st.Mtim.Nano(), st.Size})
 		}
 	}
 	slices.SortFunc(all, func(a, b rotated) int { return cmp.Or(cmp.Compare(a.changed, b.changed), byName(a.path, b.path)) })
@@ -96,7 +97,7 @@ func (r rotated) file() (*os.File, error) {
 		return nil, err
 	}
 	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Dev != r.dev || st.Ino != r.ino {
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil || st.Dev != r.dev || st.Ino != r.ino || birthOf(int(f.Fd()), "", unix.AT_EMPTY_PATH) != r.birth {
 		f.Close()
 		return nil, errRenamed
 	}
@@ -112,7 +113,7 @@ func (r rotated) open(p place) (*tail, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Dev != r.dev || t.Ino != r.ino {
+	if !t.is(r.dev, r.ino, r.birth) {
 		t.close()
 		return nil, errRenamed
 	}
@@ -120,7 +121,7 @@ func (r rotated) open(p place) (*tail, error) {
 		t.close()
 		return nil, errOther
 	}
-	t.copied = p.Ino != 0 && (t.Dev != p.Dev || t.Ino != p.Ino)
+	t.copied = p.Ino != 0 && !p.is(t.Dev, t.Ino, t.Birth)
 	return t, nil
 }
 
@@ -147,6 +148,11 @@ func (r rotated) holds(p place) bool {
 	return ok
 }
 
+// mayBe says that a file holds what p was reached in, or is the one at whose beginning p stands.
+func (r rotated) mayBe(p place) bool {
+	return r.holds(p) || len(p.Head) == 0 && p.is(r.dev, r.ino, r.birth)
+}
+
 // unpack writes what is behind p to a file without a name, and opens that.
 func (r rotated) unpack(p place) (*tail, error) {
 	in, err := r.file()
@@ -166,7 +172,7 @@ func (r rotated) unpack(p place) (*tail, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Dev, p.Ino, p.Grown = r.dev, r.ino, r.changed
+	p.Dev, p.Ino, p.Birth, p.Grown = r.dev, r.ino, r.birth, r.changed
 	if err = os.Remove(out.Name()); err == nil {
 		err = p.fill(out, io.LimitReader(behind, maxUnpacked))
 	}
@@ -175,7 +181,7 @@ func (r rotated) unpack(p place) (*tail, error) {
 		return nil, err
 	}
 	t := &tail{file: out, place: p, read: p.Offset, active: time.Now(), copied: true, split: splitter{skip: p.Skip}}
-	t.learn()
+	t.begun = t.learn()
 	t.carry(p.Carry)
 	return t, nil
 }

@@ -2,7 +2,9 @@ package ingest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 )
@@ -79,4 +81,21 @@ func (h Health) Silent(after time.Duration, now time.Time) bool {
 		last = h.Last
 	}
 	return after > 0 && !last.IsZero() && now.Sub(last) > after
+}
+
+// PlaceText says for people how far a Position is: a byte of a file, a time of the journal, a value of a query's column.
+func PlaceText(saved []byte) string {
+	var files position
+	if json.Unmarshal(saved, &files) == nil && len(files.Files) > 0 {
+		text := fmt.Sprintf("byte %d", files.Files[len(files.Files)-1].Offset)
+		if n := len(files.Files); n > 1 {
+			text += fmt.Sprintf(", after %d older files", n-1)
+		}
+		return text
+	}
+	var at cursor
+	if json.Unmarshal(saved, &at) == nil && at.Time > 0 {
+		return time.UnixMicro(at.Time).UTC().Format(time.RFC3339Nano)
+	}
+	return string(saved[:min(len(saved), 64)])
 }

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/ingest"
+	"github.com/doorward/doorward/porttest"
 )
 
 // certificate writes a pair of files for 127.0.0.1.
@@ -62,7 +63,7 @@ func listen(t *testing.T, change func(*ingest.SourceConfig)) (*ingest.Syslog, *c
 	}
 	source := s.(*ingest.Syslog)
 	c := collect(t, s, nil)
-	for end := time.Now().Add(20 * time.Second); len(source.Bound()) < 3 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(source.Bound()) < 3 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if len(source.Bound()) < 3 {
 		t.Fatalf("does not listen: %+v", source.Health())
@@ -147,7 +148,7 @@ func TestSyslogHostile(t *testing.T) {
 func TestSyslogCaps(t *testing.T) {
 	s, c, at := listen(t, func(cfg *ingest.SourceConfig) { cfg.Rate, cfg.Connections = 10, 2 })
 	dropped := func(from uint64) uint64 {
-		for end := time.Now().Add(20 * time.Second); s.Health().Dropped == from && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(time.Minute); s.Health().Dropped == from && time.Now().Before(end); time.Sleep(time.Millisecond) {
 		}
 		return s.Health().Dropped
 	}
@@ -159,7 +160,7 @@ func TestSyslogCaps(t *testing.T) {
 		t.Errorf("a third connection is served: %v, %+v", err, s.Health())
 	}
 	send(t, "udp", at[0], strings.Split(strings.Repeat("<38>a: x,", 200), ",")[:200]...)
-	for end := time.Now().Add(20 * time.Second); s.Health().Records+s.Health().Dropped < 203 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); s.Health().Records+s.Health().Dropped < 203 && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if h := s.Health(); h.Records+h.Dropped != 203 || h.Dropped < 100 {
 		t.Errorf("health is %+v, want most of 200 dropped", h)
@@ -173,7 +174,11 @@ func TestSyslogCaps(t *testing.T) {
 
 // TestSyslogTaken: a port that is taken is a problem, and no end.
 func TestSyslogTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Free() // nobody else takes it when it is given back
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,13 +189,13 @@ func TestSyslogTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := collect(t, s, nil)
-	for end := time.Now().Add(20 * time.Second); s.Health().Problem == "" && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); s.Health().Problem == "" && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	if s.Health().Problem == "" {
 		t.Error("no problem")
 	}
 	l.Close()
-	for end := time.Now().Add(20 * time.Second); s.Health().Problem != "" && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(time.Minute); s.Health().Problem != "" && time.Now().Before(end); time.Sleep(time.Millisecond) {
 	}
 	send(t, "tcp", l.Addr().String(), "<38>a: x\n")
 	c.wait(t, s, 1)

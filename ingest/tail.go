@@ -21,6 +21,7 @@ const (
 type place struct {
 	Dev    uint64 `json:"dev"`
 	Ino    uint64 `json:"ino"`
+	Birth  int64  `json:"birth,omitempty"` // when the file came to be, since an inode's number is given again; 0: not told
 	Offset int64  `json:"offset"`
 	Head   []byte `json:"head,omitempty"`
 	Mark   []byte `json:"mark,omitempty"`
@@ -36,6 +37,7 @@ type tail struct {
 	read   int64 // behind the last byte read: Offset and what split holds
 	split  splitter
 	active time.Time // when it last had something to read
+	begun  bool      // what came while it was empty has been looked for
 	copied bool      // a copy of a file that was truncated: it does not grow
 }
 
@@ -56,13 +58,34 @@ func openTail(path string) (*tail, error) {
 		f.Close()
 		return nil, &os.PathError{Op: "read", Path: path, Err: errNotRegular}
 	}
-	t := &tail{file: f, active: time.Now(), place: place{Dev: st.Dev, Ino: st.Ino, Grown: st.Mtim.Nano()}}
-	t.learn()
+	t := &tail{file: f, active: time.Now(), place: place{Dev: st.Dev, Ino: st.Ino, Birth: birthOf(int(f.Fd()), "", unix.AT_EMPTY_PATH), Grown: st.Mtim.Nano()}}
+	t.begun = t.learn()
 	// A writer that does not append leaves a hole behind where somebody truncated its file.
 	if data, err := unix.Seek(int(f.Fd()), 0, unix.SEEK_DATA); err == nil {
 		t.Offset, t.read = data, data
 	}
 	return t, nil
+}
+
+// birthOf is when a file came to be, in nanoseconds; 0: its file system does not tell.
+func birthOf(dir int, path string, flags int) int64 {
+	var st unix.Statx_t
+	if unix.Statx(dir, path, flags, unix.STATX_BTIME, &st) != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return 0
+	}
+	return st.Btime.Sec*int64(time.Second) + int64(st.Btime.Nsec)
+}
+
+// is says that this is a place in the file of that inode, and not in one that has its number by now.
+func (p place) is(dev, ino uint64, birth int64) bool {
+	return p.Dev == dev && p.Ino == ino && (p.Birth == birth || p.Birth == 0)
+}
+
+// holds says that the file holds what p was reached in.
+func (t *tail) holds(p place) bool {
+	head := make([]byte, len(p.Head))
+	n, _ := t.file.ReadAt(head, 0)
+	return n > 0 && bytes.Equal(head[:n], p.Head) && p.marks(t.file)
 }
 
 // learn reads the first bytes of a file that was empty; false: it still is.
@@ -133,7 +156,8 @@ func (t *tail) next(buf []byte, add func([]byte, bool)) (n int, replaced bool, e
 // take gives on the lines of a chunk, and moves the place behind them.
 func (t *tail) take(chunk []byte, add func([]byte, bool)) {
 	own := t.split.rest[min(len(t.Carry), len(t.split.rest)):] // a part carried over is not in this file
-	before := append(bytes.Clone(t.Mark), own[max(0, len(own)-markLen):]...)
+	var memory [3 * markLen]byte
+	before := append(append(memory[:0], t.Mark...), lastOf(own)...)
 	gave := false
 	t.split.next(chunk, func(line []byte, cut bool) {
 		gave = true
@@ -143,10 +167,13 @@ func (t *tail) take(chunk []byte, add func([]byte, bool)) {
 	if !gave && !t.split.skip && !t.Skip {
 		return // no line has ended yet
 	}
-	before = append(before, chunk[:len(chunk)-len(t.split.rest)]...)
-	t.Mark = bytes.Clone(before[max(0, len(before)-markLen):])
+	before = append(before, lastOf(chunk[:len(chunk)-len(t.split.rest)])...)
+	t.Mark = bytes.Clone(lastOf(before))
 	t.Offset, t.Skip, t.Carry = t.read-int64(len(t.split.rest)), t.split.skip, nil
 }
+
+// lastOf is the end of a text, as much as a mark holds.
+func lastOf(text []byte) []byte { return text[max(0, len(text)-markLen):] }
 
 // carry begins the next line with what the file before ended with: its writer went on here in the middle of a line. False: this
 // file was begun already.

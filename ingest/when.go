@@ -9,7 +9,7 @@ import (
 const ahead = 24 * time.Hour
 
 // readTime reads a date as logs write it, in one of these ways: RFC 3339 and ISO 8601 (with a blank or T, a comma or a point
-// before the fraction, with a zone or in local), 2026/11/25 18:57:50, 25/Nov/2026:18:57:50 +0100, Nov 25 18:57:50 and
+// before the fraction, with a zone or in local), 2026/11/25 18:57:50, 25/Nov/2026:18:57:50 +0100, 25-Nov-2026 18:57:50 Europe/Rome, Nov 25 18:57:50 and
 // Wed Nov 25 18:57:50.123 2026. Without a year it is the latest that is not after now (and a day, see ahead).
 func readTime(s string, local *time.Location, now time.Time) (time.Time, bool) {
 	if s == "" {
@@ -20,6 +20,9 @@ func readTime(s string, local *time.Location, now time.Time) (time.Time, bool) {
 	}
 	if len(s) > 6 && s[2] == '/' && s[6] == '/' {
 		return clfTime(s)
+	}
+	if len(s) > 6 && s[2] == '-' && s[6] == '-' {
+		return phpTime(s, local)
 	}
 	return isoTime(s, local)
 }
@@ -124,6 +127,27 @@ func clfTime(s string) (time.Time, bool) {
 	year, c := digits(s[7:], 4)
 	h, m, sec, ns, rest, d := clock(s[12:])
 	loc, e := zone(rest, time.UTC)
+	if !(a && b && c && d && e) || !inMonth(year, mon, day) {
+		return time.Time{}, false
+	}
+	return time.Date(year, mon, day, h, m, sec, ns, loc), true
+}
+
+// phpTime reads 25-Nov-2026 18:57:50, with the name of a zone or without.
+func phpTime(s string, local *time.Location) (time.Time, bool) {
+	if len(s) < 20 || s[11] != ' ' {
+		return time.Time{}, false
+	}
+	day, a := digits(s, 2)
+	mon, b := month(s[3:])
+	year, c := digits(s[7:], 4)
+	h, m, sec, ns, rest, d := clock(s[12:])
+	loc, e := zone(rest, local)
+	if !e && strings.Contains(rest, "/") {
+		var err error
+		loc, err = time.LoadLocation(strings.TrimSpace(rest)) // it takes no path out of its folder
+		e = err == nil
+	}
 	if !(a && b && c && d && e) || !inMonth(year, mon, day) {
 		return time.Time{}, false
 	}

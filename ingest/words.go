@@ -1,6 +1,8 @@
 package ingest
 
 import (
+	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/doorward/doorward/event"
@@ -39,10 +41,37 @@ func method(line string) string {
 	return m
 }
 
-// requestLine reads METHOD TARGET VERSION. What is none is kept whole.
+// maxRepeated caps what one line can count as.
+const maxRepeated = 101
+
+// repeated takes off what rsyslog puts around a message that came several times (message repeated 5 times: [ ...]), as Ubuntu has it do:
+// an attacker's tries on one connection would otherwise count once. times is 0 where nothing was repeated.
+func repeated(message string) (inner string, times int) {
+	rest, ok := strings.CutPrefix(message, "message repeated ")
+	if !ok || !strings.HasSuffix(rest, "]") {
+		return message, 0
+	}
+	number, inner, ok := strings.Cut(rest[:len(rest)-1], " times: [")
+	n, err := strconv.ParseUint(number, 10, 64)
+	if !ok || err != nil && !errors.Is(err, strconv.ErrRange) {
+		return message, 0
+	}
+	return strings.TrimLeft(inner, " "), int(min(n, maxRepeated))
+}
+
+// requestLine reads METHOD TARGET VERSION. A request of HTTP/0.9 has no version: Apache and nginx answer it all the same. What is none is kept
+// whole.
 func requestLine(fields []event.Field, line string) []event.Field {
 	m, rest, ok := strings.Cut(line, " ")
 	end := strings.LastIndex(rest, " HTTP/")
+	if ok && end < 0 && strings.HasPrefix(rest, "/") {
+		stem, query, has := strings.Cut(rest, "?")
+		fields = append(fields, event.Field{Key: "cs-method", Value: m}, event.Field{Key: "cs-uri-stem", Value: stem})
+		if has {
+			fields = append(fields, event.Field{Key: "cs-uri-query", Value: query})
+		}
+		return fields
+	}
 	if !ok || end < 0 {
 		return append(fields, event.Field{Key: "request", Value: line})
 	}

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed apps controls detections eol.yaml fixes packages.yaml parsers passwords profiles texts
+//go:embed apps controls detections eol.yaml fixes packages.yaml parsers passwords profiles texts waf
 var files embed.FS
 
 // Apps is the tree of application folders: one folder an application, named as in the configuration file. The gateway
@@ -48,6 +48,11 @@ func Parsers() fs.FS { return folder("parsers") }
 // Detections is what is detected without anybody's doing: Sigma rules with responses, and lists that they use. Package detect
 // reads them; docs/watch.md describes them.
 func Detections() fs.FS { return folder("detections") }
+
+// Waf is what the firewall's rule set doorward changes in the Core Rule Set: one change an entry, with its reason, an attack
+// that it must still stop and a harmless text that it must let pass. Package gateway/waf reads it; docs/waf-rules.md
+// describes it.
+func Waf() fs.FS { return folder("waf") }
 
 // EOL is until when releases get security updates (eol.yaml). Package audit/facts reads it.
 func EOL() []byte { return file("eol.yaml") }

@@ -3,6 +3,7 @@ package fail2ban
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strings"
 	"time"
 )
@@ -93,14 +94,15 @@ func (r *run) connect(id string, now *connection, m *hit) *connection {
 		if !cleared && !c.pending {
 			c.lines = nil
 		}
-		c.fields.join(now.fields.kept(own))
+		r.f.scratch[3] = now.fields.kept(r.f.scratch[3], own)
+		c.fields.join(r.f.scratch[3])
 		users = c.several
 		if forget {
 			r.f.open.remove(id)
 		}
 	case !forget:
-		c = now
-		c.fields = c.fields.kept(own)
+		c = r.f.open.fresh(now)
+		c.fields = now.fields.kept(c.fields, own)
 		if own {
 			id = strings.Clone(id)
 		}
@@ -121,9 +123,10 @@ func (r *run) connect(id string, now *connection, m *hit) *connection {
 	return c
 }
 
-// gather keeps the lines: those of a failure, and those that wait for one.
+// gather keeps the lines, if they are told: those of a failure, and those that wait for one.
 func (r *run) gather(c *connection, m *hit, gained, noFail, forget bool) {
 	switch {
+	case r.f.options.NoCaptures:
 	case !noFail:
 		lines := c.waiting
 		c.waiting = nil
@@ -140,11 +143,38 @@ func (r *run) gather(c *connection, m *hit, gained, noFail, forget bool) {
 // connectionCache keeps connections by their id, first in first out, as fail2ban's cache does.
 type connectionCache struct {
 	byID  map[string]*connection
-	order []string
+	order []string // in the memory, which they go through again and again
+
+	memory []string
+	spare  []*connection // that were let go: memory for others
 }
 
 func newConnectionCache() *connectionCache {
-	return &connectionCache{byID: map[string]*connection{}}
+	memory := make([]string, 0, 2*connections)
+	return &connectionCache{byID: map[string]*connection{}, memory: memory, order: memory}
+}
+
+// fresh is a copy of a connection that can be kept, but for its fields: they are memory to be overwritten.
+func (c *connectionCache) fresh(of *connection) *connection {
+	n := len(c.spare)
+	if n == 0 {
+		kept := *of
+		kept.fields = nil
+		return &kept
+	}
+	kept := c.spare[n-1]
+	c.spare = c.spare[:n-1]
+	memory := kept.fields
+	*kept = *of
+	kept.fields = memory
+	return kept
+}
+
+// letGo keeps a connection's memory. It may be looked at until the next one is made.
+func (c *connectionCache) letGo(old *connection) {
+	if len(c.spare) < maxSpare {
+		c.spare = append(c.spare, old)
+	}
 }
 
 func (c *connectionCache) get(id string, now time.Time) (*connection, bool) {
@@ -160,15 +190,14 @@ func (c *connectionCache) get(id string, now time.Time) (*connection, bool) {
 }
 
 func (c *connectionCache) remove(id string) {
-	if _, ok := c.byID[id]; !ok {
+	old, ok := c.byID[id]
+	if !ok {
 		return
 	}
+	c.letGo(old)
 	delete(c.byID, id)
-	for i, v := range c.order {
-		if v == id {
-			c.order = append(c.order[:i], c.order[i+1:]...)
-			return
-		}
+	if i := slices.Index(c.order, id); i >= 0 {
+		c.order = slices.Delete(c.order, i, i+1)
 	}
 }
 
@@ -178,6 +207,7 @@ func (c *connectionCache) set(id string, v *connection, now time.Time) (evicted 
 	if len(c.order) >= connections {
 		for len(c.order) > 0 {
 			eldest := c.byID[c.order[0]]
+			c.letGo(eldest)
 			delete(c.byID, c.order[0])
 			c.order = c.order[1:]
 			if !expired(eldest.first, now) {
@@ -187,6 +217,9 @@ func (c *connectionCache) set(id string, v *connection, now time.Time) (evicted 
 		}
 	}
 	if _, ok := c.byID[id]; !ok {
+		if len(c.order) == cap(c.order) {
+			c.order = append(c.memory[:0], c.order...)
+		}
 		c.order = append(c.order, id)
 	}
 	c.byID[id] = v

@@ -37,6 +37,7 @@ type Dates struct {
 	months   []string
 	weekdays []string
 
+	budget       pyre.Budget // of one line
 	match, spare pyre.Match
 	beginning    []byte // of the last line, as far as it decided the match; empty: search
 	memo         memo
@@ -51,12 +52,16 @@ type candidate struct {
 	distance int // where it matched last, in characters
 }
 
+// maxDateTime is about how long the forms of a date may look at one line, all together. Without it a line of a megabyte without a
+// date takes seconds; one of 64 KB never comes near.
+const maxDateTime = 250 * time.Millisecond
+
 const farAway = 1<<31 - 1 // the distance of a template that never matched
 
 // NewDates reads the lines of a datepattern; none means fail2ban's default forms.
 func NewDates(patterns []string, o DateOptions) (*Dates, error) {
 	d := &Dates{last: -1, start: border{at: 1}, end: border{at: farAway}, location: o.Location, zone: unknown, zones: zones(),
-		months: months(0), weekdays: weekdays(0)}
+		months: months(0), weekdays: weekdays(0), budget: pyre.NewBudget(maxDateTime)}
 	if d.location == nil {
 		d.location = time.Local
 	}
@@ -93,6 +98,7 @@ func NewDates(patterns []string, o DateOptions) (*Dates, error) {
 // year that ends with now and a day more, as fail2ban does. It returns false if no form matches. The error is
 // pyre.ErrTimeout, and the line has then no date.
 func (d *Dates) Find(line string, now time.Time) (DateMatch, bool, error) {
+	d.budget.Renew()
 	found, err := d.find(line, now)
 	if found == nil || err != nil {
 		return DateMatch{}, false, err

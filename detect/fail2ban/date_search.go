@@ -111,7 +111,7 @@ func (d *Dates) again(c *candidate, line string) (at found, skip int, err error)
 
 // try matches a template and counts it. Positions are in characters.
 func (d *Dates) try(c *candidate, index int, line, part string, from int) (found, error) {
-	ok, err := c.re.SearchInto(&d.match, part, from)
+	ok, err := c.re.SearchWithin(&d.budget, &d.match, part, from)
 	if !ok {
 		return found{index: -1}, err
 	}

@@ -7,7 +7,7 @@ import (
 
 // Decode makes text of a line of a log as fail2ban does: as UTF-8, with U+FFFD for what is none. A sequence that is cut short is
 // one U+FFFD, and so is each byte that starts none. Line ends at the end are cut off.
-func Decode(line []byte) string {
+func Decode[T string | []byte](line T) string {
 	text := string(line)
 	if !utf8.ValidString(text) {
 		text = replaceInvalid(text)

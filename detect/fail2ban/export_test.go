@@ -1,6 +1,11 @@
 package fail2ban
 
-import "maps"
+import (
+	"maps"
+	"time"
+
+	"github.com/doorward/doorward/detect/fail2ban/pyre"
+)
 
 // RawJail is a jail as text, for the comparison with fail2ban's own readers.
 type RawJail struct {
@@ -56,3 +61,27 @@ func Seconds(text string) (float64, error) { return seconds(text) }
 
 // Tags are the names that captures can have.
 func (f *Filter) Tags() []string { return f.tags }
+
+// Steps are what the last line took, of its date and of the expressions, and the most that each may take.
+func (f *Filter) Steps() (date, rest, maxDate, maxRest int) {
+	most := func(d time.Duration) int { b := pyre.NewBudget(d); n := b.Left(); return n }
+	return f.dates.budget.Spent(), f.budget.Spent(), most(maxDateTime), most(maxLineTime)
+}
+
+// Gate is a gate by itself.
+type Gate struct{ g *gate }
+
+// NewGate is a gate of texts, each with the bits that it stands for.
+func NewGate(texts map[string]uint64, fold bool) Gate {
+	g := &gate{}
+	g.build(texts, fold)
+	return Gate{g}
+}
+
+// Seen are the bits of the texts in a line whose date was cut out.
+func (g Gate) Seen(before, after string) uint64 {
+	return g.g.seen(splitLine{before: before, after: after})
+}
+
+// Sieved tells whether most bytes are passed over.
+func (g Gate) Sieved() bool { return g.g.sieve.step > 0 }

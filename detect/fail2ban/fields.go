@@ -84,9 +84,13 @@ func (f *fields) join(other fields) {
 	}
 }
 
-// kept is a copy of what took part, with long values cut. own: the values are copied too, so that they hold no long line.
-func (f fields) kept(own bool) fields {
-	c := make(fields, 0, len(f)/2+2)
+// kept is a copy of what took part, with long values cut, in the memory of others that are overwritten. own: the values are copied too,
+// so that they hold no long line.
+func (f fields) kept(memory fields, own bool) fields {
+	c := memory[:0]
+	if c == nil {
+		c = make(fields, 0, len(f)/2+2)
+	}
 	for _, v := range f {
 		if !v.set {
 			continue

@@ -17,9 +17,12 @@ const (
 	connectionLife  = 5 * time.Minute // since their first line, as in fail2ban
 	lastDateLife    = time.Minute     // a line without a date takes that of the line before, as in fail2ban
 	maxBufferBytes  = 8 << 20         // of the lines that maxlines holds together
+	maxSpare        = 4               // connections whose memory waits for others
 	maxKept         = 4096            // bytes of a named part that is kept for a connection
 	maxEvidence     = 20              // lines that are kept for a connection
 	maxEvidenceLine = 1024            // bytes of such a line
+
+	maxLineTime = 500 * time.Millisecond // about, for all expressions together on one line
 )
 
 // Capture is a named part of what matched: "user", "mlfid", "fid". They are the F- tags of the filter.
@@ -53,6 +56,8 @@ type Options struct {
 	// NoDateIsNow gives lines without a date the time they are read, as a running fail2ban does. Otherwise such a failure
 	// has no time.
 	NoDateIsNow bool
+	// NoCaptures leaves Captures and Lines out of results, for those who count failures and nothing else.
+	NoCaptures bool
 }
 
 // Counters are what a filter met since it was made.
@@ -81,11 +86,13 @@ type Filter struct {
 
 	tags     []string // the captures, in the order that they are told
 	maxLines int
+	budget   pyre.Budget // of the expressions, for one line
 	buffer   []splitLine
 	single   [1]splitLine  // the buffer when one line is all
 	content  [1]splitLine  // the same, when the prefregex names the part that counts
 	matches  [2]pyre.Match // memory for the matches of the prefregex, and of the others
-	scratch  [3]fields     // memory for their named parts
+	scratch  [4]fields     // memory for their named parts
+	now      connection    // memory for what a line says
 	lastText string
 	lastDate time.Time
 	open     *connectionCache
@@ -136,7 +143,7 @@ func (c *Config) Filter(name string, o Options) (*Filter, error) {
 
 // newFilter compiles a filter from its options.
 func newFilter(name string, options *dict, o Options) (*Filter, error) {
-	f := &Filter{name: name, options: o, maxLines: 1, open: newConnectionCache()}
+	f := &Filter{name: name, options: o, maxLines: 1, budget: pyre.NewBudget(maxLineTime), open: newConnectionCache()}
 	names := true // <HOST> may be a name
 	if v, ok := options.get("usedns"); ok {
 		names = slices.Contains([]string{"yes", "warn", "raw"}, strings.ToLower(v)) // anything else is "no", as in fail2ban
@@ -193,16 +200,18 @@ func (f *Filter) Line(text string, now time.Time) (Result, error) {
 	if f.Journal {
 		return f.Entry(text, now, now)
 	}
-	line, at, dated := f.date(text, now)
+	m, found, err := f.dates.Find(text, now)
+	if err != nil { // with the wrong date, or with the date still in it, it could match wrongly
+		f.Count.Lines++
+		f.Count.Timeouts++
+		return Result{}, fmt.Errorf("filter %s: find the date: %w", f.name, err)
+	}
+	line, at, dated := f.date(text, m, found, now)
 	return f.find(line, at, dated, now)
 }
 
-// date cuts the date out of a line. Without one, that of the last line counts for a minute.
-func (f *Filter) date(text string, now time.Time) (splitLine, time.Time, bool) {
-	m, found, err := f.dates.Find(text, now)
-	if err != nil {
-		f.Count.Timeouts++
-	}
+// date cuts the date that was found out of a line. Without one, that of the last line counts for a minute.
+func (f *Filter) date(text string, m DateMatch, found bool, now time.Time) (splitLine, time.Time, bool) {
 	line := splitLine{after: text, full: text}
 	if found {
 		line = splitLine{before: text[:m.Start], date: text[m.Start:m.End], after: text[m.End:], full: text}
@@ -248,6 +257,7 @@ type run struct {
 // find looks for a failure in a line and those that are kept with it.
 func (f *Filter) find(line splitLine, at time.Time, dated bool, now time.Time) (Result, error) {
 	f.Count.Lines++
+	f.budget.Renew()
 	worth := f.gate.seen(line)
 	if worth == 0 && !f.gate.tells {
 		f.Count.Passed++

@@ -13,6 +13,7 @@ type gate struct {
 	next    []uint32 // by state times width, plus class: the next state times width
 	accept  []uint64 // by state: what the texts that end here are of
 	first   uint32   // states from here on, times width, end a text
+	sieve   sieve
 }
 
 // maxGateStates bounds the memory of a gate; Debian's filters need some hundred.
@@ -55,7 +56,11 @@ func (g *gate) seen(line splitLine) uint64 {
 		return all
 	}
 	mask := g.always
-	if len(g.next) > 0 {
+	switch {
+	case len(g.next) == 0:
+	case g.sieve.step > 0:
+		g.sift(line, &mask)
+	default:
 		state := g.scan(0, line.before, &mask)
 		state = g.scan(state, line.after, &mask)
 		g.scan(state, "\n", &mask)

@@ -58,6 +58,7 @@ func (g *gate) build(texts map[string]uint64, fold bool) {
 		t.accept[at] |= texts[text]
 	}
 	g.fill(t, t.link())
+	g.sieve = newSieve(slices.Collect(maps.Keys(texts)), fold)
 }
 
 // classify gives each letter of the texts a number; all other bytes are 0. It returns how many numbers there are.

@@ -39,6 +39,7 @@ type Jail struct {
 	FilterName   string     `json:"filter"`
 	Expressions  int        `json:"expressions"` // failregexes
 	LogPaths     []LogPath  `json:"log_paths,omitempty"`
+	Journal      *Journal   `json:"journal,omitempty"`       // nil: the jail reads files
 	JournalMatch [][]string `json:"journal_match,omitempty"` // words of one are all wanted unless a + stands between; of several one
 	LogEncoding  string     `json:"log_encoding"`
 	LogTimezone  string     `json:"log_timezone,omitempty"`
@@ -64,7 +65,7 @@ func (j *Jail) Filter(local *time.Location, now time.Time) (*Filter, error) {
 	if j.options == nil {
 		return nil, fmt.Errorf("jail %s has no filter", j.Name)
 	}
-	return newFilter(j.FilterName, j.options, Options{LogTimezone: j.LogTimezone, Local: local, Now: now, NoDateIsNow: true})
+	return newFilter(j.FilterName, j.options, Options{LogTimezone: j.LogTimezone, Local: local, Now: now, NoDateIsNow: true, NoCaptures: true})
 }
 
 func (j *Jail) problem(what, format string, args ...any) {
@@ -131,7 +132,7 @@ func newJail(raw *rawJail) Jail {
 	if !enforced {
 		j.problem("action", "none of its actions bans anybody here: failures are found and counted, and that is all")
 	}
-	j.Runs = j.options != nil && j.Expressions > 0
+	j.Runs = j.options != nil && j.Expressions > 0 && j.chooses()
 	return j
 }
 
@@ -145,10 +146,7 @@ func (j *Jail) source(o *dict) {
 	default:
 		j.problem("logencoding", "lines are read as UTF-8, not as %s: other letters than ASCII's are not what they were", j.LogEncoding)
 	}
-	if strings.HasPrefix(j.Backend, "systemd") {
-		if strings.Contains(j.Backend, "[") {
-			j.problem("backend", "the options of %s are not followed: the journal of this machine is read", j.Backend)
-		}
+	if j.journal() {
 		return
 	}
 	paths, _ := o.get("logpath")

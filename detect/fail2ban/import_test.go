@@ -60,7 +60,7 @@ action = %(action_mw)s
          abuseipdb
 [asterisk]
 enabled = true
-backend = systemd
+backend = Systemd[journalfiles="/a/*.journal,/b/c.journal", journalflags=0, rotated=on]
 journalmatch = _SYSTEMD_UNIT='asterisk x.service' + _COMM=asterisk
 usedns = no
 action = nftables[type=allports]
@@ -122,6 +122,10 @@ port = no-such-service-at-all
 	if a := jails["asterisk"]; !a.Actions[0].AllPorts || len(a.LogPaths) > 0 ||
 		!slices.Equal(a.JournalMatch[0], []string{"_SYSTEMD_UNIT=asterisk x.service", "+", "_COMM=asterisk"}) || differs(a, "usedns", "") {
 		t.Errorf("asterisk: %+v", a)
+	}
+	if a := jails["asterisk"]; !a.Runs || !slices.Equal(a.Journal.Files, []string{"/a/*.journal", "/b/c.journal"}) || !a.Journal.Users || !differs(a, "backend", "rotated") ||
+		!slices.Equal(a.Reads(), []string{"the journal in /a/*.journal, /b/c.journal: _SYSTEMD_UNIT=asterisk x.service + _COMM=asterisk"}) {
+		t.Errorf("asterisk reads %q of %+v; %+v", a.Reads(), a.Journal, a.Problems)
 	}
 	if jails["broken"].Runs || jails["crooked"].Runs || !jails["unnamed"].Actions[0].AllPorts {
 		t.Errorf("broken %v, crooked %v, unnamed %+v", jails["broken"].Runs, jails["crooked"].Runs, jails["unnamed"].Actions)

@@ -22,7 +22,7 @@ func (r *run) search(e *expression, memory *pyre.Match) (hit, bool) {
 }
 
 func (r *run) searchIn(e *expression, memory *pyre.Match, text string, lines []splitLine) (hit, bool) {
-	found, err := e.re.SearchInto(memory, text, 0)
+	found, err := e.re.SearchWithin(&r.f.budget, memory, text, 0)
 	if err != nil {
 		if errors.Is(err, pyre.ErrTimeout) {
 			r.f.Count.Timeouts++
@@ -103,7 +103,8 @@ func (r *run) judge(i int, e *expression, m *hit, before fields) (done bool, res
 		all.cover(found)
 		r.f.scratch[2], found = all, all
 	}
-	c := &connection{fields: found}
+	c := &r.f.now
+	*c = connection{fields: found}
 	id, known := found.get("mlfid")
 	if known {
 		c = r.connect(id, c, m)
@@ -111,7 +112,7 @@ func (r *run) judge(i int, e *expression, m *hit, before fields) (done bool, res
 			result.NoFail = true
 			return true, result
 		}
-	} else {
+	} else if !r.f.options.NoCaptures {
 		c.lines.add(m.matched)
 	}
 	host, v6, raw := c.host()
@@ -169,15 +170,18 @@ func captureNames(all []*expression) []string {
 	return names
 }
 
-// captures tells the named parts that the filter's F- tags found.
+// captures tells the lines, and the named parts that the filter's F- tags found.
 func (r *run) captures(result *Result, c *connection) {
+	if r.f.options.NoCaptures {
+		return
+	}
+	result.Lines = c.lines[:len(c.lines):len(c.lines)] // they are added to, never changed
 	result.Captures = make([]Capture, 0, 4)
 	for _, name := range r.f.tags {
 		if v, ok := c.fields.get(name); ok {
 			result.Captures = append(result.Captures, Capture{Name: name, Value: v})
 		}
 	}
-	result.Lines = c.lines[:len(c.lines):len(c.lines)] // they are added to, never changed
 }
 
 // evidence is lines that are kept, cut and capped.

@@ -1,40 +1,24 @@
 package sigma
 
 import (
-	"errors"
+	"fmt"
 	"strings"
 
-	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
+
+	"github.com/doorward/doorward/plainyaml"
 )
 
-// Bounds of what is parsed at all. The largest public rules have some hundred lines.
 const (
-	maxFileBytes = 1 << 20
-	maxTokens    = 50_000 // the parser's time grows with their square
-	maxDepth     = 16     // of nested lists and mappings
-	maxIndent    = 256    // characters before the first word of a line
-	maxDocuments = 1000   // in one file
+	maxDepth     = 16   // of nested lists and mappings
+	maxDocuments = 1000 // in one file
 )
 
 // documents returns the bodies of all documents of a file, each a mapping.
 func documents(text []byte, p *problems) []ast.Node {
-	if len(text) > maxFileBytes {
-		p.at(1, "the file has more than %d bytes", maxFileBytes)
-		return nil
-	}
-	tokens := lexer.Tokenize(strings.TrimPrefix(string(text), "\ufeff")) // some editors begin a file with a mark
-	if line, message := refuseTokens(tokens); message != "" {
-		p.at(line, "%s", message)
-		return nil
-	}
-	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
-	if err != nil {
-		line, message := syntaxProblem(err)
-		p.at(line, "this is not valid YAML: %s", message)
+	file, fault := plainyaml.Parse(strings.TrimPrefix(string(text), "\ufeff"), maxDepth) // some editors begin a file with a mark
+	if fault != nil {
+		p.at(fault.Line, "%s", refusal(fault))
 		return nil
 	}
 	var bodies []ast.Node
@@ -51,79 +35,33 @@ func documents(text []byte, p *problems) []ast.Node {
 	return bodies
 }
 
-// syntaxProblem takes the line and a one-line text out of a parser error.
-func syntaxProblem(err error) (int, string) {
-	line, message := 1, err.Error()
-	var syntax yaml.Error
-	if errors.As(err, &syntax) {
-		message = syntax.GetMessage()
-		if tk := syntax.GetToken(); tk != nil && tk.Position != nil {
-			line = tk.Position.Line
-		}
+// refusal says why a file is not read.
+func refusal(p *plainyaml.Problem) string {
+	switch p.Fault {
+	case plainyaml.TooLong:
+		return fmt.Sprintf("the file has more than %d bytes", plainyaml.MaxBytes)
+	case plainyaml.TooMany:
+		return "the file has too many keys, values and signs up to here; split it"
+	case plainyaml.Indented:
+		return "this line is indented too far"
+	case plainyaml.Deep:
+		return "lists and mappings are nested too deep"
+	case plainyaml.Alias:
+		return "anchors and aliases (&name, *name, <<) are not used in rules; put a value that begins with & or * in quotes"
+	case plainyaml.Tag:
+		return "YAML tags and directives (!name, %name) are not used in rules; put a value that begins with ! or % in quotes"
+	case plainyaml.ComplexKey:
+		return "keys that begin with ? are not used in rules; put a value that begins with ? in quotes"
+	case plainyaml.Tab:
+		return "the line is indented with a tab; use spaces"
 	}
-	message, _, _ = strings.Cut(message, "\n")
-	return line, message
+	return "this is not valid YAML: " + p.Text
 }
 
-// refuseTokens finds what a rule never needs and a parser can be hurt with: anchors and aliases, tags, directives, and
-// nesting that would exhaust the stack.
-func refuseTokens(tokens token.Tokens) (int, string) {
-	flow, dashes, line, count := 0, 0, 0, 0
-	for _, tk := range tokens {
-		if tk.Type != token.CommentType {
-			count++
-		}
-		if count > maxTokens {
-			return tk.Position.Line, "the file has too many keys, values and signs up to here; split it"
-		}
-		if tk.Position.Line != line {
-			line, dashes = tk.Position.Line, 0
-			if flow == 0 && tk.Position.Column > maxIndent {
-				return line, "this line is indented too far"
-			}
-		}
-		switch tk.Type {
-		case token.AnchorType, token.AliasType, token.MergeKeyType:
-			return line, "anchors and aliases (&name, *name, <<) are not used in rules; put a value that begins with & or * in quotes"
-		case token.TagType, token.DirectiveType:
-			return line, "YAML tags and directives (!name, %name) are not used in rules; put a value that begins with ! or % in quotes"
-		case token.MappingKeyType:
-			return line, "keys that begin with ? are not used in rules; put a value that begins with ? in quotes"
-		case token.InvalidType:
-			if strings.Contains(tk.Error, "\t") {
-				return line, "the line is indented with a tab; use spaces"
-			}
-			return line, "this is not valid YAML: " + tk.Error
-		case token.SequenceStartType, token.MappingStartType:
-			flow++
-		case token.SequenceEndType, token.MappingEndType:
-			flow--
-		case token.SequenceEntryType:
-			dashes++
-		}
-		if flow+dashes > maxDepth {
-			return line, "lists and mappings are nested too deep"
-		}
-	}
-	return 0, ""
-}
-
-// lineOf is the line where a node begins. A block mapping begins at its first key, not at that key's colon.
+// lineOf is the line where a node begins.
 func lineOf(n ast.Node) int {
-	switch m := n.(type) {
-	case *ast.MappingNode:
-		if len(m.Values) > 0 && !m.IsFlowStyle {
-			return lineOf(m.Values[0])
-		}
-	case *ast.MappingValueNode:
-		return lineOf(m.Key)
-	}
-	if n != nil {
-		if tk := n.GetToken(); tk != nil && tk.Position != nil {
-			return tk.Position.Line
-		}
-	}
-	return 1
+	line, _ := plainyaml.Place(n)
+	return line
 }
 
 // entry is one key of a mapping with what stands behind it.

@@ -43,6 +43,7 @@ type inst struct {
 	probes   []probe  // instProbe; instRun: what must hold before each character, if guarded
 	guarded  bool
 	hint     string // instRun: the literal that follows for certain
+	needs    string // instSplit: what must stand somewhere behind for x to lead anywhere
 }
 
 // program is what the matcher runs.
@@ -69,10 +70,20 @@ type emitter struct {
 	registers int
 	widths    [][2]int64 // of groups
 	tooLong   bool
+	later     map[int]string // by group: what must come behind once it took part, because a condition asks for that
+	alones    int            // programs on their own around what is emitted
 }
 
 func emitProgram(n *node, widths [][2]int64) (*program, bool) {
-	e := &emitter{widths: widths}
+	e := &emitter{widths: widths, later: map[int]string{}}
+	for _, sub := range (&node{op: nodeConcat, subs: []*node{n}}).flat() {
+		if sub.op != nodeCond {
+			continue
+		}
+		if q := sub.subs[0].literals(); len(q.texts) == 1 && !q.fold {
+			e.later[sub.group] = q.texts[0]
+		}
+	}
 	e.node(n)
 	e.add(inst{op: instMatch})
 	p := &program{insts: e.insts, registers: e.registers, caps: 2 * len(widths), anchored: anchored(n, false), lines: anchored(n, true)}
@@ -124,6 +135,7 @@ func (e *emitter) node(n *node) {
 	case nodeRef:
 		e.add(inst{op: instRef, slot: n.group, fold: n.flags & (flagIgnoreCase | flagASCII)})
 	case nodeCond:
+		delete(e.later, n.group) // it does not come later any more
 		at := e.add(inst{op: instCondition, slot: n.group})
 		e.insts[at].x = len(e.insts)
 		e.node(n.subs[0])
@@ -192,7 +204,7 @@ func (e *emitter) alternate(subs []*node) {
 			e.node(sub)
 			break
 		}
-		split := e.add(inst{op: instSplit})
+		split := e.add(inst{op: instSplit, needs: e.needs(sub)})
 		e.insts[split].x = len(e.insts)
 		e.node(sub)
 		jumps = append(jumps, e.add(inst{op: instJump}))
@@ -203,11 +215,36 @@ func (e *emitter) alternate(subs []*node) {
 	}
 }
 
+// needs is what must stand behind the place where sub begins, if it is what is chosen: a condition on a group that it captures asks for that
+// later. In (a)|b followed by (?(1)c|d), no text without a c need be tried with a. What is matched on its own is chosen for good, whatever
+// comes later.
+func (e *emitter) needs(sub *node) string {
+	if e.alones > 0 {
+		return ""
+	}
+	switch sub.op {
+	case nodeGroup:
+		if text := e.later[sub.group]; text != "" {
+			return text
+		}
+		return e.needs(sub.subs[0])
+	case nodeConcat:
+		for _, part := range sub.subs {
+			if text := e.needs(part); text != "" {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
 // alone emits a program that is matched on its own, without a way back into it.
 func (e *emitter) alone(i inst, sub *node) {
 	at := e.add(i)
 	e.insts[at].x = len(e.insts)
+	e.alones++
 	e.node(sub)
+	e.alones--
 	e.add(inst{op: instMatch})
 	e.insts[at].y = len(e.insts)
 }

@@ -103,6 +103,15 @@ func (re *Regexp) Search(s string) (*Match, error) {
 // is a match at byte from or later. What stands before from is still seen by \b and look-behind, and ^ matches only at
 // the true start, as with the argument pos of Python's search. Without a match m is as before.
 func (re *Regexp) SearchInto(m *Match, s string, from int) (bool, error) {
+	return re.SearchWithin(nil, m, s, from)
+}
+
+// SearchWithin is SearchInto, and takes what it costs from a budget; nil: there is none. It returns ErrTimeout when the budget is
+// used up.
+func (re *Regexp) SearchWithin(b *Budget, m *Match, s string, from int) (bool, error) {
+	if !b.spend((len(s) - from) / scanBytes) {
+		return false, ErrTimeout
+	}
 	if re.must != "" && !strings.Contains(s[from:], re.must) || from == 0 && re.program.refuses(s) {
 		return false, nil
 	}
@@ -110,7 +119,7 @@ func (re *Regexp) SearchInto(m *Match, s string, from int) (bool, error) {
 	if state == nil {
 		state = &matcher{caps: make([]int, re.program.caps), registers: make([]int, re.program.registers)}
 	}
-	r, err := re.search(state, s, from)
+	r, err := re.search(b, state, s, from)
 	if r == matched {
 		m.re, m.text, m.caps, m.seen = re, s, append(m.caps[:0], state.caps...), 0
 		if re.program.anchored && state.seen <= len(s) {
@@ -124,14 +133,15 @@ func (re *Regexp) SearchInto(m *Match, s string, from int) (bool, error) {
 	return r == matched, err
 }
 
-func (re *Regexp) search(state *matcher, s string, from int) (result, error) {
+func (re *Regexp) search(b *Budget, state *matcher, s string, from int) (result, error) {
 	quick := min(re.steps, quickSteps+4*len(s))
-	state.reset(re.program, s, quick)
-	r := state.search(from)
-	if r != exhausted {
+	if r := re.try(b, state, s, from, quick); r != exhausted {
 		return r, nil
 	}
 	l := re.linear()
+	if !b.spend(len(s) - from) {
+		return exhausted, ErrTimeout
+	}
 	if from == 0 && l.fits(s) {
 		if loc := l.exact.FindStringSubmatchIndex(s); loc != nil {
 			copy(state.caps, loc)
@@ -144,12 +154,22 @@ func (re *Regexp) search(state *matcher, s string, from int) (result, error) {
 		return failed, nil
 	}
 	if quick < re.steps {
-		state.reset(re.program, s, re.steps)
-		if r = state.search(from); r != exhausted {
+		if r := re.try(b, state, s, from, re.steps); r != exhausted {
 			return r, nil
 		}
 	}
 	return exhausted, ErrTimeout
+}
+
+// try is one search of the matcher, of so many steps and no more than the budget has.
+func (re *Regexp) try(b *Budget, state *matcher, s string, from, steps int) result {
+	if b != nil {
+		steps = min(steps, b.left)
+	}
+	state.reset(re.program, s, steps)
+	r := state.search(from)
+	b.spend(steps - max(state.steps, 0))
+	return r
 }
 
 // String returns the expression as it was given to Compile.

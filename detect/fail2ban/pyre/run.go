@@ -33,6 +33,14 @@ func (m *matcher) advance(i *inst, pos, most int) int {
 			pos = len(s)
 		}
 	default:
+		if !i.guarded { // most characters are ASCII
+			for ascii := &i.set.ascii; pos < len(s) && most != 0 && s[pos] < utf8.RuneSelf; pos, most = pos+1, most-1 {
+				if c := s[pos]; ascii[c>>6]&(1<<(c&63)) == 0 {
+					most = 0
+					break
+				}
+			}
+		}
 		for ; pos < len(s) && most != 0; most-- {
 			n, ok := m.item(i, pos)
 			if !ok {
@@ -53,6 +61,14 @@ func (m *matcher) exactly(i *inst, pos, count int) (int, bool) {
 		return pos, false
 	}
 	for range count {
+		if c := m.s[min(pos, len(m.s)-1)]; !i.guarded && pos < len(m.s) && c < utf8.RuneSelf {
+			if i.set.ascii[c>>6]&(1<<(c&63)) == 0 {
+				m.sees(pos + utf8.UTFMax)
+				return pos, false
+			}
+			pos++
+			continue
+		}
 		n, ok := m.item(i, pos)
 		if !ok {
 			m.sees(pos + utf8.UTFMax)
