@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -20,6 +21,52 @@ type batch struct {
 	before   map[place]*Decision // what stood there when the batch began
 	order    []place
 	counts   []func() // to be done once it is committed
+	prepared map[string]*sql.Stmt
+}
+
+// exec runs a statement. Reading it takes the store longer than doing it, so that one which comes again is prepared; the transaction's
+// end closes it.
+func (b *batch) exec(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	ctx = b.l.db.Local(ctx)
+	s, err := b.statement(ctx, query)
+	switch {
+	case err != nil:
+		return nil, err
+	case s != nil:
+		return s.ExecContext(ctx, args...)
+	}
+	return b.tx.ExecContext(ctx, query, args...)
+}
+
+// one reads one row, like exec.
+func (b *batch) one(ctx context.Context, query string, args []any, into ...any) error {
+	ctx = b.l.db.Local(ctx)
+	s, err := b.statement(ctx, query)
+	switch {
+	case err != nil:
+		return err
+	case s != nil:
+		return s.QueryRowContext(ctx, args...).Scan(into...)
+	}
+	return b.tx.QueryRowContext(ctx, query, args...).Scan(into...)
+}
+
+// statement is a prepared statement from its second use on; before, nil.
+func (b *batch) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	s, again := b.prepared[query]
+	if !again {
+		b.prepared[query] = nil
+		return nil, nil
+	}
+	if s != nil {
+		return s, nil
+	}
+	s, err := b.tx.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	b.prepared[query] = s
+	return s, nil
 }
 
 // change runs f in a transaction, and once that is committed puts what it changed in force. The caller must not hold l.mu.
@@ -31,7 +78,7 @@ func (l *List) change(ctx context.Context, now time.Time, f func(b *batch) error
 		if b != nil {
 			b.undo()
 		}
-		b = &batch{l: l, tx: tx, now: now, before: make(map[place]*Decision)}
+		b = &batch{l: l, tx: tx, now: now, before: make(map[place]*Decision), prepared: make(map[string]*sql.Stmt)}
 		if err := b.begin(ctx); err != nil {
 			return err
 		}
@@ -133,16 +180,25 @@ func (b *batch) insert(ctx context.Context, p Proposal, until time.Time, repeats
 		return nil, err
 	}
 	target := d.Target.String()
-	if _, err := b.tx.ExecContext(ctx, sqlVacate, target, d.Action); err != nil {
-		return nil, fmt.Errorf("vacate target: %w", err)
+	for range 2 {
+		done, err := b.exec(ctx, sqlInsert, d.ID, d.Number, d.revision, target, d.Action, d.Origin, d.Reason, string(evidence),
+			store.Micros(d.Created), store.Micros(d.Until), d.Repeats, flag(d.Spoofable))
+		if err != nil {
+			return nil, fmt.Errorf("insert decision: %w", err)
+		}
+		if rows, err := done.RowsAffected(); err != nil || rows > 0 {
+			b.put(d)
+			return d, err
+		}
+		if _, err := b.exec(ctx, sqlVacate, target, d.Action); err != nil {
+			return nil, fmt.Errorf("vacate target: %w", err)
+		}
 	}
-	if _, err := b.tx.ExecContext(ctx, sqlInsert, d.ID, d.Number, d.revision, target, d.Action, d.Origin, d.Reason, string(evidence),
-		store.Micros(d.Created), store.Micros(d.Until), d.Repeats, flag(d.Spoofable)); err != nil {
-		return nil, fmt.Errorf("insert decision: %w", err)
-	}
-	b.put(d)
-	return d, nil
+	return nil, errOccupied
 }
+
+// errOccupied is not reached: the place was vacated in the same transaction.
+var errOccupied = errors.New("insert decision: the target's place is taken")
 
 // merge adds a proposal to the decision that stands: nothing is ever shortened.
 func (b *batch) merge(ctx context.Context, have *Decision, p Proposal, until time.Time) (*Decision, Result, error) {
@@ -165,7 +221,7 @@ func (b *batch) merge(ctx context.Context, have *Decision, p Proposal, until tim
 	if result == Extended || next.Spoofable != have.Spoofable {
 		next.revision = b.next()
 	}
-	if _, err := b.tx.ExecContext(ctx, sqlChange, next.revision, store.Micros(next.Until), next.Origin, next.Reason, string(text),
+	if _, err := b.exec(ctx, sqlChange, next.revision, store.Micros(next.Until), next.Origin, next.Reason, string(text),
 		flag(next.Spoofable), next.ID); err != nil {
 		return nil, "", fmt.Errorf("extend decision: %w", err)
 	}
@@ -177,7 +233,7 @@ func (b *batch) merge(ctx context.Context, have *Decision, p Proposal, until tim
 
 func (b *batch) evidence(ctx context.Context, id string) ([]string, error) {
 	var text string
-	if err := b.tx.QueryRowContext(ctx, sqlEvidence, id).Scan(&text); err != nil {
+	if err := b.one(ctx, sqlEvidence, []any{id}, &text); err != nil {
 		return nil, fmt.Errorf("read evidence: %w", err)
 	}
 	return parseEvidence(text)
@@ -193,7 +249,7 @@ func parseEvidence(text string) ([]string, error) {
 
 // end ends a standing decision.
 func (b *batch) end(ctx context.Context, d *Decision, why string) error {
-	if _, err := b.tx.ExecContext(ctx, sqlEnd, b.next(), store.Micros(b.now), why, d.ID); err != nil {
+	if _, err := b.exec(ctx, sqlEnd, b.next(), store.Micros(b.now), why, d.ID); err != nil {
 		return fmt.Errorf("end decision: %w", err)
 	}
 	b.remove(place{d.Target, d.Action})
@@ -212,7 +268,7 @@ func (l *List) publish(b *batch) {
 	l.seen = b.revision
 	l.untidy.Add(int64(len(b.order)))
 	draft := l.snapshot.Load().draft(len(b.order))
-	var added, removed []Decision
+	var added, removed []*Decision
 	changed := false
 	for _, p := range b.order {
 		old, now := b.before[p], l.book.get(p)
@@ -222,9 +278,9 @@ func (l *List) publish(b *batch) {
 		changed = true
 		draft.put(p.target, p.action, now)
 		if now != nil {
-			added = append(added, *now)
+			added = append(added, now)
 		} else {
-			removed = append(removed, *old)
+			removed = append(removed, old)
 		}
 	}
 	if changed {

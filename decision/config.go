@@ -19,7 +19,8 @@ type Config struct {
 	// Trial lets decisions be about addresses of this machine that are not in allow, and allows nothing that is not in it: for a demo or a
 	// trial, where attacks come from 127.0.0.66.
 	Trial bool `yaml:"trial"`
-	// Max is how many decisions there may be at once. One more displaces the one that ends soonest. Default: 200000.
+	// Max is how many decisions there may be at once. One more displaces the one that ends soonest. While half of them are for good, what
+	// would be for good lasts a year, unless a person makes it. Default: 200000.
 	Max int `yaml:"max"`
 	// MaxSpoofable is how many decisions there may be at once that datagrams alone led to: anybody can write their source. One more
 	// displaces the one that ends soonest. Default: 1000.

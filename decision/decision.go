@@ -87,8 +87,10 @@ func ParseTarget(text string) (Target, error) {
 	if code, ok := strings.CutPrefix(text, countryPrefix); ok {
 		return ForCountry(code).canonical()
 	}
-	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
-		return ForPrefix(netip.PrefixFrom(addr, addr.BitLen())).canonical()
+	if !strings.Contains(text, "/") { // which those in the store have
+		if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
+			return ForPrefix(netip.PrefixFrom(addr, addr.BitLen())).canonical()
+		}
 	}
 	prefix, err := netip.ParsePrefix(text)
 	if err != nil {

@@ -18,6 +18,10 @@ const MaxBatch = 5000
 // maxAccounts caps the decisions about accounts: strangers choose the names that they try.
 const maxAccounts = 10_000
 
+// crowded is how long a ban for good lasts that no person made, once such hold half of the list. Whoever has enough addresses, a /44 of IPv6 for
+// one, would otherwise fill the list for good, and nobody could be banned any more.
+const crowded = 366 * 24 * time.Hour
+
 // Outcome is what became of one proposal of a batch.
 type Outcome struct {
 	Decision Decision // zero where nothing was decided, and where a known key's decision has ended
@@ -123,6 +127,9 @@ func (l *List) judge(ctx context.Context, b *batch, p Proposal, by *asker) (Outc
 	if no.Result != "" {
 		return no, nil
 	}
+	if p.For == 0 && by == nil && l.book.forGood >= cfg.Max/2 {
+		p.For = crowded
+	}
 	have := l.book.get(place{p.Target, p.Action})
 	if have != nil && !have.Active(b.now) {
 		have = nil
@@ -211,7 +218,7 @@ func (l *List) narrow(cfg *Config, p Proposal, by *asker) (Proposal, Outcome) {
 // offence notes that a trigger was answered, and returns how many decisions the target had before. known: it was answered already.
 func (b *batch) offence(ctx context.Context, p Proposal, counts bool, remember time.Duration) (before int, known bool, err error) {
 	target, at := p.Target.String(), store.Micros(p.At)
-	result, err := b.tx.ExecContext(ctx, sqlAddOffence, p.Key, target, at, store.Micros(b.now), flag(counts))
+	result, err := b.exec(ctx, sqlAddOffence, p.Key, target, at, store.Micros(b.now), flag(counts))
 	if err != nil {
 		return 0, false, fmt.Errorf("note offence: %w", err)
 	}
@@ -219,8 +226,7 @@ func (b *batch) offence(ctx context.Context, p Proposal, counts bool, remember t
 		return 0, err == nil, err
 	}
 	b.l.untidy.Add(1)
-	const most = 1000 // no factor and maximum need more
-	if err := b.tx.QueryRowContext(ctx, sqlCountOffences, target, at-remember.Microseconds(), at, most).Scan(&before); err != nil {
+	if err := b.one(ctx, sqlCountOffences, []any{target, at - remember.Microseconds(), at}, &before); err != nil {
 		return 0, false, fmt.Errorf("count offences: %w", err)
 	}
 	return before - flag(counts), false, nil // without this one
@@ -257,9 +263,10 @@ func (b *batch) makeRoom(ctx context.Context, cfg *Config, p Proposal) (full boo
 	return false, nil
 }
 
-// record makes an event of what became of a proposal that no person made. What changed nothing is none: an attacker would fill the record.
+// record makes an event of what became of a proposal that no person made. What changed nothing is none: an attacker would fill the record. What
+// came too late is one: a log in another zone than its source states has nobody banned, and this alone shows why.
 func (l *List) record(p Proposal, o Outcome, now time.Time) {
-	if l.events == nil || o.Result == Standing || o.Result == Known || o.Result == Past {
+	if l.events == nil || o.Result == Standing || o.Result == Known {
 		return
 	}
 	e := event.Event{Time: now, Class: event.Detection, Action: string(p.Action), Outcome: event.Success, Severity: event.Medium,

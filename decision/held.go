@@ -24,10 +24,11 @@ type book struct {
 	ends      endings
 	spoofable map[place]struct{} // their number is capped
 	accounts  map[place]struct{} // theirs too: a change copies the names
+	forGood   int                // decisions without an end: only a person takes them away
 }
 
 func newBook(size int) *book {
-	return &book{places: make(map[place]*held, size), ids: make(map[string]*held, size), spoofable: make(map[place]struct{}), accounts: make(map[place]struct{})}
+	return &book{places: make(map[place]*held, size), ids: make(map[string]*held, size), ends: make(endings, 0, size), spoofable: make(map[place]struct{}), accounts: make(map[place]struct{})}
 }
 
 func (b *book) get(p place) *Decision {
@@ -47,8 +48,14 @@ func (b *book) put(d *Decision) {
 		heap.Push(&b.ends, h)
 	} else {
 		delete(b.ids, h.d.ID)
+		if h.d.Until.IsZero() {
+			b.forGood--
+		}
 		h.d = d
 		heap.Fix(&b.ends, h.index)
+	}
+	if d.Until.IsZero() {
+		b.forGood++
 	}
 	b.ids[d.ID] = h
 	if d.Spoofable {
@@ -79,6 +86,9 @@ func (b *book) remove(p place) {
 		return
 	}
 	heap.Remove(&b.ends, h.index)
+	if h.d.Until.IsZero() {
+		b.forGood--
+	}
 	delete(b.places, p)
 	delete(b.ids, h.d.ID)
 	delete(b.spoofable, p)

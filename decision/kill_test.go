@@ -104,7 +104,7 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// killDecider starts the process, kills it at a random moment after its first answer, and returns the number of its last one.
+// killDecider starts the process, kills it at a random moment after its fifteenth answer, and returns the number of its last one.
 func killDecider(t *testing.T, dir, urlFile string, first int) int {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -117,14 +117,14 @@ func killDecider(t *testing.T, dir, urlFile string, first int) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	last, lines := 0, bufio.NewScanner(out)
+	last, answers, lines := 0, 0, bufio.NewScanner(out)
 	for lines.Scan() {
 		number, err := strconv.Atoi(lines.Text())
 		if err != nil {
 			t.Fatalf("the process said %q", lines.Text())
 		}
-		if last == 0 {
-			time.AfterFunc(time.Duration(50+rand.IntN(150))*time.Millisecond, func() { _ = cmd.Process.Kill() }) // SIGKILL
+		if answers++; answers == 15 { // however slow the machine's disk is
+			time.AfterFunc(time.Duration(rand.IntN(200))*time.Millisecond, func() { _ = cmd.Process.Kill() }) // SIGKILL
 		}
 		last = number
 	}

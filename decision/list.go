@@ -102,17 +102,22 @@ func (l *List) restore(ctx context.Context, now time.Time) error {
 		}
 	}
 	l.key = []byte(secret)
+	var count int
+	if err := l.db.QueryRowContext(ctx, sqlCountAll).Scan(&count); err != nil {
+		return fmt.Errorf("count decisions: %w", err)
+	}
 	rows, err := l.db.QueryContext(ctx, sqlStanding, store.Micros(now))
 	if err != nil {
 		return fmt.Errorf("read decisions: %w", err)
 	}
 	defer rows.Close()
-	l.book = newBook(1 << 10)
+	l.book = newBook(count)
 	fresh := &draft{next: emptySnapshot(), fresh: true}
 	fresh.next.generation = 1
 	texts := make(map[string]string) // many decisions have the same origin and reason
+	read := newScanner()
 	for rows.Next() {
-		d, _, err := scan(rows, texts)
+		d, _, err := read.scan(rows, texts)
 		if err != nil {
 			return err
 		}
@@ -126,22 +131,47 @@ func (l *List) restore(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// scanner reads rows. What it reads into is made once.
+type scanner struct {
+	d                              Decision
+	target, action                 string
+	origin, reason                 string
+	created, until, ended, repeats int64
+	spoofable                      int64
+	dest                           []any
+}
+
+func newScanner(more ...any) *scanner {
+	s := &scanner{}
+	s.dest = append([]any{&s.d.ID, &s.d.Number, &s.d.revision, &s.target, &s.action, &s.origin, &s.reason, &s.created, &s.until, &s.repeats, &s.spoofable, &s.ended}, more...)
+	return s
+}
+
 // scan reads one row of columns, and what follows them into more. ended is zero while it stands.
 func scan(row interface{ Scan(dest ...any) error }, texts map[string]string, more ...any) (d *Decision, ended time.Time, err error) {
-	d = &Decision{}
-	var target, origin, reason string
-	var created, until, endedAt int64
-	var spoofable int
-	dest := []any{&d.ID, &d.Number, &d.revision, &target, &d.Action, &origin, &reason, &created, &until, &d.Repeats, &spoofable, &endedAt}
-	if err := row.Scan(append(dest, more...)...); err != nil {
+	return newScanner(more...).scan(row, texts)
+}
+
+func (s *scanner) scan(row interface{ Scan(dest ...any) error }, texts map[string]string) (d *Decision, ended time.Time, err error) {
+	if err := row.Scan(s.dest...); err != nil {
 		return nil, time.Time{}, fmt.Errorf("read decision: %w", err)
 	}
-	if d.Target, err = ParseTarget(target); err != nil {
+	d = &Decision{ID: s.d.ID, Number: s.d.Number, revision: s.d.revision, Action: actionOf(s.action), Repeats: int(s.repeats), Spoofable: s.spoofable != 0,
+		Origin: shared(texts, s.origin), Reason: shared(texts, s.reason), Created: store.FromMicros(s.created), Until: store.FromMicros(s.until)}
+	if d.Target, err = ParseTarget(s.target); err != nil {
 		return nil, time.Time{}, fmt.Errorf("read decision %s: %w", d.ID, err)
 	}
-	d.Origin, d.Reason = shared(texts, origin), shared(texts, reason)
-	d.Created, d.Until, d.Spoofable = store.FromMicros(created), store.FromMicros(until), spoofable != 0
-	return d, store.FromMicros(endedAt), nil
+	return d, store.FromMicros(s.ended), nil
+}
+
+// actionOf is the action of that name; all decisions share the names.
+func actionOf(name string) Action {
+	for _, a := range Actions() {
+		if string(a) == name {
+			return a
+		}
+	}
+	return Action(name)
 }
 
 // maxShared caps the texts that restored decisions share; beyond it each has its own.

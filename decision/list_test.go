@@ -308,9 +308,11 @@ func TestCaps(t *testing.T) {
 	wantBanned(t, l, "203.0.114.0", now, false)
 	wantBanned(t, l, "203.0.114.1", now, true)
 	for i := range 5 {
-		p := proposal(t, fmt.Sprintf("203.0.115.%d", i), fmt.Sprint("c", i))
+		p := proposal(t, fmt.Sprintf("203.0.115.%d", i), "")
 		p.For = 0
-		decide(t, l, p, now, decision.Made)
+		if _, result, err := l.Add(t.Context(), anna, p, now); err != nil || result != decision.Made {
+			t.Fatalf("a person's ban for good: %v, %v", result, err)
+		}
 	}
 	decide(t, l, proposal(t, "203.0.116.1", "d"), now, decision.Full)
 }

@@ -127,13 +127,12 @@ func (l *List) expireSome(now time.Time) int {
 		return 0
 	}
 	draft := l.snapshot.Load().draft(len(gone))
-	removed := make([]Decision, 0, len(gone))
+
 	for _, d := range gone {
 		draft.put(d.Target, d.Action, nil)
-		removed = append(removed, *d)
 	}
 	l.snapshot.Store(draft.next)
-	l.tell(nil, removed)
+	l.tell(nil, gone)
 	return len(gone)
 }
 

@@ -122,9 +122,9 @@ func BenchmarkDecide(b *testing.B) {
 // TestAccountsAreCapped: strangers choose the names that they try.
 func TestAccountsAreCapped(t *testing.T) {
 	l, _ := open(t, storetest.SQLite(t), trial)
-	for first := 0; first < 10_050; first += 2010 {
+	for first := 0; first < 10_050; first += 670 {
 		var ps []decision.Proposal
-		for n := first; n < first+2010; n++ {
+		for n := first; n < first+670; n++ {
 			ps = append(ps, decision.Proposal{Action: decision.Ban, Target: decision.ForAccount(fmt.Sprint("name", n)), Origin: "detection:x", For: time.Duration(n+1) * time.Second})
 		}
 		if _, err := l.DecideAll(t.Context(), ps, now); err != nil {

@@ -67,14 +67,15 @@ type draft struct {
 	fresh             bool // prefixes are this draft's own, so that they can be changed in place
 }
 
-// few is up to how many changes a table is cheaper to change by copying what they touch than as a whole.
+// few is up to how many changes a table is cheaper to change by copying what they touch than as a whole. What one of them copies holds about as
+// many entries.
 const few = 256
 
 func (s *snapshot) draft(changes int) *draft {
 	next := *s
 	next.generation++
 	d := &draft{next: &next}
-	if changes > few {
+	if changes > few || changes*few > s.prefixes.Size() {
 		next.prefixes, d.fresh = s.prefixes.Clone(), true
 	}
 	return d

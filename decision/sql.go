@@ -9,6 +9,7 @@ const (
 
 	columns = `id, number, revision, target, action, origin, reason, created_at, until_at, repeats, spoofable, ended_at`
 
+	sqlCountAll = `SELECT COUNT(*) FROM decision WHERE ended_at = 0`
 	sqlStanding = `SELECT ` + columns + ` FROM decision WHERE ended_at = 0 AND (until_at = 0 OR until_at > $1)`
 	sqlChanged  = `SELECT ` + columns + ` FROM decision WHERE revision > $1 AND revision <= $2 ORDER BY revision`
 	sqlExpired  = `SELECT ` + columns + ` FROM decision WHERE until_at > $1 AND until_at <= $2 AND ended_at = 0 ORDER BY until_at`
@@ -19,7 +20,7 @@ const (
 	sqlOfOrigin = `SELECT id FROM decision WHERE ended_at = 0 AND (until_at = 0 OR until_at > $1) AND origin = $2 LIMIT $3`
 
 	sqlInsert = `INSERT INTO decision (id, number, revision, target, action, origin, reason, evidence, created_at, until_at, repeats, spoofable)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (target, action) WHERE ended_at = 0 DO NOTHING`
 	// What ran out still holds its target's place until something new takes it.
 	sqlVacate = `UPDATE decision SET ended_at = until_at, ended_why = 'expired' WHERE target = $1 AND action = $2 AND ended_at = 0`
 	sqlChange = `UPDATE decision SET revision = $1, until_at = $2, origin = $3, reason = $4, evidence = $5, spoofable = $6 WHERE id = $7`
@@ -27,7 +28,8 @@ const (
 
 	sqlAddOffence = `INSERT INTO decision_offence (trigger_key, target, at, stored_at, counted) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (trigger_key) DO NOTHING`
-	sqlCountOffences = `SELECT COUNT(*) FROM (SELECT 1 FROM decision_offence WHERE target = $1 AND at > $2 AND at <= $3 AND counted = 1 LIMIT $4) AS o`
+	// No factor and maximum need more than a thousand. As a parameter, SQLite would read the statement anew for each value that is bound.
+	sqlCountOffences = `SELECT COUNT(*) FROM (SELECT 1 FROM decision_offence WHERE target = $1 AND at > $2 AND at <= $3 AND counted = 1 LIMIT 1000) AS o`
 	sqlForgive       = `UPDATE decision_offence SET counted = 0 WHERE target = $1`
 	sqlCountKept     = `SELECT COUNT(*) FROM decision_offence`
 
@@ -40,4 +42,11 @@ const (
 	sqlNames          = `SELECT name, addresses FROM decision_name`
 	sqlForgetName     = `DELETE FROM decision_name WHERE name = $1`
 	sqlRememberName   = `INSERT INTO decision_name (name, addresses, resolved_at) VALUES ($1, $2, $3)`
+
+	sqlCountMade     = `SELECT COUNT(*) FROM decision WHERE action = $1 AND created_at >= $2 AND created_at < $3`
+	sqlCountStanding = `SELECT COUNT(*) FROM decision WHERE action = $1 AND ended_at = 0 AND (until_at = 0 OR until_at > $2)`
+	sqlMadeByOrigin  = `SELECT origin, COUNT(*) FROM decision WHERE action = $1 AND created_at >= $2 AND created_at < $3
+		GROUP BY origin ORDER BY COUNT(*) DESC, origin LIMIT $4`
+	sqlMadeByTarget = `SELECT target, MAX(repeats) + 1 FROM decision WHERE action = $1 AND created_at >= $2 AND created_at < $3
+		GROUP BY target ORDER BY MAX(repeats) DESC, target LIMIT $4`
 )

@@ -5,13 +5,14 @@ import (
 	"time"
 )
 
-// Change is what a watcher is told. Evidence is not among it.
+// Change is what a watcher is told. Evidence is not among it. The decisions are the list's own and must not be changed: there may be a hundred
+// thousand, and each watcher would have a copy.
 type Change struct {
 	// Reset says that Added is everything that stands: what was told before is to be forgotten. The first change is one, and so is the next
 	// one for a watcher that fell too far behind.
 	Reset   bool
-	Added   []Decision // new, or changed in their end
-	Removed []Decision // lifted, displaced or run out
+	Added   []*Decision // new, or changed in their end
+	Removed []*Decision // lifted, displaced or run out
 }
 
 // maxPending is how many decisions wait for a slow watcher; with more it is told everything again.
@@ -20,8 +21,8 @@ const maxPending = 20_000
 type watcher struct {
 	due     chan struct{}
 	reset   bool
-	added   map[place]Decision
-	removed map[place]Decision
+	added   map[place]*Decision
+	removed map[place]*Decision
 }
 
 // Watch tells the caller of every change from now on, beginning with all that stands, until ctx ends; then the channel is closed. It never
@@ -61,7 +62,7 @@ func (l *List) Watch(ctx context.Context) <-chan Change {
 }
 
 // tell notes a change for every watcher; the caller holds l.mu.
-func (l *List) tell(added, removed []Decision) {
+func (l *List) tell(added, removed []*Decision) {
 	for w := range l.watchers {
 		if !w.reset {
 			w.note(added, removed)
@@ -77,9 +78,9 @@ func (l *List) tell(added, removed []Decision) {
 	}
 }
 
-func (w *watcher) note(added, removed []Decision) {
+func (w *watcher) note(added, removed []*Decision) {
 	if w.added == nil {
-		w.added, w.removed = make(map[place]Decision), make(map[place]Decision)
+		w.added, w.removed = make(map[place]*Decision), make(map[place]*Decision)
 	}
 	for _, d := range removed {
 		p := place{d.Target, d.Action}
@@ -105,15 +106,17 @@ func (l *List) take(w *watcher) Change {
 		c.Removed = append(c.Removed, d)
 	}
 	w.reset, w.added, w.removed = false, nil, nil
+	all := len(l.book.places)
 	l.mu.Unlock()
 	if !reset {
 		return c
 	}
+	c.Added = make([]*Decision, 0, all)
 	now := time.Now()
 	for held := range s.slots() {
 		for _, d := range held {
 			if d != nil && d.Active(now) {
-				c.Added = append(c.Added, *d)
+				c.Added = append(c.Added, d)
 			}
 		}
 	}

@@ -20,7 +20,7 @@ func next(t *testing.T, ch <-chan decision.Change) decision.Change {
 			t.Fatal("the channel is closed")
 		}
 		return c
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("no change came")
 	}
 	return decision.Change{}

@@ -48,7 +48,7 @@ func openDayFile(ctx context.Context, path string, d day) (*dayFile, error) {
 	// NORMAL does not wait for the disk at each commit: a power cut may lose the last seconds of events, a
 	// crash of this process loses none.
 	connector, err := store.SQLiteConnector(path, url.Values{
-		"mode": {"rw"}, "_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"},
+		"mode": {"rw"}, "_txlock": {"immediate"}, "_journal_mode": {"WAL"}, "_synchronous": {"NORMAL"}, "_pragma": {"cache_size(-1024)"},
 	})
 	if err != nil {
 		return nil, err

@@ -58,8 +58,10 @@ func outage(t *testing.T, db *store.DB, dir string, down, up func()) {
 			if l.Append(request(time.Now(), i)) {
 				accepted++
 			}
-			if i == 10 {
-				time.Sleep(600 * time.Millisecond) // the writer must have met the outage
+			if i == 10 { // the writer must have met the outage
+				for end := time.Now().Add(20 * time.Second); book.count("event store is away") < round && time.Now().Before(end); {
+					time.Sleep(10 * time.Millisecond)
+				}
 			}
 		}
 		stats := l.Stats()
@@ -178,7 +180,10 @@ func TestDayFileDamaged(t *testing.T) {
 	}
 	run(t, l)
 	l.Append(request(time.Now(), 1))
-	time.Sleep(600 * time.Millisecond)
+	for end := time.Now().Add(time.Minute); book.count(path) == 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(600 * time.Millisecond) // for what must not come
 	if got := l.Stats(); got.Queued != 1 || book.count(path) != 1 {
 		t.Errorf("with a damaged file: %+v, want one event waiting and the file named once in the log, not %d times", got, book.count(path))
 	}

@@ -53,6 +53,27 @@ func (l *Log) Days(ctx context.Context) ([]DayEnd, error) {
 	return all, err
 }
 
+// End is where a day of the log ends now; zero when the log has no such day. What is stored later comes behind it.
+func (l *Log) End(ctx context.Context, dayName string) (Position, error) {
+	d, ok := parseDay(dayName)
+	if !ok {
+		return Position{}, ErrDay
+	}
+	days, err := l.archive.days(ctx)
+	if err != nil {
+		return Position{}, fmt.Errorf("list days of events: %w", err)
+	}
+	if !slices.Contains(days, d) {
+		return Position{}, nil
+	}
+	var end Position
+	err = l.archive.ask(ctx, d, func(db *sql.DB) error { return db.QueryRowContext(ctx, sqlBatchLast, int64(d)).Scan(&end.Batch) })
+	if err != nil {
+		return Position{}, fmt.Errorf("read the end of %s: %w", d, err)
+	}
+	return end, nil
+}
+
 // Feed returns up to limit (1,000 at most) events of a day in the order in which they were stored, from
 // after on, and the position behind the last of them. Nothing is left out and nothing comes twice,
 // whatever times the events state and however many processes write. No events: there are no more by now.

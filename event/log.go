@@ -21,7 +21,6 @@ type Log struct {
 	queue   *queue
 	archive archive
 	closed  atomic.Bool
-	taps    atomic.Pointer[[]*Tap]
 
 	written, failed, cleaned, truncated, retimed, expired atomic.Uint64
 	running                                               sync.Mutex // held by Run, and by Close once Run has ended
@@ -86,7 +85,6 @@ func (l *Log) Append(e Event) bool {
 	if e.Time.IsZero() {
 		e.Time = time.Now()
 	}
-	l.tell(&e)
 	return l.queue.push(&e)
 }
 

@@ -50,7 +50,7 @@ func run(t testing.TB, l *event.Log) {
 
 func flush(t testing.TB, l *event.Log) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := l.Flush(ctx); err != nil {
 		t.Fatalf("Flush: %v", err)

@@ -1,6 +1,9 @@
 package event
 
-import "sync"
+import (
+	"math/rand/v2"
+	"sync"
+)
 
 const (
 	// chunkSize is how many events share one allocation of the queue.
@@ -18,6 +21,7 @@ type queue struct {
 	wake chan struct{} // has room for one: the writer should not wait for its tick
 
 	mu       sync.Mutex
+	told     told
 	chunks   [][]Event // filled in order, the last one partly
 	spare    [][]Event
 	count    int   // appended and not settled, also those that the writer has taken
@@ -30,13 +34,16 @@ type queue struct {
 }
 
 func newQueue(limit int) *queue {
-	return &queue{limit: limit, wake: make(chan struct{}, 1), progress: make(chan struct{})}
+	q := &queue{limit: limit, wake: make(chan struct{}, 1), progress: make(chan struct{})}
+	q.told.run = rand.Int64() & tailMask >> orderBits
+	return q
 }
 
-// push adds e, or counts it as dropped when there is no room.
+// push tells e, and adds it, or counts it as dropped when there is no room.
 func (q *queue) push(e *Event) bool {
 	size := e.size()
 	q.mu.Lock()
+	q.told.tell(e)
 	if q.count >= q.limit || q.bytes+size > int64(q.limit)*bytesPerEvent {
 		q.dropped++
 		q.mu.Unlock()

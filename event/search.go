@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math"
 	"time"
 )
@@ -38,6 +39,28 @@ var (
 	// ErrQuery says that a query asks for more than is looked for.
 	ErrQuery = errors.New("a search takes at most 16 fields and a text of 256 bytes")
 )
+
+// All walks through every event that q selects, newest first, by one Search after another; q.Limit is how many each one finds. An error
+// of a search comes last, with no event, behind what was found until then.
+func (l *Log) All(ctx context.Context, q Query) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		for cursor := ""; ; {
+			page, err := l.Search(ctx, q, cursor)
+			for _, e := range page.Events {
+				if !yield(e, nil) {
+					return
+				}
+			}
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+			if cursor = page.Next; cursor == "" {
+				return
+			}
+		}
+	}
+}
 
 // Search finds the newest events that q selects, from cursor (the Next of the page before; empty: the
 // newest of all) on, like Query, but does a bounded work: it looks at 250,000 events or for three seconds,

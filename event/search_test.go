@@ -243,7 +243,7 @@ func TestFeedOfTwoWriters(t *testing.T) {
 			}
 		}()
 		var got []string
-		position, end := event.Position{}, time.Now().Add(30*time.Second)
+		position, end := event.Position{}, time.Now().Add(2*time.Minute)
 		for len(got) < 2*each && time.Now().Before(end) {
 			events, next, err := logs[0].Feed(t.Context(), noon.Format(time.DateOnly), position, 300)
 			if err != nil && !errors.Is(err, event.ErrDay) {

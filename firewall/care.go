@@ -3,6 +3,7 @@ package firewall
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -17,6 +18,49 @@ const (
 func (e *Enforcer) prune(now time.Time) {
 	for p, until := range e.wanted {
 		if (Element{p, until}).expired(now) {
+			delete(e.wanted, p)
+		}
+	}
+}
+
+// Reload asks for the allow list and puts it in force: networks that it protects now are banned no more.
+func (e *Enforcer) Reload() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err := e.protect(); err != nil {
+		return e.broken(err)
+	}
+	return nil
+}
+
+// protect puts another allow list in force, if there is one; e.mu is held.
+func (e *Enforcer) protect() error {
+	allow := e.allowed()
+	if slices.Equal(allow, e.allow) {
+		return nil
+	}
+	g, err := newGuard(allow)
+	if err != nil {
+		return err
+	}
+	e.allow = allow
+	if g.equal(e.guard) {
+		return nil
+	}
+	e.take(g)
+	found, err := e.kernel.look(false)
+	if err != nil {
+		return err
+	}
+	return e.make(found.Counts)
+}
+
+// take changes who is protected, in the list only; e.mu is held.
+func (e *Enforcer) take(g guard) {
+	e.guard = g
+	e.status.Guards++
+	for p := range e.wanted {
+		if g.refuses(p) != "" {
 			delete(e.wanted, p)
 		}
 	}
@@ -57,11 +101,16 @@ func (e *Enforcer) Run(ctx context.Context) error {
 // check looks at the table, with its elements or without, and makes it again where it is not as it should be. Reading a long list takes
 // most of a second, and meanwhile bans go on; when there was one, its elements are counted the next time.
 func (e *Enforcer) check(elements bool) {
-	g, err := newGuard(e.allow)
 	e.mu.Lock()
+	err := e.protect()
+	allow := e.allow
 	e.prune(time.Now())
 	changes := e.changes
 	e.mu.Unlock()
+	var g guard
+	if err == nil {
+		g, err = newGuard(allow) // addresses and gateways may be others by now
+	}
 	var found Look
 	if err == nil {
 		found, err = e.viewer.look(elements)
@@ -72,12 +121,9 @@ func (e *Enforcer) check(elements bool) {
 		_ = e.broken(err) // it is in the log and in the status
 		return
 	}
-	moved := !g.equal(e.guard)
-	e.guard = g
-	for p := range e.wanted {
-		if g.refuses(p) != "" {
-			delete(e.wanted, p)
-		}
+	moved := !g.equal(e.guard) && slices.Equal(allow, e.allow)
+	if moved {
+		e.take(g)
 	}
 	wrong, same := "", changes == e.changes
 	switch {

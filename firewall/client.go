@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	maxQueued   = 10_000           // changes that wait; more, and the whole list is sent instead
-	askEvery    = 10 * time.Second // whether the enforcer still answers
-	syncEvery   = time.Hour        // the whole list, whatever was missed
-	retryFirst  = time.Second
+	maxQueued   = 10_000                 // changes that wait; more, and the whole list is sent instead
+	askEvery    = 10 * time.Second       // whether the enforcer still answers
+	syncEvery   = time.Hour              // the whole list, whatever was missed
+	retryFirst  = 100 * time.Millisecond // after a boot both begin at once
 	retryMost   = 30 * time.Second
 	dialTime    = 5 * time.Second
 	answerTime  = 30 * time.Second // a list of half a million bans takes the kernel a few seconds
@@ -50,6 +50,7 @@ type Client struct {
 	reason   string // why it is down; empty when it is up
 	told     bool   // OnState knows
 	status   Status
+	guards   int // Status.Guards when the whole list was sent last
 }
 
 // change is one ban that begins, changes or ends.
@@ -211,7 +212,10 @@ func (c *Client) ask(link *Link) error {
 		return err
 	}
 	c.mu.Lock()
-	c.status = status
+	if status.Guards != c.guards {
+		c.overflow = true // who was protected may be so no more, and the whole list is due
+	}
+	c.status, c.guards = status, status.Guards
 	c.mu.Unlock()
 	c.tell(status.Error)
 	return nil
@@ -296,19 +300,38 @@ func Dial(ctx context.Context, socket string) (*Link, error) {
 // Close ends the connection.
 func (l *Link) Close() error { return l.conn.Close() }
 
-// Sync puts a whole list into force instead of what is, and returns what is not enforced.
+// Sync puts a whole list into force instead of what is, and returns what is not enforced. The parts are sent while the answers to those before
+// are still on their way: waiting for each takes longer than all the rest on a busy machine. After an error the link is closed.
 func (l *Link) Sync(list []Element) ([]Refusal, error) {
-	for from := 0; ; from += maxPerLine {
-		to := min(from+maxPerLine, len(list))
-		r := request{Verb: verbSync, Elements: toWire(list[from:to]), First: from == 0, Last: to == len(list)}
+	parts := max(1, (len(list)+maxPerLine-1)/maxPerLine)
+	sent := make(chan error, 1)
+	go func() { sent <- l.sendParts(list, parts) }()
+	var last answer
+	var err error
+	for n := 0; n < parts && err == nil; n++ {
+		last, err = l.receive()
+	}
+	if err != nil {
+		l.conn.Close() // whoever sends stops
+	}
+	if bad := <-sent; err == nil && bad != nil {
+		err = bad
+	}
+	return last.Refused, err
+}
+
+func (l *Link) sendParts(list []Element, parts int) error {
+	for n := range parts {
+		from, to := n*maxPerLine, min((n+1)*maxPerLine, len(list))
+		r := request{Verb: verbSync, Elements: toWire(list[from:to]), First: n == 0, Last: n == parts-1}
 		if r.Last {
 			r.Total = len(list)
 		}
-		a, err := l.call(r)
-		if err != nil || r.Last {
-			return a.Refused, err
+		if err := send(l.conn, r); err != nil {
+			return fmt.Errorf("ask doorward enforce: %w", err)
 		}
 	}
+	return nil
 }
 
 // List is every ban that the enforcer has.
@@ -341,10 +364,15 @@ func (l *Link) Status() (Status, error) {
 }
 
 func (l *Link) call(r request) (answer, error) {
-	var a answer
 	if err := send(l.conn, r); err != nil {
-		return a, fmt.Errorf("ask doorward enforce: %w", err)
+		return answer{}, fmt.Errorf("ask doorward enforce: %w", err)
 	}
+	return l.receive()
+}
+
+// receive reads one answer.
+func (l *Link) receive() (answer, error) {
+	var a answer
 	if err := l.conn.SetReadDeadline(time.Now().Add(answerTime)); err != nil {
 		return a, fmt.Errorf("ask doorward enforce: %w", err)
 	}

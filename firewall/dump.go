@@ -1,6 +1,7 @@
 package firewall
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,7 +18,48 @@ type kernelElement struct {
 
 // dumpSet reads all elements of a set of our table. The library's way asks in small pieces, and the kernel walks the whole set from
 // its beginning for each: of 100,000 elements that is the most of a second. Here the pieces are as large as the kernel makes them.
-func dumpSet(name string) ([]kernelElement, error) {
+func dumpSet(name string) (list []kernelElement, err error) {
+	list, err = dump(dumpRequest(unix.NFT_MSG_GETSETELEM, []string{unix.NFTA_SET_ELEM_LIST_TABLE: TableName, unix.NFTA_SET_ELEM_LIST_SET: name}),
+		unix.NFT_MSG_NEWSETELEM, appendElements)
+	if err != nil {
+		return nil, fmt.Errorf("read the set %s: %w", name, err)
+	}
+	return list, nil
+}
+
+// setCount is how many elements a set has, as the kernel counts them.
+type setCount struct {
+	name  string
+	count int
+	known bool // older kernels do not tell it
+}
+
+// attributeCount is NFTA_SET_COUNT of linux/netfilter/nf_tables.h.
+const attributeCount = 20
+
+// countSets asks how many elements each set of our table has. That takes the kernel no walk through them.
+func countSets() ([]setCount, error) {
+	list, err := dump(dumpRequest(unix.NFT_MSG_GETSET, []string{unix.NFTA_SET_TABLE: TableName}), unix.NFT_MSG_NEWSET,
+		func(list []setCount, message []byte) []setCount {
+			var one setCount
+			attributes(message, func(kind uint16, content []byte) {
+				switch {
+				case kind == unix.NFTA_SET_NAME:
+					one.name = string(bytes.TrimRight(content, "\x00"))
+				case kind == attributeCount && len(content) == 4:
+					one.count, one.known = int(binary.BigEndian.Uint32(content)), true
+				}
+			})
+			return append(list, one)
+		})
+	if err != nil {
+		return nil, fmt.Errorf("count the sets' elements: %w", err)
+	}
+	return list, nil
+}
+
+// dump asks for a list of what take reads from messages of a kind.
+func dump[T any](request []byte, kind uint16, take func([]T, []byte) []T) ([]T, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return nil, fmt.Errorf("reach the kernel's firewall: %w", err)
@@ -30,18 +72,18 @@ func dumpSet(name string) ([]kernelElement, error) {
 	buf := make([]byte, 256<<10)
 	const tries = 5
 	for range tries {
-		if err := unix.Sendto(fd, dumpRequest(name), 0, kernel); err != nil {
-			return nil, fmt.Errorf("read the set %s: %w", name, err)
+		if err := unix.Sendto(fd, request, 0, kernel); err != nil {
+			return nil, err
 		}
-		list, whole, err := receiveDump(fd, buf)
+		list, whole, err := receiveDump(fd, buf, unix.NFNL_SUBSYS_NFTABLES<<8|kind, take)
 		if err != nil {
-			return nil, fmt.Errorf("read the set %s: %w", name, err)
+			return nil, err
 		}
 		if whole {
 			return list, nil
 		}
 	}
-	return nil, fmt.Errorf("read the set %s: it changed each time while it was read", name)
+	return nil, errors.New("it changed each time while it was read")
 }
 
 const (
@@ -49,13 +91,13 @@ const (
 	familyHead  = 4  // struct nfgenmsg
 )
 
-// dumpRequest is the message that asks for all elements of a set.
-func dumpRequest(name string) []byte {
+// dumpRequest is the message that asks for a list; texts are its attributes, each at its number.
+func dumpRequest(message uint16, texts []string) []byte {
 	b := make([]byte, messageHead, 128)
-	binary.NativeEndian.PutUint16(b[4:], unix.NFNL_SUBSYS_NFTABLES<<8|unix.NFT_MSG_GETSETELEM)
+	binary.NativeEndian.PutUint16(b[4:], unix.NFNL_SUBSYS_NFTABLES<<8|message)
 	binary.NativeEndian.PutUint16(b[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 	b = append(b, unix.NFPROTO_INET, 0, 0, 0)
-	for kind, text := range []string{unix.NFTA_SET_ELEM_LIST_TABLE: TableName, unix.NFTA_SET_ELEM_LIST_SET: name} {
+	for kind, text := range texts {
 		if text == "" {
 			continue
 		}
@@ -69,7 +111,7 @@ func dumpRequest(name string) []byte {
 }
 
 // receiveDump reads the answers; whole is false when the set changed meanwhile, so that elements may be missing.
-func receiveDump(fd int, buf []byte) (list []kernelElement, whole bool, err error) {
+func receiveDump[T any](fd int, buf []byte, wanted uint16, take func([]T, []byte) []T) (list []T, whole bool, err error) {
 	whole = true
 	for {
 		n, _, err := unix.Recvfrom(fd, buf, 0)
@@ -95,9 +137,9 @@ func receiveDump(fd int, buf []byte) (list []kernelElement, whole bool, err erro
 					return nil, false, unix.Errno(-int32(binary.NativeEndian.Uint32(message)))
 				}
 				return nil, false, errors.New("an error without a number")
-			case unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_NEWSETELEM:
+			case wanted:
 				if len(message) >= familyHead {
-					list = appendElements(list, message[familyHead:])
+					list = take(list, message[familyHead:])
 				}
 			}
 			rest = rest[min(align(size), len(rest)):]

@@ -13,16 +13,17 @@ import (
 // Enforcer keeps the kernel's table equal to a list of bans. Make one with NewEnforcer, then Run it. Its methods may be called by
 // several goroutines.
 type Enforcer struct {
-	allow []netip.Prefix
-	log   *slog.Logger
-	own   *ours
-	watch *watcher
+	allowed func() []netip.Prefix // asked under mu only
+	log     *slog.Logger
+	own     *ours
+	watch   *watcher
 
 	viewer *kernelTable // of the goroutine that looks after the table
 
 	mu      sync.Mutex
 	changes int // counts the changes of the table and of wanted
 	kernel  *kernelTable
+	allow   []netip.Prefix // of which guard was made
 	guard   guard
 	wanted  map[netip.Prefix]time.Time
 	lengths []length // the sets that the table has
@@ -40,14 +41,19 @@ type Status struct {
 	Closed   int       `json:"closed"`   // connections that were closed
 	// CannotClose says that this kernel cannot close a connection; its packets are dropped all the same.
 	CannotClose bool `json:"cannot_close,omitempty"`
+	// Guards is how often it changed who is protected. A client that sees another number sends its whole list again: what was refused before
+	// may be enforced now.
+	Guards int `json:"guards"`
 	// Error is why the kernel's table may not be as it should; empty when it is.
 	Error string `json:"error,omitempty"`
 }
 
-// NewEnforcer makes the table with the bans that are in the kernel already: they outlive the process. allow is the configuration's
-// allow list, which is never banned whoever asks for it.
-func NewEnforcer(allow []netip.Prefix, log *slog.Logger) (*Enforcer, error) {
-	e := &Enforcer{allow: allow, log: log, own: &ours{}, wanted: map[netip.Prefix]time.Time{}}
+// NewEnforcer makes the table with the bans that are in the kernel already: they outlive the process. allowed returns the configuration's
+// allow list, which is never banned whoever asks for it; it is asked before each change, by one goroutine at a time, so that a change of the
+// configuration counts at once.
+func NewEnforcer(allowed func() []netip.Prefix, log *slog.Logger) (*Enforcer, error) {
+	allow := allowed()
+	e := &Enforcer{allowed: allowed, allow: allow, log: log, own: &ours{}, wanted: map[netip.Prefix]time.Time{}}
 	e.status.Since = time.Now()
 	var err error
 	if e.kernel, err = newKernelTable(e.own.add); err != nil {
@@ -85,12 +91,20 @@ func (e *Enforcer) make(counts map[string]Count) error {
 	if err := e.watch.during(func() error { return e.kernel.build(e.guard, e.wanted, counts, now) }); err != nil {
 		return err
 	}
-	made, err := e.countBack()
+	made, err := e.confirm()
 	if err != nil {
 		return err
 	}
 	e.shape, e.lengths = made.shape, made.lengths
 	return nil
+}
+
+// confirm counts back after our own change: by the kernel's numbers where they are as they should be, and otherwise element by element.
+func (e *Enforcer) confirm() (Look, error) {
+	if e.counted() {
+		return e.kernel.look(false)
+	}
+	return e.countBack()
 }
 
 // countBack reads the table and compares it. While the kernel makes a set's hash table larger, a reader may see elements twice and
@@ -107,6 +121,30 @@ func (e *Enforcer) countBack() (Look, error) {
 		}
 		time.Sleep(time.Duration(try) * pause)
 	}
+}
+
+// counted says whether each set has as many elements as it should, by the kernel's own count. What a transaction lost is noticed by it, and
+// the elements themselves are compared once a minute. False is also that the kernel does not tell, or counts what is just running out.
+func (e *Enforcer) counted() bool {
+	sets, err := countSets()
+	if err != nil {
+		return false
+	}
+	want := make(map[length]int, len(e.lengths))
+	for p := range e.wanted {
+		want[lengthOf(p)]++
+	}
+	for _, s := range sets {
+		l, ours := lengthNamed(s.name)
+		if !ours {
+			continue
+		}
+		if !s.known || s.count != want[l] {
+			return false
+		}
+		delete(want, l)
+	}
+	return len(want) == 0
 }
 
 // compare holds the list against the kernel: every ban has to be there, and nothing else. What ends within a few seconds may be gone.
@@ -134,6 +172,7 @@ func (e *Enforcer) compare(found Look) error {
 
 // judge brings elements into normal form and leaves out those that are not enforced.
 func (e *Enforcer) judge(list []Element, now time.Time) (good []Element, refused []Refusal) {
+	good = make([]Element, 0, len(list))
 	for _, one := range list {
 		p, err := normal(one.Prefix)
 		if err != nil {
@@ -163,6 +202,9 @@ func (e *Enforcer) Replace(list []Element) ([]Refusal, error) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.protect(); err != nil {
+		return nil, e.broken(err)
+	}
 	now := time.Now()
 	good, refused := e.judge(list, now)
 	before := e.wanted
@@ -193,7 +235,7 @@ func (e *Enforcer) swap(now time.Time) error {
 	}
 	swap := func() error { return e.kernel.swap(e.guard, e.lengths, e.wanted, now) }
 	if fits && e.watch.during(swap) == nil {
-		if found, err := e.countBack(); err == nil && found.shape == e.shape {
+		if found, err := e.confirm(); err == nil && found.shape == e.shape {
 			return nil
 		}
 	}
@@ -208,6 +250,9 @@ func (e *Enforcer) swap(now time.Time) error {
 func (e *Enforcer) Change(add []Element, remove []netip.Prefix) ([]Refusal, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err := e.protect(); err != nil {
+		return nil, e.broken(err)
+	}
 	now := time.Now()
 	good, refused := e.judge(add, now)
 	good = last(good)

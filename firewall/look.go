@@ -42,8 +42,28 @@ func ReadKernel() (Look, error) {
 		return Look{}, err
 	}
 	l, err := k.look(true)
+	const tries, pause = 5, 30 * time.Millisecond
+	for try := 1; try < tries && err == nil && l.short(); try++ { // see countBack
+		time.Sleep(time.Duration(try) * pause)
+		l, err = k.look(true)
+	}
 	slices.SortFunc(l.Elements, func(a, b Element) int { return comparePrefixes(a.Prefix, b.Prefix) })
 	return l, err
+}
+
+// short says whether fewer elements were read than the kernel counts.
+func (l *Look) short() bool {
+	sets, err := countSets()
+	if err != nil {
+		return false
+	}
+	count := 0
+	for _, s := range sets {
+		if _, ours := lengthNamed(s.name); ours && s.known {
+			count += s.count
+		}
+	}
+	return len(l.Elements) < count
 }
 
 // look reads the table, with its elements or without.

@@ -7,5 +7,10 @@ const (
 	// PostgreSQL only; the number is ours and arbitrary.
 	sqlLockSchema   = `SELECT pg_advisory_lock(7233185901)`
 	sqlUnlockSchema = `SELECT pg_advisory_unlock(7233185901)`
-	sqlEmptyLog     = `PRAGMA wal_checkpoint(TRUNCATE)` // SQLite only
+	sqlUnwaited     = `SET LOCAL synchronous_commit = off`
+	// SQLite only.
+	sqlEmptyLog = `PRAGMA wal_checkpoint(TRUNCATE)`
+	sqlMoveLog  = `PRAGMA wal_checkpoint(PASSIVE)`
+	sqlUnsynced = `PRAGMA synchronous = NORMAL`
+	sqlSynced   = `PRAGMA synchronous = FULL`
 )

@@ -90,6 +90,13 @@ func tighten(path string) error {
 	return os.Chmod(path, info.Mode().Perm()&0o700)
 }
 
+// The pages that a connection keeps, in KiB. Five connections with SQLite's two megabytes each would be a good part of what Doorward takes, and
+// the system keeps the file's pages in any case.
+const (
+	writeCache = "cache_size(-1024)"
+	readCache  = "cache_size(-512)"
+)
+
 // sqlitePools opens the write connection and the read pool on an existing file.
 func sqlitePools(path string) (*pools, error) {
 	info, err := os.Stat(path)
@@ -101,11 +108,12 @@ func sqlitePools(path string) (*pools, error) {
 		"_txlock":       {"immediate"},
 		"_journal_mode": {"WAL"},
 		"_synchronous":  {"FULL"},
+		"_pragma":       {"wal_autocheckpoint(" + strconv.Itoa(mostLogPages) + ")", writeCache},
 	})
 	if err != nil {
 		return nil, err
 	}
-	read, err := SQLiteConnector(path, url.Values{"mode": {"rw"}, "_query_only": {"1"}})
+	read, err := SQLiteConnector(path, url.Values{"mode": {"rw"}, "_query_only": {"1"}, "_pragma": {readCache}})
 	if err != nil {
 		return nil, err
 	}

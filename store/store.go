@@ -59,8 +59,9 @@ type DB struct {
 	dialect Dialect
 	cfg     Config
 	pools   atomic.Pointer[pools]
-	reopen  sync.Mutex // held while a replaced SQLite file is opened again
+	reopen  sync.Mutex // held while a replaced SQLite file is opened again, and while its log is moved into it
 	closed  atomic.Bool
+	commits atomic.Int64 // since the log was last moved
 }
 
 // Open opens the database that cfg names, makes it if it is not there (SQLite: file mode 0600, missing
@@ -98,14 +99,42 @@ func (db *DB) Dialect() Dialect { return db.dialect }
 // at most, waiting included; a lock that another process holds on a SQLite file is waited for up to 5
 // seconds whatever ctx says, because SQLite cannot be interrupted there.
 func (db *DB) Write(ctx context.Context, f func(tx *sql.Tx) error) error {
+	return db.write(ctx, f, db.writeOnce)
+}
+
+// WriteLazily is Write for what can be made again: it does not wait for the disk. What it has written outlives this process and comes
+// behind everything that was written before it, but the machine's power may be lost first. The next Write waits for its part too.
+func (db *DB) WriteLazily(ctx context.Context, f func(tx *sql.Tx) error) error {
+	once := db.writeUnsynced
+	if db.dialect == PostgreSQL {
+		once = db.writeUnwaited
+	}
+	return db.write(ctx, f, once)
+}
+
+func (db *DB) write(ctx context.Context, f func(tx *sql.Tx) error, once func(context.Context, func(tx *sql.Tx) error) error) error {
 	ctx, cancel := context.WithTimeout(ctx, writeLimit)
 	defer cancel()
 	for try := 0; ; try++ {
-		err := db.writeOnce(ctx, f)
+		err := once(ctx, f)
 		if err == nil || !collision(err) || !pause(ctx, try) {
 			return err
 		}
 	}
+}
+
+// Local is the context for a statement of a transaction that ctx bounds already, if the statement takes no time: on SQLite, one that nothing
+// interrupts, for which the driver needs no goroutine of its own. The end of ctx ends the transaction all the same, before its next statement.
+func (db *DB) Local(ctx context.Context) context.Context {
+	if db.dialect == SQLite {
+		return context.WithoutCancel(ctx)
+	}
+	return ctx
+}
+
+// beginner begins transactions: a pool, or the one connection of it.
+type beginner interface {
+	BeginTx(ctx context.Context, opts *sql.TxOptions) (*sql.Tx, error)
 }
 
 func (db *DB) writeOnce(ctx context.Context, f func(tx *sql.Tx) error) error {
@@ -113,11 +142,15 @@ func (db *DB) writeOnce(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err != nil {
 		return err
 	}
+	return db.writeOn(ctx, p, p.write, f)
+}
+
+func (db *DB) writeOn(ctx context.Context, p *pools, on beginner, f func(tx *sql.Tx) error) error {
 	opts := &sql.TxOptions{}
 	if db.dialect == PostgreSQL {
 		opts.Isolation = sql.LevelSerializable
 	}
-	tx, err := p.write.BeginTx(ctx, opts)
+	tx, err := on.BeginTx(ctx, opts)
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
@@ -133,6 +166,7 @@ func (db *DB) writeOnce(ctx context.Context, f func(tx *sql.Tx) error) error {
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit transaction: %w", err)
 	}
+	db.committed()
 	return nil
 }
 

@@ -192,7 +192,7 @@ func TestStream(t *testing.T) {
 		if _, body := s.send("GET", "/v1/decisions/stream?startup=false", s.key); body != `{"deleted":null,"new":null}` {
 			t.Errorf("nothing new: got %s", body)
 		}
-		short := s.decide(decision.Ban, "203.0.113.9", 300*time.Millisecond, "detection:sshd")
+		short := s.decide(decision.Ban, "203.0.113.9", 3*time.Second, "detection:sshd") // it stands while the next few things are done
 		s.decide(decision.Ban, "account:maria", time.Hour, "detection:app")
 		if _, err := s.list.Delete(t.Context(), root, "203.0.113.7", "", time.Now()); err != nil {
 			t.Fatal(err)
@@ -217,7 +217,7 @@ func TestStream(t *testing.T) {
 			t.Errorf("twice: got %v and %v", added, deleted)
 		}
 		// What takes the place of one that ran out is not deleted.
-		again := s.decide(decision.Ban, "203.0.113.10", 200*time.Millisecond, "detection:sshd")
+		again := s.decide(decision.Ban, "203.0.113.10", time.Second, "detection:sshd")
 		s.stream("")
 		time.Sleep(time.Until(again.Until) + 10*time.Millisecond)
 		s.decide(decision.Ban, "203.0.113.10", time.Hour, "detection:sshd")

@@ -1,14 +1,17 @@
 // Package digest mails once a day what happened (I-87): how many events there were, sign-ins, refusals, and what was most frequent.
 //
-// It knows the counters and top lists of the event log, which it only reads. It does not judge, and reads no single event.
+// It knows the counters and top lists of the event log, which it only reads. It does not judge, and of single events it reads the names of
+// detections only.
 package digest
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -32,8 +35,8 @@ type Deps struct {
 	Host string
 	// Head returns the journal's signed head, which the mail takes off the machine. Nil: the mail has none.
 	Head func(ctx context.Context) (string, error)
-	// Bans counts the bans that began within a time. Nil: the mail says nothing of them.
-	Bans func(ctx context.Context, from, to time.Time) (int64, error)
+	// Bans says what bans there were within a time. Nil: the mail says nothing of them.
+	Bans func(ctx context.Context, from, to time.Time) (Bans, error)
 }
 
 const (
@@ -50,17 +53,27 @@ const (
 type Digest struct {
 	deps Deps
 	cfg  atomic.Pointer[event.DigestConfig]
+	wake chan struct{}
 }
 
 // New makes a Digest; it writes nothing before Run.
 func New(cfg event.DigestConfig, deps Deps) *Digest {
-	d := &Digest{deps: deps}
+	d := &Digest{deps: deps, wake: make(chan struct{}, 1)}
 	d.Reload(cfg)
 	return d
 }
 
-// Reload takes another configuration.
-func (d *Digest) Reload(cfg event.DigestConfig) { d.cfg.Store(&cfg) }
+// Reload takes another configuration, and has Run look at once.
+func (d *Digest) Reload(cfg event.DigestConfig) {
+	d.cfg.Store(&cfg)
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Recipients is how many people get it.
+func (d *Digest) Recipients() int { return len(d.cfg.Load().Recipients) }
 
 // Run looks every minute whether a digest is due, until ctx ends. A store that is away is logged, and asked again.
 func (d *Digest) Run(ctx context.Context) error {
@@ -74,6 +87,7 @@ func (d *Digest) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
+		case <-d.wake:
 		}
 	}
 }
@@ -198,10 +212,12 @@ func (d *Digest) write(ctx context.Context, lang string, from, to time.Time) (su
 	lines := []string{say("text", "from", from.Format(clock), "to", to.Format(clock)), "",
 		say("requests", "n", number(s.requests.all), "refused", number(s.requests.refused), "failed", number(s.requests.failed)),
 		say("sign_ins", "n", number(s.signIns.success), "failed", number(s.signIns.failed), "refused", number(s.signIns.refused))}
+	var lists []string
 	if d.deps.Bans != nil {
 		bans, err := d.deps.Bans(ctx, from, to)
 		check("bans", err)
-		lines = append(lines, say("bans", "n", number(bans)))
+		lines = append(lines, say("bans", "n", number(bans.New), "standing", number(bans.Standing)))
+		lists = banLines(bans, say)
 	}
 	for _, other := range []struct {
 		key string
@@ -211,6 +227,12 @@ func (d *Digest) write(ctx context.Context, lang string, from, to time.Time) (su
 			lines = append(lines, say(other.key, "n", number(other.n), "failed", number(s.mails.failed)))
 		}
 	}
+	if s.detections > 0 {
+		found, err := d.detections(ctx, from, to)
+		check("detections", err)
+		lines = append(lines, itemLines(say("list.detection"), found)...)
+	}
+	lines = append(lines, lists...)
 	for _, list := range []event.List{event.DeniedSources, event.DeniedUsers, event.DeniedPaths, event.Sources, event.Users, event.Paths} {
 		top, err := d.deps.Events.Top(ctx, list, from, to, listed)
 		check(string(list), err)
@@ -228,6 +250,33 @@ func (d *Digest) write(ctx context.Context, lang string, from, to time.Time) (su
 	}
 	lines = append(lines, "", say("footer", "host", d.deps.Host), "")
 	return say("subject", "host", d.deps.Host, "n", number(s.all), "denied", number(s.denied)), strings.Join(lines, "\n")
+}
+
+// maxDetections is how many of the newest detections are named. There are few: each is told again after a while only.
+const maxDetections = 5000
+
+// detections are the names of what was detected, the most frequent first.
+func (d *Digest) detections(ctx context.Context, from, to time.Time) ([]Item, error) {
+	found, err := d.deps.Events.Query(ctx, event.Query{From: from, To: to, Class: event.Detection, Action: "detect", Limit: maxDetections})
+	counts := map[string]int64{}
+	for _, e := range found {
+		name, title := "", ""
+		for _, f := range e.Fields {
+			switch f.Key {
+			case "name":
+				name = f.Value
+			case "title":
+				title = f.Value
+			}
+		}
+		counts[strings.Trim(name+": "+title, ": ")]++
+	}
+	var all []Item
+	for text, n := range counts {
+		all = append(all, Item{text, n})
+	}
+	slices.SortFunc(all, func(a, b Item) int { return cmp.Or(cmp.Compare(b.N, a.N), strings.Compare(a.Text, b.Text)) })
+	return all[:min(len(all), listed)], err
 }
 
 // topLines are a list below its title; nothing if it is empty.

@@ -51,7 +51,9 @@ func (d *desk) process(cfg event.DigestConfig) *digest.Digest {
 	whole.SetDefaults()
 	return digest.New(whole.Digest, digest.Deps{DB: d.db, Events: d.events, Mail: d.outbox, Texts: languagetest.Shipped(d.t), Log: slog.New(slog.DiscardHandler), Host: "desk",
 		Head: func(context.Context) (string, error) { return "journal\n7\nhash\n", nil },
-		Bans: func(context.Context, time.Time, time.Time) (int64, error) { return 3, nil }})
+		Bans: func(context.Context, time.Time, time.Time) (digest.Bans, error) {
+			return digest.Bans{New: 3, Standing: 2, Reasons: []digest.Item{{Text: "detection:sshd_guessing", N: 3}}, Sources: []digest.Item{{Text: "203.0.113.5 http://evil", N: 7}}}, nil
+		}})
 }
 
 func (d *desk) send(g *digest.Digest, now time.Time) {
@@ -99,6 +101,8 @@ func TestDigest(t *testing.T) {
 			event.Event{Time: at, Class: event.Authentication, Outcome: event.Success, User: "ada"},
 			event.Event{Time: at, Class: event.Authentication, Outcome: event.Failure, User: "https://evil.example/\u202eclick"},
 			event.Event{Time: at, Class: event.Email, Outcome: event.Failure},
+			event.Event{Time: at, Class: event.Detection, Action: "detect", Outcome: event.Success, Fields: []event.Field{{Key: "name", Value: "sshd_guessing"}, {Key: "title", Value: "Guessing\nof passwords"}}},
+			event.Event{Time: due.Add(time.Minute), Class: event.Detection, Action: "detect", Outcome: event.Success, Fields: []event.Field{{Key: "name", Value: "later"}}},
 			event.Event{Time: due.Add(time.Minute), Class: event.HTTP, Outcome: event.Success, User: "too-late"},
 			event.Event{Time: due.Add(-25 * time.Hour), Class: event.HTTP, Outcome: event.Success, User: "too-early"})
 		g := d.process(event.DigestConfig{Recipients: []string{"a@example.org", "b@example.org"}})
@@ -111,13 +115,13 @@ func TestDigest(t *testing.T) {
 		if len(got) != 2 || !strings.HasPrefix(got[0], "a@example.org\n") || !strings.HasPrefix(got[1], "b@example.org\n") {
 			t.Fatalf("got %q, want one mail to a and one to b", got)
 		}
-		for _, want := range []string{"desk: 5 events, 3 refused or failed", "Requests: 2, of them 1 refused and 0 failed", "Sign-ins: 1 succeeded, 1 failed, 0 refused", "Bans: 3",
+		for _, want := range []string{"desk: 6 events, 3 refused or failed", "Requests: 2, of them 1 refused and 0 failed", "Sign-ins: 1 succeeded, 1 failed, 0 refused", "Bans: 3, and 2 in force now", "New bans, by what led to them:\n         3  detection:sshd_guessing\n", "         7  203.0.113.5 http[:]//evil\n", "Detections: 1", "\n         1  sshd_guessing: Guessing",
 			"Mails: 1, of them 1 not delivered", "1  203.0.113.5", "2  203.0.113.5", "1  /wp-login.php\n", `1  https[:]//evil.example/\u202eclick`, "journal\n7\nhash"} {
 			if !strings.Contains(got[0], want) {
 				t.Errorf("the mail has no %q:\n%s", want, got[0])
 			}
 		}
-		for _, bad := range []string{"too-late", "too-early", "https://evil", "\u202e"} {
+		for _, bad := range []string{"too-late", "too-early", "later", "https://evil", "\u202e"} {
 			if strings.Contains(got[0], bad) {
 				t.Errorf("the mail has %q:\n%s", bad, got[0])
 			}
@@ -125,7 +129,7 @@ func TestDigest(t *testing.T) {
 		// Again, in another process, and for a third person.
 		d.send(g, due.Add(time.Minute))
 		d.send(d.process(event.DigestConfig{Recipients: []string{"A@example.org", "b@example.org", "c@example.org"}, Language: "de"}), due.Add(time.Hour))
-		if got := d.mails(); len(got) != 3 || !strings.HasPrefix(got[2], "c@example.org\ndesk: 5 Ereignisse, ") {
+		if got := d.mails(); len(got) != 3 || !strings.HasPrefix(got[2], "c@example.org\ndesk: 6 Ereignisse, ") {
 			t.Errorf("got %d mails, want a third one to c in German", len(got))
 		}
 		d.send(g, due.Add(13*time.Hour))

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 // Where the keeper's files are.
@@ -114,7 +116,7 @@ func (k *Keeper) note(s State) error {
 	if err != nil {
 		return fmt.Errorf("note what was applied: %w", err)
 	}
-	if err := writeWhole(filepath.Join(k.state(), "state.json"), append(text, '\n'), 0o600); err != nil {
+	if err := wholefile.Replace(filepath.Join(k.state(), "state.json"), 0o600, append(text, '\n')); err != nil {
 		return fmt.Errorf("note what was applied: %w", err)
 	}
 	return nil
@@ -236,7 +238,7 @@ func (k *Keeper) Confirm(ctx context.Context, proof func(State) (string, error))
 	if err := os.MkdirAll(filepath.Dir(k.file()), 0o755); err != nil {
 		return "", false, fmt.Errorf("write the ruleset of the start: %w", err)
 	}
-	if err := writeWhole(k.file(), []byte(s.Text), 0o644); err != nil {
+	if err := wholefile.Replace(k.file(), 0o644, []byte(s.Text)); err != nil {
 		return "", false, fmt.Errorf("write the ruleset of the start: %w", err)
 	}
 	if err := k.settle(s, Confirmed, "confirmed by "+shown); err != nil {
@@ -302,7 +304,7 @@ func (k *Keeper) drop(s State, reason string) error {
 
 func (k *Keeper) restoreFile(s State) error {
 	if s.File != nil {
-		if err := writeWhole(k.file(), []byte(*s.File), 0o644); err != nil {
+		if err := wholefile.Replace(k.file(), 0o644, []byte(*s.File)); err != nil {
 			return fmt.Errorf("write the ruleset of the start: %w", err)
 		}
 		return nil
@@ -311,24 +313,4 @@ func (k *Keeper) restoreFile(s State) error {
 		return fmt.Errorf("remove the ruleset of the start: %w", err)
 	}
 	return nil
-}
-
-// writeWhole writes a file that is there whole or not at all, and on the disk.
-func writeWhole(name string, text []byte, mode fs.FileMode) error {
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return err
-	}
-	folder, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(folder.Sync(), folder.Close())
 }

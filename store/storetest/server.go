@@ -19,6 +19,8 @@ import (
 	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib" // the driver "pgx"
+
+	"github.com/doorward/doorward/porttest"
 )
 
 // password is the test server's; it shows that our URLs work with SCRAM, not that the server is safe.
@@ -105,7 +107,7 @@ func (s *server) start() error {
 	first := s.port == 0
 	for try := 0; ; try++ {
 		if first {
-			port, err := freePort()
+			port, err := porttest.Free()
 			if err != nil {
 				return err
 			}
@@ -113,7 +115,7 @@ func (s *server) start() error {
 		}
 		options := fmt.Sprintf("-p %d -c listen_addresses=127.0.0.1 -k %s -c max_connections=100 "+
 			"-c shared_buffers=32MB -c fsync=%t -c max_prepared_transactions=0", s.port, s.dir, s.durable)
-		err := s.run("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-o", options, "-w", "-t", "60", "start")
+		err := s.run("pg_ctl", "-D", s.data(), "-l", filepath.Join(s.dir, "log"), "-o", options, "-w", "-t", "180", "start")
 		if err == nil || try == 4 {
 			return err
 		}
@@ -122,7 +124,7 @@ func (s *server) start() error {
 
 // stop stops the server without a farewell: connections break, and the next start recovers from the log.
 func (s *server) stop() error {
-	return s.run("pg_ctl", "-D", s.data(), "-m", "immediate", "-w", "-t", "60", "stop")
+	return s.run("pg_ctl", "-D", s.data(), "-m", "immediate", "-w", "-t", "180", "stop")
 }
 
 // remove ends the server and its folder.
@@ -165,19 +167,10 @@ func (s *server) run(program string, args ...string) error {
 	return nil
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 // execute runs one statement on the database at address, on a connection of its own.
 func execute(t testing.TB, address, statement string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	db, err := sql.Open("pgx", address)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // openLimit bounds opening one database in a test.
-const openLimit = 30 * time.Second
+const openLimit = time.Minute
 
 // Each runs f twice, as subtests "sqlite" and "postgres", each time with a new and empty database of the
 // newest schema that is closed when the subtest ends. Without PostgreSQL on this machine the second one is
