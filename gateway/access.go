@@ -36,6 +36,7 @@ type accessPolicy struct {
 	// bySegment holds, for each first segment that a rule names, the rules that can match below it, in order.
 	bySegment map[string][]*accessRule
 	anywhere  []*accessRule // the rules that match below every first segment
+	names     *nameRules    // come before all of them
 }
 
 type accessRule struct {
@@ -92,7 +93,9 @@ func newAccessPolicy(rules []AccessRule, zones zoneTable, app *App) (*accessPoli
 	if err != nil {
 		return nil, err
 	}
-	return indexRules(compiled), nil
+	p := indexRules(compiled)
+	p.names = newNameRules(app)
+	return p, nil
 }
 
 func compileRule(rule AccessRule, zones zoneTable) (*accessRule, error) {
@@ -195,6 +198,9 @@ func firstSegment(path string) string {
 // judge decides about a path by every reading of it: the strictest verdict holds. s is nil while nobody is
 // signed in.
 func (p *accessPolicy) judge(path canonicalPath, s *auth.Session, from place) verdict {
+	if p.names.deny(path) {
+		return verdict{decision: deny, reason: "path-denied"}
+	}
 	v := p.judgeReading(path.decoded, path.folded, s, from)
 	for _, other := range path.others {
 		v = stricter(v, p.judgeReading(other.decoded, other.folded, s, from))

@@ -77,7 +77,7 @@ func (g *Gateway) findTokenSession(r *http.Request, x *exchange) error {
 	case err == nil:
 		x.session = s
 		if x.conn != nil {
-			x.conn.signedIn.Store(true)
+			x.conn.keepFor(s.ID)
 		}
 		return nil
 	case errors.Is(err, auth.ErrUnavailable):

@@ -37,11 +37,16 @@ type App struct {
 
 	AuthorizationPaths []string // where a client's Authorization header passes (security.md 3)
 	WebSocketPaths     []string
+	WebhookPaths       []string // programs of others post here; nobody's cookies are passed on
+	AttachmentPaths    []string // below them, segments are names that people chose: DenyNames does not hold
+	DenyNames          []string // names of segments that nobody may ask for, wherever they stand; one * is any rest
 	PollPaths          []string // asked for by open pages on their own: no sign of a person at the keyboard
 
 	StripParams  []StripParams
 	StripHeaders []string   // request headers that sign a client in or act for another; removed
 	Paths        PathConfig // what the application needs in its paths (security.md 2)
+
+	Exclusions []WAFExclusion // rules of the firewall that the application's own requests match
 
 	// Facts are all of the above as written, each with its source, those of an extended folder first.
 	Facts []AppFact
@@ -115,6 +120,9 @@ func LoadApp(name string) (*App, error) {
 func loadApp(tree fs.FS, folder, name string) (*App, error) {
 	file := strings.TrimPrefix(folder+"/"+appFileName, "./")
 	text, err := readCapped(tree, file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("the folder holds no %s", appFileName)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("application %q: %w", name, err)
 	}
@@ -128,8 +136,13 @@ func loadApp(tree fs.FS, folder, name string) (*App, error) {
 		if err != nil {
 			return nil, err
 		}
-		app.Facts = base.Facts
+		app.Facts, app.Exclusions = base.Facts, base.Exclusions
 	}
+	own, err := loadAppWAF(tree, folder)
+	if err != nil {
+		return nil, fmt.Errorf("application %q: %w", name, err)
+	}
+	app.Exclusions = append(slices.Clip(app.Exclusions), own...)
 	app.Facts = append(slices.Clip(app.Facts), parsed.facts(name+"/"+appFileName)...)
 	app.fill()
 	return app, nil
@@ -138,7 +151,7 @@ func loadApp(tree fs.FS, folder, name string) (*App, error) {
 func readCapped(tree fs.FS, file string) ([]byte, error) {
 	f, err := tree.Open(file)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("the folder holds no %s", appFileName)
+		return nil, fs.ErrNotExist
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", file, err)
@@ -176,6 +189,8 @@ func (a *App) take(fact AppFact) {
 		return
 	}
 	switch fact.Kind {
+	case kindDenyNames:
+		a.DenyNames = addUnique(a.DenyNames, fact.Value)
 	case kindSessionCookies:
 		a.SessionCookies = addUnique(a.SessionCookies, fact.Value)
 	case kindRememberCookies:
@@ -223,6 +238,10 @@ func (a *App) pathList(kind string) *[]string {
 		return &a.WebSocketPaths
 	case kindPollPaths:
 		return &a.PollPaths
+	case kindWebhookPaths:
+		return &a.WebhookPaths
+	case kindAttachmentPaths:
+		return &a.AttachmentPaths
 	}
 	return nil
 }

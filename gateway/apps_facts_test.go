@@ -52,9 +52,10 @@ func startApps(t *testing.T, access ...gateway.AccessRule) []*appSite {
 		_ = json.NewEncoder(w).Encode(appRequest{r.RequestURI, r.Header}) // a client that left reads nothing
 	}))
 	t.Cleanup(echo.Close)
+	// The paths of configuration and log files are asked for on purpose: the folder's own facts have to close them, not the firewall.
 	var sites []gateway.SiteConfig
 	for _, name := range gateway.AppNames() {
-		sites = append(sites, gateway.SiteConfig{Hosts: []string{name + ".localhost"}, Upstreams: []string{echo.URL}, App: name, Access: access})
+		sites = append(sites, gateway.SiteConfig{Hosts: []string{name + ".localhost"}, Upstreams: []string{echo.URL}, App: name, Access: access, WAF: gateway.SiteWAFConfig{Mode: "off"}})
 	}
 	g := start(t, gateway.Config{Limits: gateway.LimitsConfig{RequestsPerSecond: 1e6, Burst: 1e6}}, sites...)
 	const password = "seventeen letters"
@@ -179,6 +180,10 @@ func (s *appSite) check(fact gateway.AppFact) {
 		s.onlyFor(fact, auth.Owner, auth.Admin, auth.Agent)
 	case "data_paths", "deny_paths":
 		s.onlyFor(fact)
+	case "deny_names":
+		s.deniesName(fact)
+	case "attachment_paths":
+		s.takesAnyName(fact)
 	case "api_paths":
 		s.isGuarded(fact)
 	case "prefixes":
@@ -228,6 +233,44 @@ func contains(roles []auth.Role, role auth.Role) bool {
 		}
 	}
 	return false
+}
+
+// deniesName shows that nobody gets a segment of that name, at the root, in a folder, as a folder, and in another case.
+func (s *appSite) deniesName(fact gateway.AppFact) {
+	s.t.Helper()
+	name := strings.Replace(fact.Value, "*", "config", 1)
+	for _, path := range []string{"/" + name, "/some/folder/" + name, "/some/" + name + "/config", "/some/" + strings.ToUpper(name), "/some/%2e" + name[1:]} {
+		if strings.HasPrefix(path, "/some/%2e") && name[0] != '.' {
+			continue
+		}
+		for _, role := range []auth.Role{nobody, auth.Owner} {
+			if got := s.ask(role, path, nil); got.status != http.StatusForbidden || got.seen != nil {
+				s.t.Errorf("%q %s: %d, want 403", role, path, got.status)
+			}
+		}
+	}
+	if strings.HasPrefix(fact.Value, "*") {
+		if got := s.ask(auth.Owner, "/some/"+fact.Value[1:], nil); got.seen == nil {
+			s.t.Errorf("/some/%s: %d: the * stands for at least one letter", fact.Value[1:], got.status)
+		}
+	}
+	if got := s.ask(auth.Owner, "/some/x"+name+"x", nil); got.seen == nil {
+		s.t.Errorf("/some/x%sx: %d, want it to reach the application", name, got.status)
+	}
+}
+
+// takesAnyName shows that a file whose name somebody chose can be fetched.
+func (s *appSite) takesAnyName(fact gateway.AppFact) {
+	s.t.Helper()
+	if len(s.app.DenyNames) == 0 {
+		s.t.Fatal("the folder denies no names")
+	}
+	for _, name := range s.app.DenyNames {
+		path := fact.Value + "/12/34/" + strings.Replace(name, "*", "config", 1)
+		if got := s.ask(auth.Owner, path, nil); got.seen == nil {
+			s.t.Errorf("owner %s: %d, want it to reach the application", path, got.status)
+		}
+	}
 }
 
 // isDenied tells whether the folder denies the path to everybody by another fact.

@@ -23,6 +23,9 @@ const (
 	kindAuthorizationPaths = "authorization_paths"
 	kindWebSocketPaths     = "websocket_paths"
 	kindPollPaths          = "poll_paths"
+	kindWebhookPaths       = "webhook_paths"
+	kindAttachmentPaths    = "attachment_paths"
+	kindDenyNames          = "deny_names"
 	kindSessionCookies     = "session_cookies"
 	kindRememberCookies    = "remember_cookies"
 	kindIdentity           = "identity"
@@ -35,7 +38,7 @@ const (
 // and holds the fact's value.
 func itemKeys(kind string) []string {
 	switch kind {
-	case kindSessionCookies, kindRememberCookies:
+	case kindSessionCookies, kindRememberCookies, kindDenyNames:
 		return []string{"name"}
 	case kindIdentity:
 		return []string{"header", "field"}
@@ -46,7 +49,7 @@ func itemKeys(kind string) []string {
 	case kindAllow:
 		return []string{"form"}
 	case kindAdminPaths, kindAgentPaths, kindAPIPaths, kindDataPaths, kindDenyPaths, kindPublicPaths, kindPrefixes,
-		kindAuthorizationPaths, kindWebSocketPaths, kindPollPaths:
+		kindAuthorizationPaths, kindWebSocketPaths, kindPollPaths, kindWebhookPaths, kindAttachmentPaths:
 		return []string{"path", "aliases"}
 	}
 	return nil
@@ -54,7 +57,7 @@ func itemKeys(kind string) []string {
 
 func appFileKeys() []string {
 	return []string{"title", "extends", kindAdminPaths, kindAgentPaths, kindAPIPaths, kindDataPaths, kindDenyPaths, kindPublicPaths,
-		kindPrefixes, kindAuthorizationPaths, kindWebSocketPaths, kindPollPaths, kindSessionCookies, kindRememberCookies,
+		kindPrefixes, kindAuthorizationPaths, kindWebSocketPaths, kindPollPaths, kindWebhookPaths, kindAttachmentPaths, kindDenyNames, kindSessionCookies, kindRememberCookies,
 		kindIdentity, kindRefusedParameters, kindRefusedHeaders, kindAllow}
 }
 
@@ -111,6 +114,19 @@ type appParser struct {
 // parseAppFile reads a gateway.yaml. With any problem the file must not be used.
 func parseAppFile(text []byte) (*appFile, []appProblem) {
 	p := &appParser{}
+	body, problem := documentOf(text, p)
+	if problem != nil {
+		return nil, []appProblem{*problem}
+	}
+	p.top(body)
+	if len(p.problems) == 0 {
+		p.validate()
+	}
+	return &p.file, p.problems
+}
+
+// documentOf is the file's one document; nil when it is empty.
+func documentOf(text []byte, p *appParser) (ast.Node, *appProblem) {
 	tree, err := parser.ParseBytes(text, 0)
 	if err != nil {
 		line, message := 1, err.Error()
@@ -122,7 +138,7 @@ func parseAppFile(text []byte) (*appFile, []appProblem) {
 			}
 		}
 		message, _, _ = strings.Cut(message, "\n")
-		return nil, []appProblem{{line, "this is not valid YAML: " + message}}
+		return nil, &appProblem{line, "this is not valid YAML: " + message}
 	}
 	var body ast.Node
 	for _, doc := range tree.Docs {
@@ -135,11 +151,7 @@ func parseAppFile(text []byte) (*appFile, []appProblem) {
 		}
 		body = doc.Body
 	}
-	p.top(body)
-	if len(p.problems) == 0 {
-		p.validate()
-	}
-	return &p.file, p.problems
+	return body, nil
 }
 
 func (p *appParser) problem(n ast.Node, format string, args ...any) {

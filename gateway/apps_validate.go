@@ -65,6 +65,10 @@ func (p *appParser) value(item appItem) {
 		if message := cookiePatternProblem(item.value); message != "" {
 			p.at(item.line, "%s: %s", item.kind, message)
 		}
+	case kindDenyNames:
+		if message := denyNameProblem(item.value); message != "" {
+			p.at(item.line, "%s: %s", item.kind, message)
+		}
 	case kindIdentity:
 		p.identity(item)
 	case kindRefusedHeaders:
@@ -105,7 +109,7 @@ func appPathProblem(kind, path string) string {
 	if folded := strings.ToLower(path); strings.HasPrefix(folded+"/", ownPrefix) {
 		return fmt.Sprintf("path %q is Doorward's own", path)
 	}
-	wide := []string{kindDenyPaths, kindDataPaths, kindPublicPaths, kindPrefixes}
+	wide := []string{kindDenyPaths, kindDataPaths, kindPublicPaths, kindPrefixes, kindWebhookPaths, kindAttachmentPaths}
 	if path == "/" && slices.Contains(wide, kind) {
 		return "path / is the whole site; name the part that is meant"
 	}

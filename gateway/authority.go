@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -17,6 +16,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 const (
@@ -55,11 +56,11 @@ func openAuthority(dir string, now time.Time) (*authority, error) {
 		return nil, fmt.Errorf("encode the authority's key: %w", err)
 	}
 	// The certificate first: a key without its certificate would make the next start fail.
-	if err := replaceFile(certFile, pemBlock("CERTIFICATE", a.rootDER), 0o644); err != nil {
-		return nil, err
+	if err := wholefile.Replace(certFile, 0o644, pemBlock("CERTIFICATE", a.rootDER)); err != nil {
+		return nil, fmt.Errorf("write %s: %w", certFile, err)
 	}
-	if err := replaceFile(keyFile, pemBlock("PRIVATE KEY", der), 0o600); err != nil {
-		return nil, err
+	if err := wholefile.Replace(keyFile, 0o600, pemBlock("PRIVATE KEY", der)); err != nil {
+		return nil, fmt.Errorf("write %s: %w", keyFile, err)
 	}
 	return a, nil
 }
@@ -146,24 +147,6 @@ func serialNumber() *big.Int {
 
 func pemBlock(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
-}
-
-// replaceFile writes a file whole or not at all, also when the power fails.
-func replaceFile(path string, content []byte, mode fs.FileMode) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(temporary.Name()) // gone already when all went well
-	_, err = bytes.NewReader(content).WriteTo(temporary)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }
 
 // InternalTLS is a server's TLS configuration with certificates of Doorward's own authority for hosts, each

@@ -347,10 +347,10 @@ func TestAuthzEvents(t *testing.T) {
 		r.ask(question{uri: "/open"})
 	}
 	r.ask(question{cookie: agent, method: "POST", host: "localhost:8443", uri: "/admin/", header: from("192.0.2.1")})
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var got []string
-	eventually(t, 10*time.Second, "three events", func() bool {
+	eventually(t, time.Minute, "three events", func() bool {
 		must(t, r.deps.Events.Flush(ctx))
 		events, err := r.deps.Events.Query(ctx, event.Query{From: began.Add(-time.Second), Class: event.HTTP, Limit: 100})
 		must(t, err)
@@ -401,7 +401,7 @@ func TestAuthzStoreAway(t *testing.T) {
 	}
 	must(t, os.Rename(filepath.Join(r.dir, "doorward.db"), filepath.Join(r.dir, "away")))
 	unknown := &http.Cookie{Name: gateway.CookieName, Value: strings.Repeat("x", 43)}
-	eventually(t, 20*time.Second, "503 for an administrator", func() bool {
+	eventually(t, time.Minute, "503 for an administrator", func() bool {
 		r.ask(question{cookie: unknown})
 		return r.ask(question{cookie: admin}).StatusCode == 503
 	})

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,6 +21,7 @@ type pacedBody struct {
 	deadline interface{ SetReadDeadline(time.Time) error }
 	pause    time.Duration
 	left     time.Duration // waiting time that is left
+	ended    atomic.Bool
 }
 
 func newPacedBody(w http.ResponseWriter, body io.ReadCloser, pause time.Duration) *pacedBody {
@@ -48,8 +50,18 @@ func (b *pacedBody) Read(p []byte) (int, error) {
 		return n, no
 	}
 	if err == io.EOF {
+		b.ended.Store(true)
 		// The server now watches the connection for the client's departure; the deadline must not end that.
 		_ = b.deadline.SetReadDeadline(time.Time{})
 	}
 	return n, err
+}
+
+// leave is called when the request was answered. Of a body that nobody wanted, net/http reads a part before it sends the answer, and would
+// wait for ever for one that does not come.
+func (b *pacedBody) leave() {
+	if !b.ended.Load() {
+		// An error means that there is no connection any more.
+		_ = b.deadline.SetReadDeadline(time.Now().Add(b.pause))
+	}
 }

@@ -231,7 +231,7 @@ func (b *bypass) run2(t *testing.T, a attack2) {
 	conn, err := tls.Dial("tcp", b.address("https"), &tls.Config{RootCAs: b.roots, ServerName: name, NextProtos: []string{"h2"}})
 	must(t, err)
 	defer conn.Close()
-	must(t, conn.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = io.WriteString(conn, http2.ClientPreface)
 	must(t, err)
 	framer := http2.NewFramer(conn, conn)

@@ -193,7 +193,7 @@ func (up *recorder) waitQuiet(t *testing.T) {
 		return len(up.seen), up.reading
 	}
 	before, _ := state()
-	eventually(t, 10*time.Second, "the application's side is quiet", func() bool {
+	eventually(t, time.Minute, "the application's side is quiet", func() bool {
 		time.Sleep(2 * time.Millisecond)
 		seen, reading := state()
 		quiet := seen == before && reading == 0

@@ -22,6 +22,7 @@ func (g *Gateway) chain() handler {
 		g.clientAddress,    // who is asking, through trusted proxies only
 		g.judgeDecision,    // who is banned or slowed down, whatever they ask for
 		g.findSite,         // Host, and the TLS server name that must agree
+		g.inspectRaw,       // for test tools only: the firewall before everything that refuses
 		g.canonicalise,     // one reading of method, path and headers, or none
 		g.challenge,        // who has to show a browser first
 		g.judgeOrigin,      // network and country rules
@@ -32,6 +33,7 @@ func (g *Gateway) chain() handler {
 		g.ownPages,         // /.doorward/* ends here
 		g.judgeAccess,      // the site's access policy
 		g.limitBody,        // size and parameters of the body
+		g.inspect,          // the web application firewall: the request now, the answer on its way back
 	}
 	h := g.forward // identity, proxy, cookie and header rules
 	for i := len(steps) - 1; i >= 0; i-- {
@@ -148,6 +150,12 @@ func (g *Gateway) findSession(next handler) handler {
 		if x.token == "" {
 			return next(w, r, x)
 		}
+		address := limiterKey{address: limitAddress(x.client)}
+		if g.guesses.spent(address, x.started) && !g.auth.HoldsSession(x.token) && !g.alwaysAllowed(x.client) {
+			no := refuse(http.StatusTooManyRequests, "session-guess", "")
+			no.retryAfter = 2 * time.Second
+			return no
+		}
 		s, err := g.auth.PollSession(r.Context(), auth.SiteRealm, x.host, x.token, x.started)
 		switch {
 		case err == nil:
@@ -156,11 +164,13 @@ func (g *Gateway) findSession(next handler) handler {
 				g.auth.Touch(s, x.started)
 			}
 			if x.conn != nil {
-				x.conn.signedIn.Store(true)
+				x.conn.keepFor(s.ID)
 			}
 		case errors.Is(err, auth.ErrUnavailable):
 			x.storeDown = true
-		case !errors.Is(err, auth.ErrNoSession):
+		case errors.Is(err, auth.ErrNoSession):
+			g.guesses.takeKey(address, x.started.Sub(g.guesses.started)) // the store was asked for nothing
+		default:
 			return fmt.Errorf("look up session: %w", err)
 		}
 		return next(w, r, x)
@@ -169,11 +179,11 @@ func (g *Gateway) findSession(next handler) handler {
 
 func (g *Gateway) limit(next handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
-		var ok bool
-		if x.leave, ok = g.inFlight.enter(x.session != nil, x.client); !ok {
-			x.leave = nil
-			return overload("overload")
+		x.key = keyOf(x)
+		if no := g.inFlight.enter(x.key); no != nil {
+			return no
 		}
+		x.under = g.inFlight
 		defer x.release()
 		if wait := g.limiter.take(x, x.started); wait > 0 && !g.alwaysAllowed(x.client) {
 			no := refuse(http.StatusTooManyRequests, "rate", "")
@@ -182,28 +192,6 @@ func (g *Gateway) limit(next handler) handler {
 		}
 		return next(w, r, x)
 	}
-}
-
-// refuseForgery keeps other sites' pages from acting with the visitor's session (I-81's first part; the
-// application's own exceptions come with its folder).
-func (g *Gateway) refuseForgery(next handler) handler {
-	return func(w http.ResponseWriter, r *http.Request, x *exchange) error {
-		if g.crossOrigin.Check(r) != nil || changesState(r.Method) && x.secure && fromPlainHTTP(r) {
-			return refuse(http.StatusForbidden, "cross-site", "refusal.cross_site")
-		}
-		return next(w, r, x)
-	}
-}
-
-func changesState(method string) bool {
-	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
-}
-
-// fromPlainHTTP tells that the page which started the request came without TLS. CrossOriginProtection compares
-// hosts only, but whoever sits on the network can write such a page in any host's name.
-func fromPlainHTTP(r *http.Request) bool {
-	scheme, _, _ := strings.Cut(r.Header.Get("Origin"), "://")
-	return strings.EqualFold(scheme, "http")
 }
 
 // ownPrefix is where our own pages live at every site. Any other spelling of it belongs to nobody, or an

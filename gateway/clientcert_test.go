@@ -247,13 +247,13 @@ func TestClientCertificateList(t *testing.T) {
 		r.RefreshClientLists()
 		expect("good again", 200)
 	}
-	write(root.crl(time.Now().Add(time.Second)))
+	write(root.crl(time.Now().Add(8 * time.Second))) // the list has whole seconds, and a busy machine needs some
 	r.RefreshClientLists()
 	open := r.with(&good, "")
 	if got := status(t, open, r.url("https", "/cert")); got != 200 {
-		t.Errorf("a second before the list runs out: got %d, want 200", got)
+		t.Errorf("before the list runs out: got %d, want 200", got)
 	}
-	eventually(t, 5*time.Second, "403 once the list has run out, with nothing read anew", func() bool { return status(t, open, r.url("https", "/cert")) == 403 })
+	eventually(t, time.Minute, "403 once the list has run out, with nothing read anew", func() bool { return status(t, open, r.url("https", "/cert")) == 403 })
 }
 
 // TestClientCertificateHosts: only the hosts of a site that needs certificates ask for one, and a connection to another
@@ -341,9 +341,9 @@ func TestClientCertificateEvent(t *testing.T) {
 	good, bad := root.issue("anna", nil), stranger.issue(strings.Repeat("x", 5000), nil)
 	status(t, r.with(&good, ""), r.url("https", "/cert"))
 	status(t, r.with(&bad, ""), r.url("https", "/cert"))
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	eventually(t, 10*time.Second, "an event with the certificate and one with what is wrong", func() bool {
+	eventually(t, time.Minute, "an event with the certificate and one with what is wrong", func() bool {
 		must(t, r.deps.Events.Flush(ctx))
 		events, err := r.deps.Events.Query(ctx, event.Query{From: began.Add(-time.Second), Class: event.HTTP, Limit: 10})
 		must(t, err)

@@ -21,6 +21,8 @@ type Config struct {
 	Limits      LimitsConfig      `yaml:"limits"`
 	// Zones are networks with a name, for access rules.
 	Zones []ZoneConfig `yaml:"zones"`
+	// WAF is the web application firewall: what all sites share.
+	WAF   WAFConfig    `yaml:"waf"`
 	Sites []SiteConfig `yaml:"sites"`
 
 	// DataDir is where certificates, keys and generated secrets live; it is the file's data_dir.
@@ -58,14 +60,14 @@ type ACMEConfig struct {
 
 // LimitsConfig caps what one client, and all clients together, can make the gateway hold.
 type LimitsConfig struct {
-	Connections       int           `yaml:"connections"`         // open at once, all clients; default 8000
+	Connections       int           `yaml:"connections"`         // open at once, all clients; default 8000, of which an eighth is kept for one session
 	HeaderBytes       Size          `yaml:"header_bytes"`        // request line and headers; default 32KiB
 	HeaderTimeout     time.Duration `yaml:"header_timeout"`      // to send all headers; default 10s
 	BodyTimeout       time.Duration `yaml:"body_timeout"`        // longest pause inside a body; default 30s
 	IdleTimeout       time.Duration `yaml:"idle_timeout"`        // kept-alive connection at rest; default 2m
 	RequestsPerSecond float64       `yaml:"requests_per_second"` // per session or address; default 200
 	Burst             int           `yaml:"burst"`               // requests that may come at once above that rate; default 400
-	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters and one address of theirs an eighth
+	InFlight          int           `yaml:"in_flight"`           // requests at once; default 2000, of which strangers get three quarters, and one session, or one address of theirs, an eighth
 }
 
 // ForwardAuthConfig is for proxies that keep their place in front of an application and ask Doorward about each request
@@ -123,8 +125,46 @@ type SiteConfig struct {
 	Headers   HeaderConfig   `yaml:"headers"`
 	Cookies   CookieConfig   `yaml:"cookies"`
 	Identity  IdentityConfig `yaml:"identity"`
+	// CSRF says what pages of other sites may start (I-81).
+	CSRF CSRFConfig `yaml:"csrf"`
+	// WAF is the web application firewall before the application.
+	WAF SiteWAFConfig `yaml:"waf"`
 	// MaxBody caps a request's body. Default 64MiB.
 	MaxBody Size `yaml:"max_body"`
+	// AnyHost is for public test tools of firewalls (docs/waf-testing.md): requests for any host, or with a broken one, are this
+	// site's, and the firewall sees each request as it came, before anything else refuses it. Only where this is the one site and
+	// listen.plain, which other machines cannot reach, is the only way in.
+	AnyHost bool `yaml:"any_host"`
+}
+
+// CSRFConfig is the guard against requests that change something and were started by another site's page. Such a request
+// needs an Origin or Sec-Fetch-Site of the site itself; programs without a browser's name need none, unless Strict.
+type CSRFConfig struct {
+	// Off leaves the guard to the application: for public test tools.
+	Off bool `yaml:"off"`
+	// Strict asks every request with cookies for its origin, whatever program sends it.
+	Strict bool `yaml:"strict"`
+	// Exceptions are what others may start.
+	Exceptions []CSRFException `yaml:"exceptions"`
+}
+
+// CSRFException lets pages or programs of others start requests below one path. The access rules decide as ever, and a
+// request without cookies is a stranger's: the path usually has to be public.
+type CSRFException struct {
+	// Kind is webhook (programs of any origin; without cookies), embedded (forms on pages of Origins; without cookies),
+	// form-post (an identity provider's answer, sent as a form by its page; with the application's cookies) or cors (scripts
+	// of Origins; Doorward answers the browser's question before them, and says that they may read the answer).
+	Kind string `yaml:"kind"`
+	// Path is a prefix of whole segments, exactly as written.
+	Path string `yaml:"path"`
+	// Origins are the pages that may, such as https://www.example.org; null for pages that hide where they are.
+	Origins []string `yaml:"origins"`
+	// Methods, of kind cors, are those that change something. Default: POST.
+	Methods []string `yaml:"methods"`
+	// Headers, of kind cors, are the request headers that scripts may set. Default: content-type.
+	Headers []string `yaml:"headers"`
+	// Credentials, of kind cors, passes the visitor's cookies.
+	Credentials bool `yaml:"credentials"`
 }
 
 // SiteTLSConfig chooses a site's certificate.

@@ -20,7 +20,7 @@ const writePause = time.Minute
 
 // connState is what the gateway knows of one client connection.
 type connState struct {
-	// signedIn says that a signed-in person spoke on it: it is never closed for a newcomer.
+	// signedIn says that a signed-in person spoke on it, who has not too many others: it is never closed for a newcomer.
 	signedIn atomic.Bool
 	// peer is the other end; 127.0.0.1 for a unix socket, which only this host can open.
 	peer netip.Addr
@@ -36,7 +36,25 @@ type connState struct {
 	list       *connList
 	prev, next *connState
 	inFlight   int
-	finished   bool // has finished a request
+	finished   bool   // has finished a request
+	holder     string // the session it is kept for, if any
+}
+
+// keepFor notes that somebody with a session spoke on the connection. It is kept for them from now on, unless they have
+// their share of connections already: one account must not be able to lock the door behind itself.
+func (c *connState) keepFor(session string) {
+	if c.signedIn.Load() {
+		return
+	}
+	t := c.table
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.list == nil || c.holder != "" || t.held[session] >= int(shareOf(int64(t.limit))) {
+		return
+	}
+	t.held[session]++
+	c.holder = session
+	c.signedIn.Store(true)
 }
 
 // begin notes that a request arrived.
@@ -77,19 +95,21 @@ func (c *connState) end() {
 // connTable holds the open client connections of all listeners, at most limit of them. When it is full, a
 // newcomer takes the place of the connection that has been silent longest without ever finishing a request;
 // if there is none, of the stranger that has been resting longest since a request; otherwise the newcomer
-// is refused. Nobody who is signed in, and no request under way after a first one, makes room.
+// is refused. Nobody who is signed in, and no request under way after a first one, makes room; of one session's
+// connections this is so for an eighth of the limit.
 type connTable struct {
 	mu      sync.Mutex
 	limit   int
 	count   int
-	silent  connList // has not finished a request, oldest first
-	resting connList // strangers between requests, longest rest first
-	busy    connList // everyone else
+	silent  connList       // has not finished a request, oldest first
+	resting connList       // strangers between requests, longest rest first
+	busy    connList       // everyone else
+	held    map[string]int // by session: the connections kept for it; never more entries than connections
 
 	refused, evicted atomic.Uint64
 }
 
-func newConnTable(limit int) *connTable { return &connTable{limit: limit} }
+func newConnTable(limit int) *connTable { return &connTable{limit: limit, held: make(map[string]int)} }
 
 func (t *connTable) setLimit(limit int) {
 	t.mu.Lock()
@@ -201,6 +221,13 @@ func (t *connTable) take(c *connState) {
 	c.list.remove(c)
 	t.count--
 	c.kept.Store(true)
+	if c.holder == "" {
+		return
+	}
+	if t.held[c.holder]--; t.held[c.holder] == 0 {
+		delete(t.held, c.holder)
+	}
+	c.holder = ""
 }
 
 // connList is a doubly linked list threaded through the connections, so that moving one allocates nothing.

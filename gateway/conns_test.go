@@ -18,7 +18,7 @@ func ask(conn net.Conn, headers string) (int, error) {
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: localhost\r\n"+headers+"\r\n"); err != nil {
 		return 0, err
 	}
-	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		return 0, err
 	}
 	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -29,12 +29,20 @@ func ask(conn net.Conn, headers string) (int, error) {
 	return res.StatusCode, err
 }
 
-// closed tells whether the gateway has ended conn.
+// closed tells whether the gateway has ended conn. An end that is wanted is waited for: ends.
 func closed(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Millisecond))
 	_, err := conn.Read(make([]byte, 1))
 	timeout, ok := err.(net.Error)
 	return err != nil && !(ok && timeout.Timeout())
+}
+
+// ends waits until the gateway has ended conn, and tells whether it has.
+func ends(conn net.Conn) bool {
+	_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+	_, err := io.Copy(io.Discard, conn)
+	timeout, ok := err.(net.Error)
+	return !(ok && timeout.Timeout())
 }
 
 const graceOver = 1200 * time.Millisecond
@@ -47,13 +55,21 @@ func startWithCap(t *testing.T, limit int, h http.HandlerFunc) *running {
 
 func TestFullSilentOldestMakesRoom(t *testing.T) {
 	t.Parallel()
-	r := startWithCap(t, 3, func(w http.ResponseWriter, r *http.Request) {})
-	first, second, third := r.raw(), r.raw(), r.raw()
-	_, err := io.WriteString(second, "GET / HTTP/1.1\r\nHo") // slow headers are no request yet
-	must(t, err)
-	eventually(t, time.Second, "three are open", func() bool { return r.Stats().ConnectionsOpen == 3 })
-	if r.letsIn() {
-		t.Error("a newcomer was let in while nobody had been silent for a second")
+	var r *running
+	var first, second, third net.Conn
+	for try := 1; ; try++ {
+		r = startWithCap(t, 3, func(w http.ResponseWriter, r *http.Request) {})
+		began := time.Now()
+		first, second, third = r.raw(), r.raw(), r.raw()
+		_, err := io.WriteString(second, "GET / HTTP/1.1\r\nHo") // slow headers are no request yet
+		must(t, err)
+		eventually(t, time.Minute, "three are open", func() bool { return r.Stats().ConnectionsOpen == 3 })
+		if !r.letsIn() {
+			break
+		}
+		if time.Since(began) < time.Second || try == 20 { // on a busy machine the second may be over
+			t.Fatal("a newcomer was let in while nobody had been silent for a second")
+		}
 	}
 	time.Sleep(graceOver)
 	for i, c := range []struct{ evicted, stays net.Conn }{{first, second}, {second, third}} {
@@ -61,8 +77,8 @@ func TestFullSilentOldestMakesRoom(t *testing.T) {
 		if err != nil || status != http.StatusOK {
 			t.Fatalf("newcomer %d: got %d, %v, want 200", i, status, err)
 		}
-		if !closed(c.evicted) || closed(c.stays) {
-			t.Errorf("newcomer %d: the oldest closed: %v, the next closed: %v", i, closed(c.evicted), closed(c.stays))
+		if evicted, left := ends(c.evicted), closed(c.stays); !evicted || left {
+			t.Errorf("newcomer %d: the oldest closed: %v, the next closed: %v", i, evicted, left)
 		}
 	}
 	if st := r.Stats(); st.ConnectionsOpen != 3 || st.ConnectionsEvicted != 2 || st.ConnectionsRefused != 1 {
@@ -70,19 +86,15 @@ func TestFullSilentOldestMakesRoom(t *testing.T) {
 	}
 }
 
-// letsIn connects and tells whether the connection stays open.
+// letsIn connects and tells whether a request is answered.
 func (r *running) letsIn() bool {
 	conn, err := net.Dial("tcp", r.address("plain"))
 	if err != nil {
 		return false
 	}
 	r.t.Cleanup(func() { conn.Close() })
-	for range 20 {
-		if closed(conn) {
-			return false
-		}
-	}
-	return true
+	_, err = ask(conn, "")
+	return err == nil
 }
 
 // TestFullWhoStays: neither the signed-in nor a stranger's second request under way makes room.
@@ -124,7 +136,7 @@ func TestFullWhoStays(t *testing.T) {
 		t.Errorf("the stranger's request under way: %v", err)
 	}
 	// Now the stranger rests, and makes room.
-	eventually(t, 2*time.Second, "a newcomer gets in", func() bool {
+	eventually(t, time.Minute, "a newcomer gets in", func() bool {
 		conn, err := net.Dial("tcp", r.address("plain"))
 		if err != nil {
 			return false
@@ -133,7 +145,7 @@ func TestFullWhoStays(t *testing.T) {
 		status, err := ask(conn, "")
 		return err == nil && status == http.StatusOK
 	})
-	if !closed(stranger) {
+	if !ends(stranger) {
 		t.Error("the resting stranger is still connected")
 	}
 	if status, err := ask(ada, "Cookie: "+cookie.String()+"\r\n"); err != nil || status != http.StatusOK {
@@ -161,5 +173,5 @@ func TestConnectionsAreCountedBack(t *testing.T) {
 			conn.Close()
 		}
 	}
-	eventually(t, 5*time.Second, "nothing is open", func() bool { return r.Stats().ConnectionsOpen == 0 })
+	eventually(t, time.Minute, "nothing is open", func() bool { return r.Stats().ConnectionsOpen == 0 })
 }

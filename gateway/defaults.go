@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/doorward/doorward/gateway/waf"
 )
 
 // SetDefaults fills in every setting that the file left out. A list that the file gives as empty stays
@@ -14,6 +16,8 @@ func (c *Config) SetDefaults() {
 		c.TLS.ACME.Directory = "https://acme-v02.api.letsencrypt.org/directory"
 	}
 	c.Limits.setDefaults()
+	setDefault(&c.WAF.Rules, waf.Doorward)
+	setDefault(&c.WAF.Memory, 256<<20)
 	for i := range c.Sites {
 		c.Sites[i].setDefaults()
 	}
@@ -53,6 +57,10 @@ func (s *SiteConfig) setDefaults() {
 	setDefault(&s.Headers.ReferrerPolicy, "strict-origin-when-cross-origin")
 	setDefault(&s.Headers.HSTS.MaxAge, 15768000*time.Second)
 	setDefault(&s.Cookies.SameSite, "lax")
+	s.WAF.setDefaults(s.MaxBody)
+	for i := range s.CSRF.Exceptions {
+		s.CSRF.Exceptions[i].setDefaults()
+	}
 }
 
 func (s *SiteConfig) defaultSource() string {
@@ -85,4 +93,31 @@ func setDefault[T comparable](setting *T, value T) {
 	if *setting == zero {
 		*setting = value
 	}
+}
+
+func (e *CSRFException) setDefaults() {
+	if e.Kind != forgeryCORS {
+		return
+	}
+	if e.Methods == nil {
+		e.Methods = []string{"POST"}
+	}
+	if e.Headers == nil {
+		e.Headers = []string{"content-type"}
+	}
+}
+
+func (c *SiteWAFConfig) setDefaults(maxBody Size) {
+	setDefault(&c.Mode, string(waf.Block))
+	if c.Mode == string(waf.Off) {
+		setDefault(&c.Answers, string(waf.Off))
+	}
+	setDefault(&c.Answers, string(waf.Detect))
+	setDefault(&c.ParanoiaLevel, 1)
+	setDefault(&c.InboundThreshold, 5)
+	setDefault(&c.OutboundThreshold, 4)
+	setDefault(&c.BodyLimit, min(16<<20, maxBody))
+	setDefault(&c.FieldsLimit, min(1<<20, c.BodyLimit))
+	setDefault(&c.ParameterLimit, 1000)
+	setDefault(&c.AnswerLimit, 512<<10)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/auth"
+	"github.com/doorward/doorward/gateway/waf"
 )
 
 // exchange is what the chain has learnt about one request so far; one is made for each request and each
@@ -36,8 +37,14 @@ type exchange struct {
 	bearer      string   // the API token; with one the session cookie counts for nothing
 	cookies     []string // the Cookie lines as they came, for our own pages
 	path        canonicalPath
-	session     *auth.Session  // nil while not signed in
-	identity    *identityEntry // what the application is told of the session
+	session     *auth.Session   // nil while not signed in
+	identity    *identityEntry  // what the application is told of the session
+	inspection  *waf.Inspection // nil without a firewall, and once it has ended
+	endInspect  func()          // ends it; a second call does nothing
+
+	// What scripts of another site may read of the answer (forgery.go); empty for nothing.
+	corsOrigin      string
+	corsCredentials bool
 
 	// storeDown says that the session could not be looked up: only public paths may go on.
 	storeDown bool
@@ -49,7 +56,8 @@ type exchange struct {
 
 	ask *authzAsk // of a request that a proxy asks about; nil for all others
 
-	leave func() // gives back the place among the requests under way; nil when there is none to give back
+	under *inFlight  // where it holds a place among the requests under way; nil when it holds none
+	key   limiterKey // for whom
 
 	refused string // why it was refused: the reason of the refusal; empty when let through
 }
@@ -91,9 +99,9 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.w }
 
 // release gives back the place among the requests under way; a second call does nothing.
 func (x *exchange) release() {
-	if x.leave != nil {
-		x.leave()
-		x.leave = nil
+	if x.under != nil {
+		x.under.leave(x.key)
+		x.under = nil
 	}
 }
 

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"time"
@@ -154,14 +155,41 @@ func (f InFlight) Enter(signedIn bool) (func(), bool) {
 	return f.EnterFrom(signedIn, netip.AddrFrom4([4]byte{192, 0, 2, 1}))
 }
 
-// EnterFrom is enter.
+// EnterFrom is enter, for a stranger or for the one session of whoever is signed in at that address.
 func (f InFlight) EnterFrom(signedIn bool, client netip.Addr) (func(), bool) {
-	return f.f.enter(signedIn, client)
+	x := &exchange{client: client}
+	if signedIn {
+		x.session = &auth.Session{ID: client.String()}
+	}
+	key := keyOf(x)
+	return func() { f.f.leave(key) }, f.f.enter(key) == nil
 }
 
-// Addresses is how many addresses have requests under way.
-func (f InFlight) Addresses() int {
+// Clients is how many clients have requests under way.
+func (f InFlight) Clients() int {
 	f.f.mu.Lock()
 	defer f.f.mu.Unlock()
-	return len(f.f.byAddress)
+	return len(f.f.byClient)
+}
+
+// Turns are the turns of large bodies.
+type Turns struct{ t *turns }
+
+// NewTurns makes them for a machine.
+func NewTurns(processors int) Turns { return Turns{newTurns(processors)} }
+
+// Take is take for a session (if not empty) or an address.
+func (t Turns) Take(ctx context.Context, session string, client netip.Addr) (func(), error) {
+	key := limiterKey{session: session}
+	if session == "" {
+		key.address = client
+	}
+	return t.t.take(ctx, key)
+}
+
+// Clients is how many clients have or wait for one.
+func (t Turns) Clients() int {
+	t.t.mu.Lock()
+	defer t.t.mu.Unlock()
+	return len(t.t.byClient)
 }

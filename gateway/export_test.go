@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
+
+	"github.com/doorward/doorward/gateway/waf"
 )
 
 // RefreshCertificates does what happens every 30 s, as if it were now.
@@ -35,3 +37,9 @@ func ParseRevocations(text []byte) (n int, err error) {
 	}
 	return n, err
 }
+
+// Compile writes the exclusion in the words of rules.
+func (e WAFExclusion) Compile() waf.Exclusion { return e.compile() }
+
+// NoteDifference is noteDifference.
+func (g *Gateway) NoteDifference(d waf.Difference) { g.noteDifference(d) }

@@ -160,9 +160,203 @@ func (r *running) send(method, path, cookies string) int {
 // await waits for what takes effect within a few seconds.
 func (r *running) await(what string, done func() bool) {
 	r.t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(50 * time.Millisecond) {
 		if time.Now().After(end) {
 			r.t.Fatalf("waited 20 s until %s", what)
+		}
+	}
+}
+
+// forged is one request of TestForgedRequests.
+type forged struct {
+	method, path string
+	header       map[string]string
+	want         int
+	cookies      string // what the application gets; with want 200
+}
+
+const browser = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+
+// TestForgedRequests walks through docs/csrf.md's tables, with the cookies that a browser would add.
+func TestForgedRequests(t *testing.T) {
+	t.Parallel()
+	seen := make(chan *http.Request, 1)
+	up := application(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Access-Control-Allow-Origin", "*")
+		seen <- r
+	})
+	site := publicSite(t, up.URL)
+	site.App = appFolderWith(t, "webhook_paths:\n  - {path: /folder-hooks, source: \"choice: this test\"}\n")
+	const www, login = "https://www.example.org", "https://login.example.net"
+	site.CSRF.Exceptions = []gateway.CSRFException{
+		{Kind: "webhook", Path: "/hooks"},
+		{Kind: "embedded", Path: "/form", Origins: []string{www, "null"}},
+		{Kind: "form-post", Path: "/sso/callback", Origins: []string{login}},
+		{Kind: "cors", Path: "/widget", Origins: []string{www}, Methods: []string{"POST", "PUT"}, Headers: []string{"Content-Type"}},
+		{Kind: "cors", Path: "/private", Origins: []string{www}, Methods: []string{"POST"}, Credentials: true},
+	}
+	r := start(t, gateway.Config{}, site)
+	own := "https://localhost:" + r.port("https")
+	head := func(pairs ...string) map[string]string {
+		h := map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			h[pairs[i]] = pairs[i+1]
+		}
+		return h
+	}
+	const kept = "app=1"
+	for _, c := range []forged{
+		// Nothing said.
+		{"POST", "/", nil, 200, kept},
+		{"POST", "/", head("User-Agent", "curl/8.5.0"), 200, kept},
+		{"POST", "/", head("User-Agent", browser), 403, ""},
+		{"PUT", "/", head("User-Agent", browser), 403, ""},
+		{"GET", "/", head("User-Agent", browser), 200, kept},
+		{"POST", "/", head("User-Agent", browser, "Origin", own), 200, kept},
+		{"POST", "/", head("User-Agent", browser, "Sec-Fetch-Site", "same-origin"), 200, kept},
+		{"POST", "/", head("User-Agent", browser, "Referer", own+"/page?x=1"), 200, kept},
+		{"POST", "/", head("User-Agent", browser, "Referer", "http://localhost:"+r.port("https")+"/"), 403, ""},
+		{"POST", "/", head("User-Agent", browser, "Referer", own+".evil.example/"), 403, ""},
+		{"POST", "/", head("User-Agent", browser, "Referer", "https://evil.example/"+own), 403, ""},
+		{"POST", "/", head("User-Agent", browser, "Referer", "::"), 403, ""},
+		// Elsewhere.
+		{"POST", "/", head("Origin", www), 403, ""},
+		{"POST", "/", head("Origin", "null"), 403, ""},
+		{"POST", "/", head("Sec-Fetch-Site", "cross-site"), 403, ""},
+		{"POST", "/", head("Sec-Fetch-Site", "same-site", "Origin", www), 403, ""},
+		{"DELETE", "/hooks2", head("Origin", www), 403, ""},
+		// Webhooks.
+		{"POST", "/hooks/pay", head("Origin", "https://pay.example"), 200, ""},
+		{"POST", "/hooks/pay", head("User-Agent", browser), 200, ""},
+		{"POST", "/hooks", head("Sec-Fetch-Site", "cross-site", "Origin", www), 200, ""},
+		{"POST", "/HOOKS", head("Origin", www), 403, ""},
+		{"POST", "/hooks/pay", head("Origin", own), 200, kept},
+		{"POST", "/folder-hooks", head("Origin", www), 200, ""},
+		// Embedded forms.
+		{"POST", "/form", head("Origin", www, "Sec-Fetch-Site", "cross-site"), 200, ""},
+		{"POST", "/form", head("Origin", "null", "Sec-Fetch-Site", "cross-site"), 200, ""},
+		{"POST", "/form", head("Origin", "https://WWW.example.org"), 200, ""},
+		{"POST", "/form", head("Origin", www+".evil.example"), 403, ""},
+		{"POST", "/form", head("Origin", "http://www.example.org"), 403, ""},
+		{"PUT", "/form", head("Origin", www), 403, ""},
+		{"POST", "/formx", head("Origin", www), 403, ""},
+		// An identity provider's answer.
+		{"POST", "/sso/callback", head("Origin", login, "Sec-Fetch-Site", "cross-site"), 200, kept},
+		{"POST", "/sso/callback", head("Origin", www), 403, ""},
+		// Scripts.
+		{"POST", "/widget", head("Origin", www, "Sec-Fetch-Site", "cross-site"), 200, ""},
+		{"DELETE", "/widget", head("Origin", www), 403, ""},
+		{"GET", "/widget", head("Origin", www), 200, ""},
+		{"POST", "/private", head("Origin", www), 200, kept},
+		{"PUT", "/private", head("Origin", www), 403, ""},
+	} {
+		req, err := http.NewRequest(c.method, own+c.path, nil)
+		must(t, err)
+		req.Header.Set("Cookie", kept)
+		req.Header.Set("User-Agent", "")
+		for name, value := range c.header {
+			req.Header.Set(name, value)
+		}
+		res, err := r.client().Do(req)
+		must(t, err)
+		res.Body.Close()
+		if res.StatusCode != c.want {
+			t.Errorf("%s %s %v: got %d, want %d", c.method, c.path, c.header, res.StatusCode, c.want)
+		}
+		if res.StatusCode != 200 {
+			continue
+		}
+		if got := (<-seen).Header.Get("Cookie"); got != c.cookies {
+			t.Errorf("%s %s %v: the application got the cookies %q, want %q", c.method, c.path, c.header, got, c.cookies)
+		}
+		wantOrigin := "*" // the application's own word
+		if strings.HasPrefix(c.path, "/widget") || strings.HasPrefix(c.path, "/private") {
+			wantOrigin = www
+		}
+		if got := res.Header["Access-Control-Allow-Origin"]; len(got) != 1 || got[0] != wantOrigin {
+			t.Errorf("%s %s: Access-Control-Allow-Origin %q, want %q alone", c.method, c.path, got, wantOrigin)
+		}
+	}
+}
+
+// TestPreflight: a browser's question before a script's request is answered here, and only for what is declared.
+func TestPreflight(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(http.ResponseWriter, *http.Request) { t.Error("a preflight reached the application") })
+	site := publicSite(t, up.URL)
+	site.Access = nil // a preflight has no session
+	const www = "https://www.example.org"
+	site.CSRF.Exceptions = []gateway.CSRFException{
+		{Kind: "cors", Path: "/widget", Origins: []string{www}, Methods: []string{"POST"}, Headers: []string{"Content-Type", "X-Requested-With"}}}
+	r := start(t, gateway.Config{}, site)
+	for _, c := range []struct {
+		path, origin, method, headers string
+		want                          int
+	}{
+		{"/widget/x", www, "POST", "content-type, x-requested-with", 204},
+		{"/widget", www, "GET", "", 204},
+		{"/widget", www, "DELETE", "", 403},
+		{"/widget", www, "POST", "authorization", 403},
+		{"/widget", "https://evil.example", "POST", "", 401},
+		{"/other", www, "POST", "", 401},
+	} {
+		req, err := http.NewRequest(http.MethodOptions, r.url("https", c.path), nil)
+		must(t, err)
+		req.Header.Set("Origin", c.origin)
+		req.Header.Set("Access-Control-Request-Method", c.method)
+		if c.headers != "" {
+			req.Header.Set("Access-Control-Request-Headers", c.headers)
+		}
+		res, err := r.client().Do(req)
+		must(t, err)
+		res.Body.Close()
+		if res.StatusCode != c.want {
+			t.Errorf("%+v: got %d", c, res.StatusCode)
+		}
+		origin := ""
+		if c.want == 204 {
+			origin = www
+			if got := res.Header.Get("Access-Control-Allow-Methods"); got != "GET, HEAD, POST" {
+				t.Errorf("%+v: methods %q", c, got)
+			}
+			if got := res.Header.Get("Access-Control-Allow-Credentials"); got != "" {
+				t.Errorf("%+v: credentials %q, want none", c, got)
+			}
+		}
+		if got := res.Header.Get("Access-Control-Allow-Origin"); got != origin {
+			t.Errorf("%+v: Access-Control-Allow-Origin %q, want %q", c, got, origin)
+		}
+	}
+}
+
+// TestForgeryGuardSettings: strict asks programs too, off asks nobody; neither touches our own pages.
+func TestForgeryGuardSettings(t *testing.T) {
+	t.Parallel()
+	up := application(t, func(http.ResponseWriter, *http.Request) {})
+	for name, c := range map[string]struct {
+		cfg                       gateway.CSRFConfig
+		program, cross, own, none int
+	}{
+		"default": {gateway.CSRFConfig{}, 200, 403, 403, 200},
+		"strict":  {gateway.CSRFConfig{Strict: true}, 403, 403, 403, 200},
+		"off":     {gateway.CSRFConfig{Off: true}, 200, 200, 403, 200},
+	} {
+		site := publicSite(t, up.URL)
+		site.CSRF = c.cfg
+		r := start(t, gateway.Config{}, site)
+		for _, q := range []struct {
+			path, origin, cookies string
+			want                  int
+		}{
+			{"/", "", "app=1", c.program},
+			{"/", "https://evil.example", "app=1", c.cross},
+			{"/.doorward/sign-in", "https://evil.example", "app=1", c.own},
+			{"/", "", "", c.none},
+		} {
+			res, _ := fetch(t, r.client(), http.MethodPost, r.url("https", q.path), "Origin", q.origin, "Cookie", q.cookies)
+			if res.StatusCode != q.want {
+				t.Errorf("%s: POST %s from %q with cookies %q: got %d, want %d", name, q.path, q.origin, q.cookies, res.StatusCode, q.want)
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway/exclusion"
 	"github.com/doorward/doorward/language"
 )
 
@@ -38,6 +40,8 @@ type Deps struct {
 	RequireActivity func(*auth.Session) bool
 	// Decisions are who is refused, slowed down or challenged. Nil: nobody is.
 	Decisions *decision.List
+	// Exclusions are what administrators left out of the firewall's rules. Nil: nothing but what the configuration says.
+	Exclusions *exclusion.List
 	// Sockets are the listening sockets that the service manager passed, by name; a listen address fd:NAME
 	// takes all of that name, a host:port the one that is bound to it.
 	Sockets map[string][]net.Listener
@@ -53,6 +57,9 @@ type Gateway struct {
 	decisions *decision.List
 	throttle  *limiter // of those that a decision slows down
 
+	exclusions *exclusion.List
+	excluded   map[string][]exclusion.Exclusion // by site; guarded by reload
+
 	country         func(netip.Addr) (code string, private bool)
 	roleAllowed     func(*auth.Session, netip.Addr) bool
 	requireActivity func(*auth.Session) bool
@@ -65,7 +72,9 @@ type Gateway struct {
 	pages       *pages.Pages
 	crossOrigin *http.CrossOriginProtection
 	limiter     *limiter
+	guesses     *limiter // of addresses whose session cookies are nobody's
 	inFlight    *inFlight
+	turns       *turns
 	counters    counters
 	server      *server
 	streams     *streams
@@ -81,7 +90,7 @@ type Gateway struct {
 // is served before Run. On an error nothing stays open.
 func New(cfg Config, deps Deps) (*Gateway, error) {
 	g := &Gateway{auth: deps.Auth, events: deps.Events, log: deps.Log, texts: deps.Texts, sockets: deps.Sockets,
-		decisions: deps.Decisions, throttle: newLimiter(cfg.Limits),
+		decisions: deps.Decisions, throttle: newLimiter(cfg.Limits), exclusions: deps.Exclusions,
 		country: deps.Country, roleAllowed: deps.RoleAllowed, requireActivity: deps.RequireActivity,
 		crossOrigin: http.NewCrossOriginProtection(), streams: newStreams(cfg.Limits)}
 	var err error
@@ -90,11 +99,12 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build sign-in pages: %w", err)
 	}
-	g.limiter = newLimiter(cfg.Limits)
+	g.limiter, g.guesses = newLimiter(cfg.Limits), newLimiter(cfg.Limits)
 	if g.decisions != nil {
 		g.streams.decided, g.streams.refused = g.decisions.Generation, g.nowBanned
 	}
 	g.inFlight = newInFlight(cfg.Limits.InFlight)
+	g.turns = newTurns(runtime.GOMAXPROCS(0))
 	g.handle, g.handleAuthz = g.chain(), g.authzChain()
 	p, err := g.newPolicy(cfg)
 	if err != nil {
@@ -103,6 +113,9 @@ func New(cfg Config, deps Deps) (*Gateway, error) {
 	g.policy.Store(p)
 	if g.server, err = newServer(cfg, g); err != nil {
 		return nil, err
+	}
+	if g.exclusions != nil {
+		g.exclusions.Use(g.useExclusions)
 	}
 	return g, nil
 }
@@ -120,9 +133,13 @@ func (g *Gateway) Run(ctx context.Context) error {
 	}
 	g.stop = g.run(g.policy.Load())
 	g.reload.Unlock()
+	watching.Go(func() { g.tellLearning(health) })
 	err := g.server.Run(ctx)
 	cancel()
 	watching.Wait()
+	settle, end := context.WithTimeout(context.WithoutCancel(ctx), settling)
+	defer end()
+	g.policy.Load().waf.Settle(settle)
 	return err
 }
 
@@ -144,8 +161,12 @@ func (g *Gateway) Reload(ctx context.Context, cfg Config) error {
 		return err
 	}
 	g.limiter.configure(cfg.Limits)
+	g.guesses.configure(cfg.Limits)
 	g.inFlight.configure(cfg.Limits.InFlight)
 	g.policy.Store(p)
+	if old.matchLog != nil && old.matchLog != p.matchLog {
+		_ = old.matchLog.Close() // what requests under way still find is counted as dropped
+	}
 	g.streams.cut(func(x *exchange) bool { return p.siteFor(x.host) == nil })
 	if g.run != nil {
 		g.stop()

@@ -17,6 +17,8 @@ import (
 	"path/filepath"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 // assertionKeys are the keys of the signed assertion: the first signs, all are published, so that an
@@ -146,18 +148,7 @@ func readOrCreate(path string, mode fs.FileMode, make func() ([]byte, error)) ([
 	if text, err = make(); err != nil {
 		return nil, fmt.Errorf("generate %s: %w", filepath.Base(path), err)
 	}
-	temporary, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
-	if err != nil {
-		return nil, err
-	}
-	defer os.Remove(temporary.Name())
-	_, err = temporary.Write(text)
-	err = errors.Join(err, temporary.Chmod(mode), temporary.Sync(), temporary.Close())
-	if err != nil {
-		return nil, err
-	}
-	// A link, unlike a rename, does not replace what another process put there meanwhile.
-	if err := os.Link(temporary.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := wholefile.Create(path, mode, text); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
 	}
 	return os.ReadFile(path)

@@ -61,13 +61,25 @@ func (l *limiter) configure(cfg LimitsConfig) {
 
 // take takes a token for the exchange's client, or returns how long to wait for the next one.
 func (l *limiter) take(x *exchange, now time.Time) time.Duration {
-	var key limiterKey
+	return l.takeKey(keyOf(x), now.Sub(l.started))
+}
+
+// keyOf is whom the exchange counts for.
+func keyOf(x *exchange) limiterKey {
 	if x.session != nil {
-		key.session = x.session.ID
-	} else {
-		key.address = limitAddress(x.client)
+		return limiterKey{session: x.session.ID}
 	}
-	return l.takeKey(key, now.Sub(l.started))
+	return limiterKey{address: limitAddress(x.client)}
+}
+
+// spent says whether a client has no token left, and takes none.
+func (l *limiter) spent(key limiterKey, now time.Time) bool {
+	rate, at := l.rate.Load(), now.Sub(l.started)
+	shard := &l.shards[maphash.Comparable(l.seed, key)%limiterShards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	b, found := shard.buckets[key]
+	return found && b.refilled(rate, at) < 1
 }
 
 func limitAddress(address netip.Addr) netip.Addr {
@@ -127,24 +139,26 @@ func (s *limiterShard) evict(rate *bucketRate, at time.Duration) {
 }
 
 // inFlight sheds load: it caps the requests under way, and leaves a quarter of the room to those who are
-// signed in. One stranger's address gets an eighth of it: slow bodies for the sign-in page, which everybody
-// may send, could otherwise keep everybody from signing in at no cost.
+// signed in. One client, a session or a stranger's address, gets an eighth of it: slow bodies for the sign-in
+// page, which everybody may send, could otherwise keep everybody from signing in at no cost, and one account
+// could keep everybody else from working.
 type inFlight struct {
 	max       atomic.Int64
 	total     atomic.Int64
 	strangers atomic.Int64
-	leave     func() // made once: a method value for each request would be an allocation
 
-	mu        sync.Mutex
-	byAddress map[netip.Addr]int64 // strangers' requests under way; never more entries than requests
+	mu       sync.Mutex
+	byClient map[limiterKey]int64 // requests under way; never more entries than requests
 }
 
-// leastShare is what one address gets in any case: a browser asks for a page's files all at once.
+// leastShare is what one client gets in any case: a browser asks for a page's files all at once.
 const leastShare = 16
 
+// shareOf is what one client gets of a cap on what all have together.
+func shareOf(limit int64) int64 { return max(leastShare, limit/8) }
+
 func newInFlight(limit int) *inFlight {
-	f := &inFlight{byAddress: make(map[netip.Addr]int64)}
-	f.leave = func() { f.total.Add(-1) }
+	f := &inFlight{byClient: make(map[limiterKey]int64)}
 	f.configure(limit)
 	return f
 }
@@ -152,47 +166,51 @@ func newInFlight(limit int) *inFlight {
 // configure changes the cap; requests under way stay.
 func (f *inFlight) configure(limit int) { f.max.Store(int64(limit)) }
 
-// enter takes a place, for a stranger one of its address's. The caller must call release once, when the
-// request is over.
-func (f *inFlight) enter(signedIn bool, client netip.Addr) (release func(), ok bool) {
+// enter takes a place for the client's request, or says why there is none. The caller must call leave once, when
+// the request is over.
+func (f *inFlight) enter(client limiterKey) *refusal {
 	limit := f.max.Load()
-	release = f.leave
-	if !signedIn {
-		client = limitAddress(client)
-		if !f.enterStranger(client, limit) {
-			return nil, false
-		}
-		release = func() { f.leaveStranger(client); f.total.Add(-1) }
+	if !f.takeShare(client, shareOf(limit)) {
+		return ownLoad()
+	}
+	if client.session == "" && f.strangers.Add(1) > max(1, limit*3/4) {
+		f.strangers.Add(-1)
+		f.giveShare(client)
+		return overload("overload")
 	}
 	if f.total.Add(1) > limit {
-		release()
-		return nil, false
+		f.leave(client)
+		return overload("overload")
 	}
-	return release, true
+	return nil
 }
 
-func (f *inFlight) enterStranger(client netip.Addr, limit int64) bool {
-	if f.strangers.Add(1) > max(1, limit*3/4) {
+// leave gives a place back.
+func (f *inFlight) leave(client limiterKey) {
+	f.total.Add(-1)
+	if client.session == "" {
 		f.strangers.Add(-1)
-		return false
 	}
+	f.giveShare(client)
+}
+
+func (f *inFlight) takeShare(client limiterKey, share int64) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if n := f.byAddress[client]; n < max(leastShare, limit/8) {
-		f.byAddress[client] = n + 1
-		return true
+	n := f.byClient[client]
+	if n >= share {
+		return false
 	}
-	f.strangers.Add(-1)
-	return false
+	f.byClient[client] = n + 1
+	return true
 }
 
-func (f *inFlight) leaveStranger(client netip.Addr) {
+func (f *inFlight) giveShare(client limiterKey) {
 	f.mu.Lock()
-	if n := f.byAddress[client]; n > 1 {
-		f.byAddress[client] = n - 1
+	defer f.mu.Unlock()
+	if n := f.byClient[client]; n > 1 {
+		f.byClient[client] = n - 1
 	} else {
-		delete(f.byAddress, client)
+		delete(f.byClient, client)
 	}
-	f.mu.Unlock()
-	f.strangers.Add(-1)
 }

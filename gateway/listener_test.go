@@ -55,10 +55,7 @@ func TestListenAddressesThatCannotBe(t *testing.T) {
 func TestFailedNewLeavesNothingOpen(t *testing.T) {
 	t.Parallel()
 	r := start(t, gateway.Config{}, publicSite(t, unusedAddress(t)))
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	address := free.Addr().String()
-	free.Close()
+	address := freeAddress(t)
 	cfg := r.cfg
 	cfg.DataDir = t.TempDir()
 	cfg.Listen = gateway.ListenConfig{HTTPS: []string{address, "fd:missing"}}

@@ -167,7 +167,13 @@ func (f *flight) receive(res *http.Response) error {
 	if res.StatusCode < http.StatusContinue {
 		return fmt.Errorf("upstream answered with status %03d, which there is not", res.StatusCode) // net/http panics on it
 	}
+	if err := f.x.inspectAnswer(res); err != nil {
+		return err
+	}
 	applyResponseRules(res.Header, f.x.site, f.x.secure, true)
+	if f.x.corsOrigin != "" {
+		allowOrigin(res.Header, f.x.corsOrigin, f.x.corsCredentials)
+	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return f.switchProtocols(res)
 	}

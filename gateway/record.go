@@ -12,6 +12,7 @@ import (
 
 	"github.com/doorward/doorward/auth/pages"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway/waf"
 )
 
 // counters count what happened since the start; Stats reads them.
@@ -45,6 +46,7 @@ type Stats struct {
 	StreamsCut         uint64     // answers ended from outside: revocation, reload, shutdown, a client that took nothing
 	ProtocolFaults     uint64     // handshakes and requests that net/http could not make sense of
 	Authz              AuthzStats // questions of proxies; they are not among Requests
+	WAF                waf.Stats
 }
 
 // Stats reads the counters.
@@ -59,6 +61,7 @@ func (g *Gateway) Stats() Stats {
 		return true
 	})
 	st.Authz = g.counters.authz.stats()
+	st.WAF = g.WAF()
 	st.ConnectionsOpen, st.ConnectionsRefused, st.ConnectionsEvicted = g.server.conns.stats()
 	st.StreamsCut, st.ProtocolFaults = g.streams.cuts.Load(), g.server.protocolFault.Load()
 	return st
@@ -131,8 +134,27 @@ func (g *Gateway) appendAccess(r *http.Request, x *exchange, outcome event.Outco
 	if x.ask != nil {
 		fields = append(fields, event.Field{Key: "via", Value: "forward-auth"})
 	}
+	if isEmbedded(r) {
+		fields = append(fields, event.Field{Key: "embedded", Value: "true"})
+	}
 	e.Fields = append(fields, more...)
 	g.events.Append(e)
+}
+
+// isEmbedded tells whether the browser says that a page had the request sent, a page elsewhere or as a part of itself: a picture, a frame, a script
+// (Fetch Metadata). Who looks at a page did not choose what it loads, and must not be banned for it.
+func isEmbedded(r *http.Request) bool {
+	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+		return true
+	}
+	if r.Header.Get("Sec-Fetch-Mode") == "no-cors" { // also what a link pings and what is fetched beforehand, which state no destination
+		return true
+	}
+	switch r.Header.Get("Sec-Fetch-Dest") {
+	case "", "document", "empty":
+		return false
+	}
+	return true
 }
 
 // clip cuts what a client made long, so that nobody can fill the queue's memory, and with it drive out other

@@ -56,7 +56,7 @@ func TestAccessEvents(t *testing.T) {
 	}
 	send(http.MethodPost, "/.doorward/sign-in", "tester", url.Values{"username": {"nobody"}, "password": {"wrong"}})
 
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	want := map[string]string{ // target → outcome, status, reason
 		"/fine": "success 200 ", "/missing": "failure 404 ", "/closed": "refused 403 path-denied",
@@ -64,7 +64,7 @@ func TestAccessEvents(t *testing.T) {
 		"/.doorward/sign-in": "failure 401 ",
 	}
 	got := make(map[string]string)
-	eventually(t, 10*time.Second, "all events", func() bool {
+	eventually(t, time.Minute, "all events", func() bool {
 		must(t, r.deps.Events.Flush(ctx))
 		events, err := r.deps.Events.Query(ctx, event.Query{From: began.Add(-time.Second), Class: event.HTTP, Limit: 100})
 		must(t, err)
@@ -104,7 +104,7 @@ func TestHostNameInEvents(t *testing.T) {
 	r.askFrom("192.0.2.77", "/stranger", nil)
 	r.askFrom("192.0.2.78", "/nameless", cookie)
 	got := make(map[string]string)
-	eventually(t, 10*time.Second, "the events", func() bool {
+	eventually(t, time.Minute, "the events", func() bool {
 		must(t, r.deps.Events.Flush(t.Context()))
 		events, err := r.deps.Events.Query(t.Context(), event.Query{Class: event.HTTP, Limit: 100})
 		must(t, err)

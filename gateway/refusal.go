@@ -25,6 +25,13 @@ func overload(reason string) *refusal {
 		text: "refusal.busy"}
 }
 
+// ownLoad is the answer when the room that there is for one client is taken by its own requests.
+func ownLoad() *refusal {
+	no := refuse(http.StatusTooManyRequests, "client-load", "")
+	no.retryAfter = 2 * time.Second
+	return no
+}
+
 // report is the one place where an error of the chain becomes an answer. What a person reads is the
 // text of the refusal's key; any other error is ours: it is logged, and answered 500 without detail.
 func (g *Gateway) report(w http.ResponseWriter, r *http.Request, x *exchange, err error) {

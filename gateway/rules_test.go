@@ -96,9 +96,7 @@ func TestAccessPolicyCostsNothing(t *testing.T) {
 	path, err := gateway.CanonicalPath("/index.php/cmdb/object/1")
 	must(t, err)
 	s, from := session(auth.User), netip.MustParseAddr("203.0.113.9")
-	if n := testing.AllocsPerRun(100, func() { p.Judge(path, s, from) }); n != 0 {
-		t.Errorf("%v allocations, want none", n)
-	}
+	wantAllocations(t, 0, func() { p.Judge(path, s, from) })
 }
 
 func TestLimiter(t *testing.T) {
@@ -179,20 +177,49 @@ func TestInFlightOfOneAddress(t *testing.T) {
 			}
 			release()
 		}
-		if _, ok := f.EnterFrom(true, netip.MustParseAddr(addresses[0])); !ok {
+		if release, ok := f.EnterFrom(true, netip.MustParseAddr(addresses[0])); !ok {
 			t.Errorf("%s: whoever is signed in was counted with the strangers", addresses)
+		} else {
+			release()
 		}
 		for _, release := range leave {
 			release()
 		}
-		if n := f.Addresses(); n != 0 {
-			t.Errorf("%d addresses are remembered with nothing under way, want 0", n)
+		if n := f.Clients(); n != 0 {
+			t.Errorf("%d clients are remembered with nothing under way, want 0", n)
 		}
 		if release, ok := f.EnterFrom(false, netip.MustParseAddr(addresses[0])); !ok {
 			t.Errorf("%s found no room after all was over", addresses)
 		} else {
 			release()
 		}
+	}
+}
+
+// TestInFlightOfOneSession: an account that holds all it can get leaves room for other people.
+func TestInFlightOfOneSession(t *testing.T) {
+	f := gateway.NewInFlight(800)
+	var leave []func()
+	for range 800 {
+		if release, ok := f.EnterFrom(true, netip.MustParseAddr("192.0.2.1")); ok {
+			leave = append(leave, release)
+		}
+	}
+	if len(leave) != 100 {
+		t.Errorf("got %d places, want 100, an eighth", len(leave))
+	}
+	for _, signedIn := range []bool{true, false} {
+		release, ok := f.EnterFrom(signedIn, netip.MustParseAddr("192.0.2.2"))
+		if !ok {
+			t.Fatalf("nobody else found room, signed in: %t", signedIn)
+		}
+		release()
+	}
+	for _, release := range leave {
+		release()
+	}
+	if n := f.Clients(); n != 0 {
+		t.Errorf("%d clients are remembered with nothing under way, want 0", n)
 	}
 }
 

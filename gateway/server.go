@@ -114,7 +114,9 @@ func (s *server) arrive(next http.Handler) http.Handler {
 		if r.Body != nil && r.Body != http.NoBody {
 			// A copy: net/http looks at its own request's body when it ends the exchange.
 			r = r.WithContext(r.Context())
-			r.Body = newPacedBody(w, r.Body, time.Duration(s.bodyTimeout.Load()))
+			body := newPacedBody(w, r.Body, time.Duration(s.bodyTimeout.Load()))
+			r.Body = body
+			defer body.leave()
 		}
 		next.ServeHTTP(w, r)
 	})

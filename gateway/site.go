@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/doorward/doorward/gateway/waf"
 )
 
 // policy is one configuration, built whole: everything that can fail has been tried before a request is
@@ -18,7 +21,10 @@ type policy struct {
 	sites  []*site
 	byHost map[string]*site // canonical host → site
 	keys   *assertionKeys
-	hops   []netip.Prefix // whose word about the client counts, of those who come from a proxy that asks
+	waf    *waf.Engine
+	// matchLog is nil unless the configuration names a file.
+	matchLog *waf.MatchLog
+	hops     []netip.Prefix // whose word about the client counts, of those who come from a proxy that asks
 }
 
 // site is one application with everything needed to judge and forward its requests.
@@ -31,6 +37,8 @@ type site struct {
 	countries   *countryRule
 	asksCountry bool // a rule of this site asks for the client's country
 	paths       pathAllow
+	forgery     *forgeryGuard
+	waf         *wall // nil where it is off
 	identity    *identity
 	answers     *answerRules
 	pool        *pool
@@ -45,8 +53,16 @@ func (g *Gateway) newPolicy(cfg Config) (*policy, error) {
 	if p.keys, err = openAssertionKeys(filepath.Join(cfg.DataDir, "identity.key")); err != nil {
 		return nil, err
 	}
+	var older *waf.Engine
+	if before := g.policy.Load(); before != nil {
+		older = before.waf
+	}
+	if p.waf, err = waf.NewEngine(cmp.Or(cfg.WAF.Rules, waf.Doorward), int64(cfg.WAF.Memory), older); err != nil {
+		return nil, err
+	}
+	p.waf.Compare(cfg.WAF.Compare, g.noteDifference)
 	for _, sc := range cfg.Sites {
-		s, err := g.newSite(cfg, sc, p.keys)
+		s, err := g.newSite(cfg, sc, p)
 		if err != nil {
 			return nil, fmt.Errorf("site %s: %w", siteName(sc), err)
 		}
@@ -58,6 +74,16 @@ func (g *Gateway) newPolicy(cfg Config) (*policy, error) {
 		}
 		p.sites = append(p.sites, s)
 	}
+	p.keepPrograms()
+	switch before := g.policy.Load(); {
+	case cfg.WAF.MatchLog == "":
+	case before != nil && before.cfg.WAF.MatchLog == cfg.WAF.MatchLog:
+		p.matchLog = before.matchLog
+	default:
+		if p.matchLog, err = waf.OpenMatchLog(cfg.WAF.MatchLog); err != nil {
+			return nil, err
+		}
+	}
 	return p, nil
 }
 
@@ -68,7 +94,18 @@ func siteName(sc SiteConfig) string {
 	return sc.Hosts[0]
 }
 
-func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site, error) {
+// keepPrograms lets go of compiled rules that no site uses any more.
+func (p *policy) keepPrograms() {
+	var used []*waf.Site
+	for _, s := range p.sites {
+		if s.waf != nil {
+			used = append(used, s.waf.configured) // while it learns, by the same rules
+		}
+	}
+	p.waf.Keep(used)
+}
+
+func (g *Gateway) newSite(cfg Config, sc SiteConfig, p *policy) (*site, error) {
 	s := &site{cfg: sc}
 	for _, raw := range sc.Hosts {
 		host, ok := canonicalHost(raw)
@@ -89,6 +126,7 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site
 		return nil, err
 	}
 	s.answers = newAnswerRules(sc, s.app)
+	s.forgery = newForgeryGuard(sc.CSRF, s.app)
 	if s.access, err = newAccessPolicy(sc.Access, newZoneTable(cfg.Zones), s.app); err != nil {
 		return nil, err
 	}
@@ -96,7 +134,7 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site
 	if s.asksCountry && g.country == nil {
 		return nil, errors.New("countries are asked for, but no country database is configured")
 	}
-	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, keys, cfg.DataDir); err != nil {
+	if s.identity, err = newIdentity(sc.Identity, s.app, s.name, p.keys, cfg.DataDir); err != nil {
 		return nil, err
 	}
 	if s.clients, err = newClientCertificates(sc.ClientCertificates, g.log); err != nil {
@@ -105,6 +143,10 @@ func (g *Gateway) newSite(cfg Config, sc SiteConfig, keys *assertionKeys) (*site
 	if sc.ForwardAuth && len(sc.Upstreams) == 0 {
 		return s, nil
 	}
+	if s.waf, err = newWall(p.waf, sc, s.app); err != nil {
+		return nil, fmt.Errorf("waf: %w", err)
+	}
+	g.leaveOut(s)
 	if s.pool, err = newPool(sc.Upstream, sc.Upstreams, g.log); err != nil {
 		return nil, err
 	}
@@ -146,6 +188,12 @@ func (p *policy) run(ctx context.Context) {
 // the same site, or one site's certificate and checks would open another (421, RFC 9110 15.5.20).
 func (p *policy) siteOf(r *http.Request) (*site, string, error) {
 	host, ok := canonicalHost(r.Host)
+	if len(p.sites) == 1 && p.sites[0].cfg.AnyHost && r.TLS == nil {
+		if !ok {
+			host = p.sites[0].hosts[0]
+		}
+		return p.sites[0], host, nil
+	}
 	if !ok {
 		return nil, "", refuse(http.StatusBadRequest, "host-malformed", "")
 	}

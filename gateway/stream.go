@@ -28,12 +28,13 @@ type streams struct {
 	mu          sync.Mutex
 	first, last *flight
 	closing     bool
-	endless     int // answers to signed-in people that never end by themselves
+	endless     int            // answers to signed-in people that never end by themselves
+	bySession   map[string]int // of them; never more entries than answers
 	maxEndless  int
 }
 
 func newStreams(limits LimitsConfig) *streams {
-	s := &streams{}
+	s := &streams{bySession: make(map[string]int)}
 	s.tick.Store(1)
 	s.configure(limits)
 	return s
@@ -149,6 +150,11 @@ func (s *streams) leave(f *flight) {
 	if f.settled {
 		f.settled = false
 		s.endless--
+		if id := f.x.session.ID; s.bySession[id] > 1 {
+			s.bySession[id]--
+		} else {
+			delete(s.bySession, id)
+		}
 	}
 	s.mu.Unlock()
 	f.mu.Lock()
@@ -158,7 +164,7 @@ func (s *streams) leave(f *flight) {
 
 // settle counts f as an endless answer. A signed-in person's then gives back its place among the requests
 // under way: hundreds of people with an open page are no load, and must not keep others out. Strangers'
-// keep theirs, because nothing else bounds them.
+// keep theirs, because nothing else bounds them. One session gets an eighth of the answers.
 func (s *streams) settle(f *flight) error {
 	f.endless.Store(true)
 	s.mu.Lock()
@@ -170,8 +176,11 @@ func (s *streams) settle(f *flight) error {
 		return nil
 	case s.endless >= s.maxEndless:
 		return overload("streams")
+	case s.bySession[f.x.session.ID] >= int(shareOf(int64(s.maxEndless))):
+		return ownLoad()
 	}
 	s.endless++
+	s.bySession[f.x.session.ID]++
 	f.settled = true
 	f.x.release()
 	return nil

@@ -32,6 +32,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 		}
 	}
 	c.Limits.validate(report)
+	c.WAF.validate(report)
 	if len(c.Sites) == 0 {
 		report("sites", "no site is configured; add one with hosts, upstreams and app, or let `doorward init` write it")
 	}
@@ -51,6 +52,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 		}
 		s.validateHosts(path, seen, report)
 	}
+	c.validateAnyHost(report)
 }
 
 // tooWide tells whether a network of trusted proxies is larger than anybody's own.

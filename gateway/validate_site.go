@@ -38,6 +38,13 @@ func (s SiteConfig) validate(path string, zones []string, report reporter) {
 	}
 	s.Headers.validate(path+".headers", report)
 	oneOf(report, path+".cookies.same_site", s.Cookies.SameSite, "lax", "strict", "off")
+	for i, e := range s.CSRF.Exceptions {
+		e.validate(fmt.Sprintf("%s.csrf.exceptions[%d]", path, i), report)
+	}
+	if s.CSRF.Off && (s.CSRF.Strict || len(s.CSRF.Exceptions) > 0) {
+		report(path+".csrf.off", "off guards nothing, so that strict and exceptions have no use; remove one of them")
+	}
+	s.WAF.validate(path+".waf", s.MaxBody, report)
 	if s.Identity.Off && s.Identity.SecretFile != "" {
 		report(path+".identity", "off sends no secret, so secret_file has no use; remove one of them")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorward/doorward/gateway"
 	"github.com/doorward/doorward/gateway/doctor"
+	"github.com/doorward/doorward/porttest"
 )
 
 // other is a loopback address that stands for one that other machines reach.
@@ -56,8 +57,18 @@ func site(upstreams ...string) gateway.Config {
 // TestUpstreamExposed: a port that answers at another address than loopback is a way past the gateway.
 func TestUpstreamExposed(t *testing.T) {
 	hidden := serve(t, func(http.ResponseWriter, *http.Request) {})
-	open := serve(t, func(http.ResponseWriter, *http.Request) {})
-	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", open.Listener.Addr().(*net.TCPAddr).Port))
+	port, err := porttest.Free() // of a port that the kernel chooses, another test may have its counterpart at 127.0.0.2
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	open.Listener.Close()
+	if open.Listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err != nil {
+		t.Fatal(err)
+	}
+	open.Start()
+	defer open.Close()
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.2:%d", port))
 	if err != nil {
 		t.Fatal(err)
 	}
