@@ -68,7 +68,7 @@ func TestStoreAway(t *testing.T) {
 		wantErr(t, f.try("agent", password, "192.0.2.1"), auth.ErrUnavailable, "another sign-in")
 		_, err := uncached.Session(t.Context(), auth.SiteRealm, host, tokens["agent"], f.now)
 		wantErr(t, err, auth.ErrUnavailable, "a session that is not in memory")
-		if d := time.Since(began); d > 5*time.Second {
+		if d := time.Since(began); d > 15*time.Second {
 			t.Errorf("it took %v to say that the store is away", d)
 		}
 		wantErr(t, f.RevokeSession(t.Context(), actor, sessions["agent"].ID), auth.ErrUnavailable, "revoke")
@@ -109,14 +109,14 @@ func TestStoreAway(t *testing.T) {
 // waitBack gives the store the time to recover, as Run does.
 func waitBack(t *testing.T, f *fixture) {
 	t.Helper()
-	for range 100 {
+	for range 600 {
 		f.Sweep(t.Context(), f.now)
 		if !f.Stats().StoreAway {
 			return
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatal("the store is still away ten seconds after it came back")
+	t.Fatal("the store is still away a minute after it came back")
 }
 
 // Nobody needs to sign in for the loss to be noticed: the rounds do, and so does a token that is not in memory.
@@ -186,7 +186,7 @@ func TestStoreReadOnly(t *testing.T) {
 	agent, _ := f.signIn("agent")
 	readOnly("on")
 	var err error
-	for range 100 { // the server takes the new setting a moment later
+	for range 1000 { // the server takes the new setting a moment later
 		if err = f.try("agent", password, "192.0.2.1"); err != nil {
 			break
 		}

@@ -57,6 +57,12 @@ func (a *Auth) PollSession(ctx context.Context, realm Realm, host, token string,
 	return s, nil
 }
 
+// HoldsSession says whether a token opens a session that is in memory, or did until a moment ago: it is no guess.
+func (a *Auth) HoldsSession(token string) bool {
+	hash, ok := hashToken(token)
+	return ok && a.sessions.get(&hash) != nil
+}
+
 // lookUp reads a session from the store and takes it into memory.
 func (a *Auth) lookUp(ctx context.Context, realm Realm, host string, hash [sha256.Size]byte, now time.Time) (*Session, error) {
 	if a.health.since.Load() != nil {

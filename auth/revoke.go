@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/doorward/doorward/store"
@@ -160,4 +161,33 @@ func endEverything(ctx context.Context, tx *sql.Tx, at int64) ([]string, error) 
 		return nil, fmt.Errorf("list sessions: %w", err)
 	}
 	return ids, endSignIns(ctx, tx, ids, "revoked", at)
+}
+
+// endAll ends the account's sessions in the store and returns which. Sign-ins that lack a step end too: what they have proved
+// already, such as a factor that is being taken away, must not become a session afterwards.
+func endAll(ctx context.Context, tx *sql.Tx, id, why string, at int64) ([]string, error) {
+	if _, err := tx.ExecContext(ctx, sqlDeletePendingOf, id); err != nil {
+		return nil, fmt.Errorf("end pending sign-ins: %w", err)
+	}
+	return endOthers(ctx, tx, id, "", why, at)
+}
+
+// endOthers ends the account's sessions but one, and returns which.
+func endOthers(ctx context.Context, tx *sql.Tx, id, keep, why string, at int64) ([]string, error) {
+	ids, err := readStrings(ctx, tx, sqlLiveOf, id)
+	if err != nil {
+		return nil, fmt.Errorf("list sessions: %w", err)
+	}
+	ids = slices.DeleteFunc(ids, func(session string) bool { return session == keep })
+	return ids, endSignIns(ctx, tx, ids, why, at)
+}
+
+// endSignIns ends these sessions in the store.
+func endSignIns(ctx context.Context, tx *sql.Tx, ids []string, why string, at int64) error {
+	for _, id := range ids {
+		if _, err := tx.ExecContext(ctx, sqlEndSignIn, at, why, id); err != nil {
+			return fmt.Errorf("end session: %w", err)
+		}
+	}
+	return nil
 }

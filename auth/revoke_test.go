@@ -158,8 +158,8 @@ func TestRun(t *testing.T) {
 	}
 	select {
 	case <-s.Done():
-	case <-time.After(10 * time.Second):
-		t.Error("Done is open ten seconds after another process revoked the session")
+	case <-time.After(time.Minute):
+		t.Error("Done is open a minute after another process revoked the session")
 	}
 	f.fail("agent", "192.0.2.7")
 	stop()

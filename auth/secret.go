@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 // secretFile is the key's file in the data folder. Nodes that share a database need the same one.
@@ -180,23 +182,13 @@ func (s *secrets) parse(path string, text []byte) error {
 
 // write puts the key in place whole or not at all: half a key would stop every later start. With fresh, a
 // file that has appeared meanwhile stays, and the error is fs.ErrExist.
-func (s *secrets) write(path string, fresh bool) (err error) {
+func (s *secrets) write(path string, fresh bool) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".auth-key-*") // mode 0600
-	if err != nil {
-		return err
+	text := []byte(hex.EncodeToString(s.key[:]) + "\n")
+	if fresh {
+		return wholefile.Create(path, 0o600, text)
 	}
-	_, err = file.WriteString(hex.EncodeToString(s.key[:]) + "\n")
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return errors.Join(err, os.Remove(file.Name()))
-	}
-	if !fresh {
-		if err := os.Rename(file.Name(), path); err != nil {
-			return errors.Join(err, os.Remove(file.Name()))
-		}
-		return nil
-	}
-	return errors.Join(os.Link(file.Name(), path), os.Remove(file.Name()))
+	return wholefile.Replace(path, 0o600, text)
 }

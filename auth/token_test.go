@@ -289,11 +289,11 @@ func TestTokenEndsElsewhere(t *testing.T) {
 			}
 			select {
 			case <-s.Done():
-				if took := time.Since(began); took > 5*time.Second { // a second, and what a busy machine adds
+				if took := time.Since(began); took > 15*time.Second { // a second, and what a busy machine adds
 					t.Errorf("%s: another process knew after %v", what, took)
 				}
-			case <-time.After(20 * time.Second):
-				t.Errorf("%s: another process still believes the token after 20 seconds", what)
+			case <-time.After(time.Minute):
+				t.Errorf("%s: another process still believes the token after a minute", what)
 			}
 			if _, err := other.TokenSession(t.Context(), host, token, client, time.Now()); !errors.Is(err, auth.ErrNoSession) {
 				t.Errorf("%s: another process says %v", what, err)

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -45,7 +46,14 @@ type Journal struct {
 // Once the journal has entries, a missing key file is an error: heads signed with a new key would hide
 // whatever happened to the old ones. When a key is lost for good, an empty file in its place starts a new
 // key, and the journal records that it did (ActionBroken).
+//
+// A daemon and a command that start together on a new data folder come by one key: they go in one after the other.
 func Open(ctx context.Context, db *store.DB, keyFile string) (*Journal, error) {
+	unlock, err := lockFolder(filepath.Dir(keyFile))
+	if err != nil {
+		return nil, fmt.Errorf("open journal: %w", err)
+	}
+	defer unlock()
 	size, head, err := readHead(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("open journal: %w", err)

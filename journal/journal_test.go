@@ -241,6 +241,39 @@ func TestKeyFile(t *testing.T) {
 	refuse("the old key after a new one", "signed with another key")
 }
 
+// TestOneKey: whoever comes first to a new folder makes the key, and all others use it, also where an empty file asks for a new one.
+func TestOneKey(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		db, file := storetest.SQLite(t), filepath.Join(t.TempDir(), "data", "journal.key")
+		for _, round := range []string{"new folder", "empty file"} {
+			keys := make(chan string, 8)
+			for range cap(keys) {
+				go func() {
+					j, err := journal.Open(t.Context(), db, file)
+					if err == nil {
+						err = db.Write(t.Context(), func(tx *sql.Tx) error { return j.Append(t.Context(), tx, entry(1)) })
+					}
+					if err != nil {
+						keys <- err.Error()
+						return
+					}
+					keys <- j.VerifierKey()
+				}()
+			}
+			one := <-keys
+			for range cap(keys) - 1 {
+				if other := <-keys; other != one {
+					t.Fatalf("%s: got the keys %s and %s", round, one, other)
+				}
+			}
+			if err := os.Truncate(file, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestEmptyJournal(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB) {
 		j := open(t, db)

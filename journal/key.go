@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sys/unix"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 // keyName stands in every signature, so that a signature made for something else is never taken for ours.
@@ -40,10 +42,29 @@ func loadKey(path string, used bool) (secret string, begun bool, err error) {
 	if err != nil {
 		return "", false, fmt.Errorf("make key: %w", err)
 	}
-	if err := writeKey(path, secret); err != nil {
+	// Whole or not at all: half a key would stop every later start.
+	if err := wholefile.Replace(path, 0o600, []byte(secret+"\n")); err != nil {
 		return "", false, fmt.Errorf("write key: %w", err)
 	}
 	return secret, true, nil
+}
+
+// lockFolder makes the folder if it is missing, and keeps other processes waiting that want it locked.
+func lockFolder(path string) (unlock func() error, err error) {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, err
+	}
+	folder, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	for err = unix.EINTR; errors.Is(err, unix.EINTR); {
+		err = unix.Flock(int(folder.Fd()), unix.LOCK_EX)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), folder.Close())
+	}
+	return folder.Close, nil
 }
 
 func checkKeyMode(path string) error {
@@ -55,27 +76,6 @@ func checkKeyMode(path string) error {
 		return fmt.Errorf("the key file %s has mode %04o, so that others may read it: it must be 0600", path, mode)
 	}
 	return nil
-}
-
-// writeKey puts the key in place whole or not at all: half a key would stop every later start.
-func writeKey(path, secret string) (err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), ".journal-key-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
-	_, err = file.WriteString(secret + "\n")
-	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
 }
 
 // keyPair makes signer and verifier of a secret key in the form of sumdb/note.

@@ -105,7 +105,7 @@ func TestKill(t *testing.T) {
 	})
 }
 
-// killWriter starts the writer, kills it at a random moment after its first acknowledgement, and returns
+// killWriter starts the writer, kills it at a random moment after its third acknowledgement, and returns
 // the last number it acknowledged.
 func killWriter(t *testing.T, dir, urlFile string) int {
 	t.Helper()
@@ -119,13 +119,13 @@ func killWriter(t *testing.T, dir, urlFile string) int {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	last, lines := -1, bufio.NewScanner(out)
+	last, acknowledged, lines := -1, 0, bufio.NewScanner(out)
 	for lines.Scan() {
 		number, err := strconv.Atoi(lines.Text())
 		if err != nil {
 			t.Fatalf("the writer said %q", lines.Text())
 		}
-		if last < 0 {
+		if acknowledged++; acknowledged == 3 {
 			time.AfterFunc(time.Duration(rand.IntN(60))*time.Millisecond, func() { _ = cmd.Process.Kill() }) // SIGKILL
 		}
 		last = number

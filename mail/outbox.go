@@ -192,3 +192,12 @@ func (o *Outbox) Queue(ctx context.Context, limit int) ([]Entry, error) {
 	}
 	return list, nil
 }
+
+// LastSent is when the newest message of a kind was taken by the server; zero when none was in the last 30 days.
+func (o *Outbox) LastSent(ctx context.Context, kind string) (time.Time, error) {
+	var at int64
+	if err := o.db.QueryRowContext(ctx, sqlLastSent, kind).Scan(&at); err != nil {
+		return time.Time{}, fmt.Errorf("see when a mail was sent: %w", err)
+	}
+	return store.FromMicros(at), nil
+}

@@ -38,4 +38,6 @@ WHERE id = $2 AND state = 'waiting'`
 
 	sqlQueue = `SELECT id, kind, recipient, state, created_at, expires_at, next_at, tries, done_at, result FROM mail
 WHERE state <> 'sent' ORDER BY created_at DESC, id DESC LIMIT $1`
+
+	sqlLastSent = `SELECT COALESCE(MAX(done_at), 0) FROM mail WHERE state = 'sent' AND kind = $1`
 )

@@ -14,6 +14,7 @@ import (
 
 	"github.com/doorward/doorward/mail"
 	"github.com/doorward/doorward/mail/mailtest"
+	"github.com/doorward/doorward/porttest"
 )
 
 // nowMessage is a message that has not expired for the real clock, by which Send goes.
@@ -125,7 +126,7 @@ var failures = []failing{
 	{name: "hangs after the content", step: mail.StepContent, text: "did not answer in time",
 		change: func(_ *testing.T, s *mailtest.Server, cfg *mail.Config) {
 			s.Answer(mailtest.Content, mailtest.Hang)
-			cfg.Timeout = time.Second
+			cfg.Timeout = 5 * time.Second // it is for the steps before, too
 		}},
 	{name: "closes at the recipient", step: mail.StepRecipient, text: "EOF",
 		change: func(_ *testing.T, s *mailtest.Server, _ *mail.Config) { s.Answer(mailtest.Recipient, mailtest.Drop) }},
@@ -190,7 +191,7 @@ func TestNothingIsSaidInPlainText(t *testing.T) {
 
 // converse is a server that answers EHLO with the text and everything else with 250, and returns what it heard.
 func converse(c net.Conn, ehlo string) (lines []string) {
-	c.SetDeadline(time.Now().Add(10 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	c.Write([]byte("220 mail\r\n"))
 	for in := bufio.NewScanner(c); in.Scan(); {
 		lines = append(lines, in.Text())
@@ -251,10 +252,9 @@ func TestSendWithoutServer(t *testing.T) {
 // freePort is a port on which nobody listens.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }

@@ -220,7 +220,7 @@ func (r *appReader) version(app App, kind appKind, values map[string]Setting) {
 		return
 	}
 	if v, err := packageVersion(r.h, kind.Package); err == nil && v != "" {
-		r.facts.Versions = append(r.facts.Versions, AppVersion{app.Name, v, "/var/lib/dpkg/status"})
+		r.facts.Versions = append(r.facts.Versions, AppVersion{app.Name, v, dpkgStatus})
 		return
 	}
 	r.lose(app, "nothing says which version is installed", "versions")

@@ -44,6 +44,8 @@ type Target struct {
 	Now time.Time // of the audit
 	// Policy is Doorward's own, by its configuration; nil when there is none.
 	Policy *Policy
+	// Watch is what the running Doorward says of what it watches; nil when there is no configuration of Doorward.
+	Watch *WatchAnswer
 }
 
 // collector reads one fact, which may have many fields.

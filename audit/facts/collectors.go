@@ -43,6 +43,7 @@ func collectors() []collector {
 		read("units", collectUnits),
 		read("updates", collectUpdates),
 		read("vulnerabilities", collectVulnerabilities).slow(15 * time.Second), // some 100 MB of JSON
+		read("watch", collectWatch),
 		read("web", collectWeb),
 	}
 }

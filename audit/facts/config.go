@@ -47,6 +47,13 @@ type Config struct {
 	// PostgreSQL is how the audit signs in to PostgreSQL.
 	PostgreSQL Database `yaml:"postgresql"`
 
+	// RuleDays is how old signatures may be that others renew every day, in days: of Suricata, the core rule set, ClamAV. A database of
+	// countries may be three times as old. Default: 14.
+	RuleDays int `yaml:"rule_days"`
+	// ProgramRuleDays is how old rules may be that come with a program, in days: Doorward's own, and the filters of fail2ban. Detections of
+	// one's own too. Default: 180.
+	ProgramRuleDays int `yaml:"program_rule_days"`
+
 	// URLs are the application as people reach it, https://helpdesk.example.com/. TLS, headers and pages are probed there.
 	URLs []string `yaml:"urls"`
 	// ConnectTo is an address to connect to instead of the names' own, such as 127.0.0.1, so that an audit on the host
@@ -80,6 +87,12 @@ func (c *Config) SetDefaults() {
 	if c.OpenPorts == nil {
 		c.OpenPorts = []string{"tcp/80", "tcp/443"}
 	}
+	if c.RuleDays == 0 {
+		c.RuleDays = defaultRuleDays
+	}
+	if c.ProgramRuleDays == 0 {
+		c.ProgramRuleDays = defaultProgramRuleDays
+	}
 	c.setDeclaredDefaults()
 }
 
@@ -107,6 +120,7 @@ func (c Config) Validate(report func(path, format string, args ...any)) {
 	for name, d := range map[string]Database{"mariadb": c.MariaDB, "postgresql": c.PostgreSQL} {
 		d.validate(func(key, format string, args ...any) { report(name+"."+key, format, args...) })
 	}
+	c.validateRuleDays(report)
 	c.validateProbes(report)
 	c.validateDeclared(report)
 }

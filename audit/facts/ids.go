@@ -44,7 +44,9 @@ type IDS struct {
 type RuleSet struct {
 	Name    string    `cel:"name"`
 	Updated time.Time `cel:"updated"`
-	Origin  string    `cel:"origin"`
+	// Within is how old it may be: audit.rule_days, or audit.program_rule_days for what comes with a program.
+	Within time.Duration `cel:"within"`
+	Origin string        `cel:"origin"`
 }
 
 // Suricata is OISF's network sensor.
@@ -80,7 +82,7 @@ type CrowdSec struct {
 	Origin      string   `cel:"origin"`
 }
 
-func collectIDS(ctx context.Context, h *Host, _ Target) (IDS, []Missing) {
+func collectIDS(ctx context.Context, h *Host, t Target) (IDS, []Missing) {
 	var i IDS
 	var gone []Missing
 	daemons, err := processes(ctx, h)
@@ -98,8 +100,8 @@ func collectIDS(ctx context.Context, h *Host, _ Target) (IDS, []Missing) {
 	gone = append(gone, more...)
 	i.Suricata = suricata(h, daemons)
 	i.crowdSec(h, daemons)
-	i.signatures(h)
-	i.feeds(h)
+	i.signatures(h, t)
+	i.feeds(h, t)
 	i.alerts(h)
 	return i, gone
 }
@@ -262,19 +264,28 @@ var feedSets = map[string][]string{
 	"doorward block lists": {"/var/lib/doorward/feeds/*"},
 }
 
-func (i *IDS) signatures(h *Host) {
-	i.Signatures = newest(h, ruleSets)
+func (i *IDS) signatures(h *Host, t Target) {
+	i.Signatures = newest(h, ruleSets, within(t.RuleDays, defaultRuleDays))
+	var filters []string // of the jails, each of which is a pattern of one file
+	for _, j := range i.Jails {
+		if j.Enabled && !strings.ContainsAny(j.Filter, `/*?[\`) {
+			filters = append(filters, "/etc/fail2ban/filter.d/"+j.Filter+".conf", "/etc/fail2ban/filter.d/"+j.Filter+".local")
+		}
+	}
+	if len(filters) > 0 {
+		i.Signatures = append(i.Signatures, newest(h, map[string][]string{"fail2ban filters": filters}, within(t.ProgramRuleDays, defaultProgramRuleDays))...)
+	}
 }
 
-func (i *IDS) feeds(h *Host) {
-	i.Feeds = newest(h, feedSets)
+func (i *IDS) feeds(h *Host, t Target) {
+	i.Feeds = newest(h, feedSets, within(t.RuleDays, defaultRuleDays))
 	i.Feeds = slices.DeleteFunc(i.Feeds, func(f RuleSet) bool { return f.Name == "crowdsec community" && !i.CrowdSec.Enrolled })
 }
 
-// newest finds the sets that are there, with the time of their newest file.
-func newest(h *Host, sets map[string][]string) (all []RuleSet) {
+// newest finds the sets that are there, with the time of their newest file and how old that may be.
+func newest(h *Host, sets map[string][]string, within time.Duration) (all []RuleSet) {
 	for name, patterns := range sets {
-		found := RuleSet{Name: name}
+		found := RuleSet{Name: name, Within: within}
 		for _, pattern := range patterns {
 			files, err := h.Glob(pattern)
 			if err != nil {

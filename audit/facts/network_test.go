@@ -149,6 +149,9 @@ func at(l facts.Listeners, port int) facts.Listener {
 }
 
 func TestSpeaks(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	want := map[int]string{
 		greeter(t, "SSH-2.0-x\r\n", ""):                                    "ssh",
 		greeter(t, "\x4a\x00\x00\x00\x0a8.0.1\x00", ""):                    "mysql",
@@ -162,18 +165,35 @@ func TestSpeaks(t *testing.T) {
 		greeter(t, "", "what?"):                                            "",
 		greeter(t, strings.Repeat("x", 100_000), ""):                       "",
 	}
-	l, _ := here(t, facts.Config{})
-	for port, service := range want {
-		if got := at(l, port); got.Service != service || got.Port == 0 {
-			t.Errorf("got %q, want %q; %+v", got.Service, service, got)
+	var wrong []string
+	for range 10 { // a greeting gets a quarter of a second, which is little on a busy machine
+		l, _ := here(t, facts.Config{})
+		wrong = nil
+		for port, service := range want {
+			if got := at(l, port); got.Service != service || got.Port == 0 {
+				wrong = append(wrong, fmt.Sprintf("got %q, want %q; %+v", got.Service, service, got))
+			}
+		}
+		if wrong == nil {
+			return
 		}
 	}
+	t.Error(strings.Join(wrong, "\n"))
 }
 
 func TestListeners(t *testing.T) {
+	if !alone(t) {
+		return
+	}
 	port := greeter(t, "SSH-2.0-x\r\n", "")
 	other := greeter(t, "", "")
 	l, f := here(t, facts.Config{Listeners: []string{fmt.Sprint("tcp/", port)}})
+	for range 10 { // as above
+		if at(l, port).Service != "" {
+			break
+		}
+		l, f = here(t, facts.Config{Listeners: []string{fmt.Sprint("tcp/", port)}})
+	}
 	exe, _ := os.Executable()
 	got := at(l, port)
 	want := facts.Listener{Protocol: "tcp", Address: "127.0.0.1", Port: port, IPv4: true, PID: os.Getpid(), Process: got.Process, Exe: exe, UID: int64(os.Getuid()),

@@ -178,6 +178,24 @@ func dpkgPackages(h *Host) ([]Package, error) {
 	return all, err
 }
 
+// packageVersion is the version of an installed Debian package; "" when it is not installed.
+func packageVersion(h *Host, name string) (version string, err error) {
+	text, err := h.ReadFile(dpkgStatus)
+	if err != nil || name == "" {
+		return "", err
+	}
+	err = stanzas(bytes.NewReader(text), []string{"Package", "Status", "Version"}, func(f map[string]string, _ int) bool {
+		if f["Package"] != name {
+			return true
+		}
+		if strings.HasSuffix(f["Status"], " installed") {
+			version = f["Version"]
+		}
+		return false
+	})
+	return version, err
+}
+
 // modified is when a file was last written, in UTC.
 func modified(h *Host, name string) (time.Time, bool) {
 	info, err := h.Stat(name)

@@ -1,7 +1,6 @@
 package facts
 
 import (
-	"bytes"
 	"maps"
 	"strconv"
 	"strings"
@@ -70,37 +69,6 @@ func sshdSeconds(text string) string {
 		}
 	}
 	return strconv.Itoa(total + number)
-}
-
-// packageVersion is the version of an installed Debian package; "" when it is not installed.
-func packageVersion(h *Host, name string) (string, error) {
-	text, err := h.ReadFile("/var/lib/dpkg/status")
-	if err != nil {
-		return "", err
-	}
-	if name == "" {
-		return "", nil
-	}
-	head := []byte("Package: " + name + "\n")
-	at := bytes.Index(text, append([]byte("\n"), head...)) + 1
-	if at == 0 && !bytes.HasPrefix(text, head) {
-		return "", nil
-	}
-	block, _, _ := bytes.Cut(text[at:], []byte("\n\n"))
-	version, installed := "", false
-	for line := range strings.Lines(string(block)) {
-		line = strings.TrimSpace(line)
-		if v, ok := strings.CutPrefix(line, "Version: "); ok {
-			version = v
-		}
-		if v, ok := strings.CutPrefix(line, "Status: "); ok {
-			installed = strings.HasSuffix(v, " installed")
-		}
-	}
-	if !installed {
-		return "", nil
-	}
-	return version, nil
 }
 
 // openSSHVersion reads 9.2 out of 1:9.2p1-2+deb12u6; 0 when it says nothing.

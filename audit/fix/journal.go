@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 // The statuses of an entry of the journal.
@@ -189,18 +191,10 @@ func writeWhole(name string, v any) error {
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	f, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	if err != nil {
+	if err := wholefile.Replace(name, 0o600, append(text, '\n')); err != nil {
 		return fmt.Errorf("write the journal: %w", err)
 	}
-	_, err = f.Write(append(text, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write the journal: %w", err)
-	}
-	if err := os.Rename(name+".new", name); err != nil {
-		return fmt.Errorf("write the journal: %w", err)
-	}
-	return syncFolder(filepath.Dir(name))
+	return nil
 }
 
 // begun notes, before a change is made, that it is begun: what was never begun is not taken back. It is a file of one byte a

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 // What an entry did to an application's seal.
@@ -58,22 +60,20 @@ func (f *Fixer) keepSeal(ctx context.Context, app App) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return fmt.Errorf("write the seal's manifest: %w", err)
 	}
-	out, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+	err = wholefile.ReplaceBy(name, 0o600, func(f *os.File) error {
+		w := bufio.NewWriter(f)
+		encoder := json.NewEncoder(w)
+		for _, line := range lines {
+			if err := encoder.Encode(line); err != nil {
+				return err
+			}
+		}
+		return w.Flush()
+	})
 	if err != nil {
 		return fmt.Errorf("write the seal's manifest: %w", err)
 	}
-	w := bufio.NewWriter(out)
-	encoder := json.NewEncoder(w)
-	for _, line := range lines {
-		if err := encoder.Encode(line); err != nil {
-			out.Close()
-			return fmt.Errorf("write the seal's manifest: %w", err)
-		}
-	}
-	if err := errors.Join(w.Flush(), out.Sync(), out.Close(), os.Rename(name+".new", name)); err != nil {
-		return fmt.Errorf("write the seal's manifest: %w", err)
-	}
-	return syncFolder(filepath.Dir(name))
+	return nil
 }
 
 // sealLines lists what is under the seal.

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/doorward/doorward/wholefile"
 )
 
 const (
@@ -130,16 +132,11 @@ func (s *Spool) share(f *os.File) error {
 
 // Keep writes the report whole or not at all, and removes those of its profile that are too many.
 func (s *Spool) Keep(r Report) error {
-	f, err := os.CreateTemp(s.dir, ".new-*")
-	if err != nil {
-		return fmt.Errorf("keep report: %w", err)
-	}
-	defer os.Remove(f.Name()) // an error: it was renamed
 	name := filepath.Join(s.dir, r.Profile+"_"+r.Time.UTC().Format(stamp)+".json")
-	if err := errors.Join(json.NewEncoder(f).Encode(r), f.Chmod(0o640), s.share(f), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("keep report: %w", err)
-	}
-	if err := os.Rename(f.Name(), name); err != nil {
+	err := wholefile.ReplaceBy(name, 0o640, func(f *os.File) error {
+		return errors.Join(json.NewEncoder(f).Encode(r), s.share(f))
+	})
+	if err != nil {
 		return fmt.Errorf("keep report: %w", err)
 	}
 	runs, err := s.Runs(r.Profile)

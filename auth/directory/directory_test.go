@@ -3,6 +3,7 @@ package directory_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/doorward/doorward/auth/directory"
+	"github.com/doorward/doorward/porttest"
 )
 
 func identity() directory.Identity {
@@ -190,16 +192,12 @@ func TestReferralsAreNotFollowed(t *testing.T) {
 }
 
 func TestDirectoryIsAway(t *testing.T) {
-	s := newServer(t) // before the port is free, or it could be this one's
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	s := newServer(t)
+	port, err := porttest.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
-	if err := l.Close(); err != nil {
-		t.Fatal(err)
-	}
-	away := s.directory(func(c *directory.Config) { c.URL = "ldap://" + addr })
+	away := s.directory(func(c *directory.Config) { c.URL = fmt.Sprint("ldap://127.0.0.1:", port) })
 	_, err = away.Authenticate(t.Context(), "zoe", zoePassword)
 	wantReason(t, err, directory.Unavailable)
 	_, err = away.Lookup(t.Context(), "entryuuid:"+zoeUUID)

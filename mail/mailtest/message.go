@@ -128,10 +128,10 @@ func (s *Server) Messages() []Message {
 }
 
 // Next waits for a message to the address that no earlier call has returned, and returns it. t fails if none comes
-// within 20 seconds.
+// within a minute.
 func (s *Server) Next(t testing.TB, to string) Message {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		m, changed, found := s.take(to)
 		if found {
@@ -145,10 +145,10 @@ func (s *Server) Next(t testing.TB, to string) Message {
 	}
 }
 
-// Await waits until a step was reached. t fails if that takes longer than 20 seconds; it is called by the test's goroutine.
+// Await waits until a step was reached. t fails if that takes longer than a minute; it is called by the test's goroutine.
 func (s *Server) Await(t testing.TB, step string) {
 	t.Helper()
-	limit := time.After(20 * time.Second)
+	limit := time.After(time.Minute)
 	for {
 		s.mu.Lock()
 		reached, changed := s.commands[step] > 0, s.changed

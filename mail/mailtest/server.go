@@ -127,7 +127,7 @@ func (s *Server) Port() int {
 // Config is a configuration by which mail reaches the server. The password, if there is one, is the caller's to put
 // into a file.
 func (s *Server) Config() mail.Config {
-	cfg := mail.Config{Host: "127.0.0.1", Port: s.Port(), Encryption: s.options.TLS, From: "Doorward <doorward@example.org>", Timeout: 10 * time.Second}
+	cfg := mail.Config{Host: "127.0.0.1", Port: s.Port(), Encryption: s.options.TLS, From: "Doorward <doorward@example.org>", Timeout: 30 * time.Second}
 	if s.options.TLS != mail.Off {
 		cfg.CAFile = s.CAFile
 	}
