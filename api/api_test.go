@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,6 +24,7 @@ import (
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway/exclusion"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language/languagetest"
 	"github.com/doorward/doorward/mail"
@@ -40,7 +42,10 @@ type rig struct {
 	events  *event.Log
 
 	decisions *decision.List
-	reload    error // what the next reload gives
+	sites     []api.WAFSite // that are configured; nil: that is not known
+	leftOut   int           // the rule that the configuration leaves out
+
+	reload error // what the next reload gives
 
 	mu       sync.Mutex
 	reloaded []auth.Actor
@@ -93,12 +98,18 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.handler = api.NewHandler(api.Deps{Decisions: r.decisions, Bouncers: bouncer.NewKeys(db, j), Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Events: l, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.reloaded = append(r.reloaded, who)
-		return r.reload
-	}})
+	exclusions, err := exclusion.Open(t.Context(), exclusion.Deps{DB: db, Journal: j, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.sites = []api.WAFSite{{Site: "a.example", Mode: "block"}, {Site: "off.example", Mode: "off"}}
+	r.handler = api.NewHandler(api.Deps{Exclusions: exclusions, WAFSites: func() []api.WAFSite { return slices.Clone(r.sites) },
+		LeftOut: func(x exclusion.Exclusion) bool { return x.Rule == r.leftOut }, Decisions: r.decisions, Bouncers: bouncer.NewKeys(db, j), Auth: r.auth, Journal: j, Register: register.New(db, j), Mail: r.mail, Events: l, Log: log, Version: "test", Reload: func(_ context.Context, who auth.Actor) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.reloaded = append(r.reloaded, who)
+			return r.reload
+		}})
 	return r
 }
 

@@ -108,6 +108,9 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		if err := d.Decode(refused); err != nil || refused.Message == "" {
 			refused.Message = "doorward answered " + answer.Status
 			refused.Hint = "the running doorward may be of another version than this command"
+			if answer.StatusCode == http.StatusRequestHeaderFieldsTooLarge {
+				refused.Hint = "what was asked for is too long; shorten it"
+			}
 		}
 		return refused
 	}

@@ -2,8 +2,11 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/doorward/doorward/auth"
@@ -60,6 +63,9 @@ func (h *Handler) decisions(r *http.Request, _ auth.Actor) (any, error) {
 			return nil, err
 		}
 	}
+	if f.Action != "" && !slices.Contains(decision.Actions(), f.Action) {
+		return nil, badRequest("action must be ban, challenge or throttle")
+	}
 	if f.After, err = number(r, "after", 0, 1<<62); err != nil {
 		return nil, err
 	}
@@ -90,6 +96,17 @@ func decider(who auth.Actor, from string) decision.Actor {
 	return by
 }
 
+// checkCountry refuses a decision about a country that nobody would be in, as far as Doorward knows, and one about the country of who asks.
+func (h *Handler) checkCountry(p decision.Proposal, by decision.Actor) error {
+	if p.Target.Kind != decision.Country || h.deps.CountryTarget == nil {
+		return nil
+	}
+	if err := h.deps.CountryTarget(strings.ToUpper(p.Target.Name), by.Address); err != nil {
+		return &Error{Status: http.StatusConflict, Message: err.Error()}
+	}
+	return nil
+}
+
 func (h *Handler) addDecision(r *http.Request, who auth.Actor) (any, error) {
 	var in NewDecision
 	if err := decode(r, &in); err != nil {
@@ -109,6 +126,9 @@ func (h *Handler) addDecision(r *http.Request, who auth.Actor) (any, error) {
 		if err := h.deps.Auth.MayChange(who.As, target, auth.Change{Kind: auth.DisableAccount}); err != nil {
 			return nil, err
 		}
+	}
+	if err := h.checkCountry(p, decider(who, in.From)); err != nil {
+		return nil, err
 	}
 	p.Origin = "admin:" + who.Name
 	d, result, err := h.deps.Decisions.Add(r.Context(), decider(who, in.From), p, now)
@@ -164,8 +184,12 @@ func (h *Handler) importDecisions(r *http.Request, who auth.Actor) (any, error) 
 		}
 	}
 	var ps []decision.Proposal
+	now := time.Now().Truncate(time.Microsecond) // as the store keeps it, so that an end comes out as it was given
 	for _, d := range in.Decisions {
 		p, err := h.propose(d.Target, d.Action, d.Seconds, d.Permanent, d.Reason)
+		if err == nil && !d.Until.IsZero() {
+			p, err = endAt(p, d, now)
+		}
 		switch {
 		case err != nil:
 			refuse(d.Target, err.Error())
@@ -174,10 +198,14 @@ func (h *Handler) importDecisions(r *http.Request, who auth.Actor) (any, error) 
 			refuse(d.Target, "accounts are banned one at a time")
 			continue
 		}
+		if err := h.checkCountry(p, decider(who, in.From)); err != nil {
+			refuse(d.Target, err.Error())
+			continue
+		}
 		p.Origin = "import:" + in.Name
 		ps = append(ps, p)
 	}
-	out, err := h.deps.Decisions.Import(r.Context(), decider(who, in.From), in.Name, ps, time.Now())
+	out, err := h.deps.Decisions.Import(r.Context(), decider(who, in.From), in.Name, ps, now)
 	if err != nil {
 		return nil, err
 	}
@@ -196,6 +224,17 @@ func (h *Handler) importDecisions(r *http.Request, who auth.Actor) (any, error) 
 	return report, nil
 }
 
+// endAt is a proposal that ends when its line says.
+func endAt(p decision.Proposal, d ImportedDecision, now time.Time) (decision.Proposal, error) {
+	if d.Seconds != 0 || d.Permanent {
+		return p, badRequest("until, seconds and permanent contradict each other; give one")
+	}
+	if p.For = d.Until.Sub(now); p.For <= 0 {
+		return p, badRequest("has ended")
+	}
+	return p, nil
+}
+
 // maxRefused caps the refusals that an import's answer names; all are counted.
 const maxRefused = 100
 
@@ -211,13 +250,28 @@ func (h *Handler) deleteDecision(r *http.Request, who auth.Actor) (any, error) {
 	}
 	lifted, err := h.deps.Decisions.Delete(r.Context(), by, which, q.Get("reason"), time.Now())
 	if err != nil {
-		return nil, err
+		return nil, h.orWider(r, which, err)
 	}
 	out := LiftedDecisions{Count: len(lifted)}
 	for _, d := range lifted {
 		out.Decisions = append(out.Decisions, wireDecision(d))
 	}
 	return out, nil
+}
+
+// orWider says which network's decision holds for an address that no decision is about itself: lifting that one lets others in too.
+func (h *Handler) orWider(r *http.Request, which string, err error) error {
+	target, bad := decision.ParseTarget(which)
+	if !errors.Is(err, decision.ErrNotFound) || bad != nil || target.Kind != decision.Address || !target.Prefix.IsSingleIP() {
+		return err
+	}
+	list, bad := h.deps.Decisions.Find(r.Context(), decision.Filter{Address: target.Prefix.Addr()}, time.Now())
+	if bad != nil || len(list) == 0 {
+		return err
+	}
+	wider := list[0].Target.Short()
+	return &Error{Status: http.StatusNotFound, Message: fmt.Sprintf("no decision is about %s itself; the %s of %s holds for it", target.Short(), list[0].Action, wider),
+		Hint: "doorward decision delete " + wider + " lifts that for the whole network; decisions.allow spares the one address"}
 }
 
 func (h *Handler) bouncers(r *http.Request, _ auth.Actor) (any, error) {

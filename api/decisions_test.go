@@ -38,6 +38,10 @@ func TestDecisionsOverHTTPS(t *testing.T) {
 		{"GET", "decisions?address=203.0.113.7", "", 200, `"origin":"admin:the-admin"`},
 		{"GET", "decisions?address=x", "", 400, "address must be"},
 		{"GET", "decisions?action=throttle", "", 200, "[]"},
+		{"GET", "decisions?action=throtle", "", 400, "action must be"},
+		{"POST", "decisions", `{"target":"203.0.113.128/25"}`, 200, `"target":"203.0.113.128/25"`},
+		{"DELETE", "decisions?which=203.0.113.200", "", 404, "the ban of 203.0.113.128/25 holds for it"},
+		{"DELETE", "decisions?which=203.0.113.128/25", "", 200, `"count":1`},
 		{"POST", "decisions/import", `{"name":"l","decisions":[{"target":"203.0.113.20"},{"target":"127.0.0.1"},{"target":"x"},{"target":"account:joe"}]}`, 200, `{"made":1,"extended":0,"standing":0,"refused_count":3,"refused":[{`},
 		{"DELETE", "decisions", "", 400, "say which"},
 		{"DELETE", "decisions?which=203.0.113.7&reason=fine", "", 200, `"count":1`},
@@ -66,7 +70,7 @@ func TestDecisionsOverHTTPS(t *testing.T) {
 			t.Errorf("the journal has %+v", e)
 		}
 	}
-	if counts["decision.add"] != 4 || counts["decision.import"] != 1 || counts["decision.delete"] != 1 || counts["decision.delete-origin"] != 1 {
+	if counts["decision.add"] != 5 || counts["decision.import"] != 1 || counts["decision.delete"] != 2 || counts["decision.delete-origin"] != 1 {
 		t.Errorf("the journal has %v", counts)
 	}
 }
@@ -90,7 +94,19 @@ func TestDecisionClient(t *testing.T) {
 	if got, err := c.ImportDecisions(t.Context(), many); err != nil || got.Made != 5000 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
-	page, err := c.Decisions(t.Context(), api.DecisionFilter{Origin: "import:", Limit: 10, After: added.Number})
+	end := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+	ends := api.ImportedDecisions{Name: "ends", Decisions: []api.ImportedDecision{{Target: "100.127.0.1", Until: end}, {Target: "100.127.0.2", Until: time.Now().Add(-time.Second)},
+		{Target: "100.127.0.3", Until: end, Seconds: 5}}}
+	if got, err := c.ImportDecisions(t.Context(), ends); err != nil || got.Made != 1 || got.RefusedCount != 2 || got.Refused[0].Problem != "has ended" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if got, err := c.ImportDecisions(t.Context(), ends); err != nil || got.Standing != 1 {
+		t.Errorf("what ends at the same time stands already; got %+v, %v", got, err)
+	}
+	if got, err := c.Decisions(t.Context(), api.DecisionFilter{Origin: "import:ends"}); err != nil || len(got) != 1 || !got[0].Until.Equal(end) {
+		t.Errorf("got %+v, %v; want an end at %v", got, err, end)
+	}
+	page, err := c.Decisions(t.Context(), api.DecisionFilter{Origin: "import:big", Limit: 10, After: added.Number})
 	if err != nil || len(page) != 10 || page[0].Evidence == nil && page[0].Reason == "" {
 		t.Errorf("got %+v, %v", page, err)
 	}

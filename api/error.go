@@ -40,6 +40,9 @@ func (h *Handler) public(err error, to route, r *http.Request) *Error {
 	if chosen := publicDecision(err); chosen != nil {
 		return chosen
 	}
+	if chosen := publicExclusion(err, to); chosen != nil {
+		return chosen
+	}
 	var invalid *auth.InputError
 	var unfit *auth.PasswordError
 	var no *auth.DeniedError

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway/exclusion"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/mail"
 )
@@ -35,11 +37,24 @@ type Deps struct {
 	// Decisions are who is refused; Bouncers are the keys of programs that read them.
 	Decisions *decision.List
 	Bouncers  *bouncer.Keys
+	// CountryTarget tells why a decision about a country would be about nobody, or about the person who asks, whose address is from; nil where
+	// nothing is running that could tell.
+	CountryTarget func(code string, from netip.Addr) error
+	// Exclusions are what administrators left out of the firewall's rules.
+	Exclusions *exclusion.List
+	// WAFSites says how the firewall of each site stands, or at least which there are and their modes. Nil: that is not known.
+	WAFSites func() []WAFSite
+	// LeftOut tells whether the configuration leaves out whatever an exclusion would. Nil where nothing is running.
+	LeftOut func(exclusion.Exclusion) bool
 	// Detections are what is detected, and Jails the imported jails. Jails is nil where nothing is running.
 	Detections func() ([]detect.Detection, error)
 	Jails      func() []detect.JailStatus
-	Log        *slog.Logger
-	Version    string
+	// WatchState says what is watched, enforced and told. Nil: there is nothing running.
+	WatchState func(context.Context) (WatchState, error)
+	// Watch says how all of it is, and of the sources too. Nil where nothing is running.
+	Watch   func() (detect.RuleCounters, []detect.SourceStatus, []detect.JailStatus)
+	Log     *slog.Logger
+	Version string
 	// Reload reads the configuration file again and applies it. Nil: there is nothing running to reload.
 	// Its error is shown to the caller as it is, because it is about the caller's own file.
 	Reload func(ctx context.Context, actor auth.Actor) error

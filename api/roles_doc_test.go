@@ -26,7 +26,7 @@ func privilegeMeans(p auth.Privilege) string {
 		auth.SeeEvents:      "see events in the console",
 		auth.SeeJournal:     "read and verify the journal",
 		auth.SeeMetrics:     "read `/metrics` from elsewhere with a token",
-		auth.AddDecisions:   "add bans and throttles",
+		auth.AddDecisions:   "add bans and throttles; undo exclusions of the firewall",
 		auth.RunFixes:       "run fixes",
 		auth.SignReviews:    "sign access reviews",
 		auth.ReloadConfig:   "have the configuration file read again",

@@ -36,6 +36,7 @@ func (h *Handler) routes() []route {
 	all = append(all, h.eventRoutes()...)
 	all = append(all, h.decisionRoutes()...)
 	all = append(all, h.watchRoutes()...)
+	all = append(all, h.wafRoutes()...)
 	return append(all, []route{
 		{method: "GET", path: "/v1/status", summary: "Version and process of the instance that answers", out: Status{}, answer: h.status},
 		{method: "POST", path: "/v1/reload", needs: auth.ReloadConfig, summary: "Read the configuration file again", out: done{}, answer: h.reload},

@@ -44,11 +44,12 @@ type ImportedDecisions struct {
 
 // ImportedDecision is one line of a list.
 type ImportedDecision struct {
-	Target    string `json:"target"`
-	Action    string `json:"action,omitempty"`
-	Seconds   int64  `json:"seconds,omitempty"`
-	Permanent bool   `json:"permanent,omitempty"`
-	Reason    string `json:"reason,omitempty"`
+	Target    string    `json:"target"`
+	Action    string    `json:"action,omitempty"`
+	Seconds   int64     `json:"seconds,omitempty"`
+	Until     time.Time `json:"until,omitzero"` // instead of seconds: however long the list is on its way, it ends then
+	Permanent bool      `json:"permanent,omitempty"`
+	Reason    string    `json:"reason,omitempty"`
 }
 
 // ImportReport is what became of a part of a list.

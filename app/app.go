@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/event/digest"
 	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/gateway/exclusion"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/journal"
@@ -36,6 +37,8 @@ import (
 type Options struct {
 	Log     *slog.Logger
 	Version string
+	// Built is when this Doorward was made, and with it the rules that it brings; zero: that is not known.
+	Built time.Time
 	// Sockets are the listening sockets that the service manager passed, by name.
 	Sockets map[string][]net.Listener
 	// Load reads the configuration again for a reload. Nil: the app cannot be reloaded by the admin socket.
@@ -48,22 +51,23 @@ type App struct {
 	opts    Options
 	started time.Time
 
-	db        *store.DB
-	events    *event.Log
-	journal   *journal.Journal
-	mail      *mail.Outbox
-	decisions *decision.List
-	bouncers  *bouncer.Server
-	kernel    *firewall.Client // nil: only the gateway refuses
-	watch     *detect.Watch
-	auth      *auth.Auth
-	gateway   *gateway.Gateway
-	countries *geo.Table
-	names     *hostname.Resolver
-	console   *console.Console
-	admin     *api.Server
-	reminder  *remind.Reminder
-	digest    *digest.Digest
+	db         *store.DB
+	events     *event.Log
+	journal    *journal.Journal
+	mail       *mail.Outbox
+	decisions  *decision.List
+	bouncers   *bouncer.Server
+	exclusions *exclusion.List
+	kernel     *firewall.Client // nil: only the gateway refuses
+	watch      *detect.Watch
+	auth       *auth.Auth
+	gateway    *gateway.Gateway
+	countries  *geo.Table
+	names      *hostname.Resolver
+	console    *console.Console
+	admin      *api.Server
+	reminder   *remind.Reminder
+	digest     *digest.Digest
 
 	ready  chan struct{}
 	reload sync.Mutex
@@ -113,6 +117,9 @@ func New(ctx context.Context, cfg *config.Config, opts Options) (_ *App, err err
 	}
 	if err := a.auth.CheckPasskeys(ctx, cfg.Auth.Factors); err != nil {
 		return nil, fmt.Errorf("open accounts: %w", err)
+	}
+	if a.exclusions, err = exclusion.Open(ctx, exclusion.Deps{DB: a.db, Journal: a.journal, Log: a.log}); err != nil {
+		return nil, fmt.Errorf("open exclusions of the firewall: %w", err)
 	}
 	a.newReminder(cfg, texts)
 	a.newDigest(cfg, texts)
@@ -166,6 +173,7 @@ func (a *App) Run(ctx context.Context) error {
 	start("watch", a.watch.Run)
 	start("banned accounts", a.endBannedSessions)
 	start("bouncer API", a.bouncers.Run)
+	start("firewall's exclusions", a.exclusions.Run)
 	if a.kernel != nil {
 		start("bans in the kernel", a.kernel.Run)
 		start("bans for the kernel", a.tellKernel)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/detect"
+	"github.com/doorward/doorward/geo"
 )
 
 // newDecisions opens the list, and the listener for programs elsewhere that ask for it.
@@ -36,6 +38,22 @@ func (a *App) newWatch(cfg *config.Config) (err error) {
 	}
 	a.watch, err = detect.New(cfg.Watch, detect.Deps{DB: a.db, Decisions: a.decisions, Events: a.events, Log: a.log, Node: node})
 	return err
+}
+
+// countryTarget tells why a decision about a country would be about nobody, or about who asks.
+func (a *App) countryTarget(code string, from netip.Addr) error {
+	meant, err := geo.ParseCountry(code)
+	switch {
+	case err != nil:
+		return err
+	case meant.String() != code:
+		return fmt.Errorf("%q: write %s", code, meant)
+	case a.countries.Stats().Bytes == 0:
+		return errors.New("no address is known to be in a country without a database of countries; name its file under geo.database")
+	case from.IsValid() && a.countries.Country(from) == meant:
+		return fmt.Errorf("%s is the country of the address that you use now, %s", code, from.Unmap())
+	}
+	return nil
 }
 
 // accountBanned tells whether a decision bans an account.

@@ -21,7 +21,7 @@ func (a *App) newKernel(cfg *config.Config) {
 // tellKernel hands the bans of addresses and networks on to the kernel, from what stands now to what changes.
 func (a *App) tellKernel(ctx context.Context) error {
 	for change := range a.decisions.Watch(ctx) {
-		var added []firewall.Element
+		added := make([]firewall.Element, 0, len(change.Added))
 		var removed []netip.Prefix
 		for _, d := range change.Added {
 			if bansAddress(d) {
@@ -42,7 +42,7 @@ func (a *App) tellKernel(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func bansAddress(d decision.Decision) bool {
+func bansAddress(d *decision.Decision) bool {
 	return d.Target.Kind == decision.Address && d.Action == decision.Ban
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/doorward/doorward/api"
 	"github.com/doorward/doorward/audit/register"
@@ -67,7 +68,7 @@ func (a *App) newGateway(cfg *config.Config, texts *language.Catalogue) (err err
 			return c.String(), false
 		},
 		RoleAllowed: a.auth.AllowedFrom, RequireActivity: a.auth.RequiresActivity,
-		Decisions: a.decisions,
+		Decisions: a.decisions, Exclusions: a.exclusions,
 	})
 	return err
 }
@@ -96,14 +97,28 @@ func (a *App) newConsole(cfg *config.Config, texts *language.Catalogue) error {
 // commands answers what administrators ask, by the admin socket or with an API token at the console.
 func (a *App) commands() *api.Handler {
 	return api.NewHandler(api.Deps{Auth: a.auth, Journal: a.journal, Register: register.New(a.db, a.journal), Mail: a.mail, Log: a.log, Version: a.opts.Version,
-		Events: a.events, Decisions: a.decisions, Bouncers: a.bouncers.Keys(),
-		Detections: func() ([]detect.Detection, error) { return a.watch.Detections(), nil }, Jails: a.watch.Jails,
+		Events: a.events, Decisions: a.decisions, Bouncers: a.bouncers.Keys(), CountryTarget: a.countryTarget,
+		Exclusions: a.exclusions, WAFSites: a.firewalls, LeftOut: a.gateway.LeftOut,
+		Detections: func() ([]detect.Detection, error) { return a.watch.Detections(), nil }, Jails: a.watch.Jails, WatchState: a.watchState,
+		Watch: func() (detect.RuleCounters, []detect.SourceStatus, []detect.JailStatus) {
+			return a.watch.Rules(), a.watch.Sources(), a.watch.Jails()
+		},
 		Reload: func(ctx context.Context, actor auth.Actor) error { return a.ReloadFile(ctx, actor) },
 		Config: func() string {
 			a.reload.Lock()
 			defer a.reload.Unlock()
 			return a.cfg.SHA256
 		}})
+}
+
+// firewalls tells how the firewall of each site stands.
+func (a *App) firewalls() []api.WAFSite {
+	all := a.gateway.Firewalls(time.Now())
+	out := make([]api.WAFSite, 0, len(all))
+	for _, f := range all {
+		out = append(out, api.WAFSite(f))
+	}
+	return out
 }
 
 // newAdmin opens the socket that the command line talks to.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"github.com/doorward/doorward/audit/register"
 	"github.com/doorward/doorward/audit/remind"
@@ -39,5 +40,21 @@ func (a *App) newDigest(cfg *config.Config, texts *language.Catalogue) {
 	if err != nil {
 		host = "this machine"
 	}
-	a.digest = digest.New(cfg.Events.Digest, digest.Deps{DB: a.db, Events: a.events, Mail: a.mail, Texts: texts, Log: a.log, Host: host, Head: a.journal.Head})
+	a.digest = digest.New(cfg.Events.Digest, digest.Deps{DB: a.db, Events: a.events, Mail: a.mail, Texts: texts, Log: a.log, Host: host, Head: a.journal.Head, Bans: a.bans})
+}
+
+// digestLines is how many origins and targets of bans a digest names.
+const digestLines = 10
+
+// bans says what a digest tells of bans.
+func (a *App) bans(ctx context.Context, from, to time.Time) (digest.Bans, error) {
+	s, err := a.decisions.Summary(ctx, from, to, time.Now(), digestLines)
+	b := digest.Bans{New: s.Made, Standing: s.Standing}
+	for _, c := range s.Origins {
+		b.Reasons = append(b.Reasons, digest.Item{Text: c.Name, N: c.N})
+	}
+	for _, c := range s.Targets {
+		b.Sources = append(b.Sources, digest.Item{Text: c.Name, N: c.N})
+	}
+	return b, err
 }

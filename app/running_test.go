@@ -72,8 +72,8 @@ func start(t *testing.T, db store.Config, extra string) *running {
 		select {
 		case err := <-ended:
 			return err
-		case <-time.After(40 * time.Second):
-			return fmt.Errorf("still running 40 s after the stop")
+		case <-time.After(time.Minute):
+			return fmt.Errorf("still running a minute after the stop")
 		}
 	}
 	t.Cleanup(func() {
@@ -86,8 +86,8 @@ func start(t *testing.T, db store.Config, extra string) *running {
 	case err := <-ended:
 		stopped = true
 		t.Fatalf("run: %v", err)
-	case <-time.After(20 * time.Second):
-		t.Fatal("not ready after 20 s")
+	case <-time.After(time.Minute):
+		t.Fatal("not ready after a minute")
 	}
 	for _, role := range []auth.Role{auth.Owner, auth.Admin, auth.Agent, auth.User} {
 		_, err := r.Auth().AddPrincipal(ctx, auth.Actor{Name: "test", Origin: "local"}, auth.NewPrincipal{
@@ -110,7 +110,7 @@ func (r *running) write(text string) {
 // client follows no redirects and keeps its own connection.
 func (r *running) client(address net.Addr) *http.Client {
 	return &http.Client{
-		Timeout: 20 * time.Second,
+		Timeout: time.Minute,
 		Transport: &http.Transport{
 			TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the authority was made for this test
 			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -189,10 +189,10 @@ func (r *running) ready() int {
 // eventually waits until f is true.
 func (r *running) eventually(what string, f func() bool) {
 	r.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
 		if f() {
 			return
 		}
 	}
-	r.t.Fatalf("after 30 s still not: %s", what)
+	r.t.Fatalf("after a minute still not: %s", what)
 }

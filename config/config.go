@@ -30,6 +30,7 @@ import (
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/mail"
+	"github.com/doorward/doorward/plainyaml"
 	"github.com/doorward/doorward/store"
 )
 
@@ -99,7 +100,7 @@ func (c *Config) AdminSocket() string { return filepath.Join(c.DataDir, "admin.s
 // Load reads, completes and judges the file at path, including the files that it names. Its error is
 // *Errors when the file can be read but not used.
 func Load(path string) (*Config, error) {
-	text, err := readBounded(path, maxFileBytes)
+	text, err := readBounded(path, plainyaml.MaxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
@@ -138,7 +139,7 @@ func LoadWatch(path string) (*Config, error) { return loadPart(path, "watch") }
 
 // loadPart is Load for a command that uses some sections only, with the files that they name.
 func loadPart(path string, sections ...string) (*Config, error) {
-	text, err := readBounded(path, maxFileBytes)
+	text, err := readBounded(path, plainyaml.MaxBytes)
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}

@@ -39,6 +39,15 @@ func (c *Config) fileUses() []fileUse {
 			fileUse{path + ".identity.secret_file", &s.Identity.SecretFile, true},
 		)
 	}
+	for i := range c.Gateway.Sites {
+		w, path := &c.Gateway.Sites[i].WAF, fmt.Sprintf("sites[%d].waf", i)
+		for j := range w.Before {
+			uses = append(uses, fileUse{fmt.Sprintf("%s.before[%d]", path, j), &w.Before[j], false})
+		}
+		for j := range w.After {
+			uses = append(uses, fileUse{fmt.Sprintf("%s.after[%d]", path, j), &w.After[j], false})
+		}
+	}
 	for i := range c.Watch.Sources {
 		s, path := &c.Watch.Sources[i], fmt.Sprintf("watch.sources[%d]", i)
 		uses = append(uses, fileUse{path + ".certificate", &s.Certificate, false}, fileUse{path + ".key", &s.Key, true},
@@ -72,6 +81,7 @@ func (c *Config) resolvePaths(folder string) {
 	resolve(&c.Watch.Fail2ban.Folder)
 	resolve(&c.Watch.Rules)
 	resolve(&c.Watch.Parsers)
+	resolve(&c.Gateway.WAF.MatchLog)
 	for _, use := range c.fileUses() {
 		if name, ok := strings.CutPrefix(*use.file, credentialPrefix); ok {
 			if given := os.Getenv("CREDENTIALS_DIRECTORY"); given != "" {

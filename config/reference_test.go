@@ -174,6 +174,8 @@ func kindOf(t reflect.Type) string {
 		return "network"
 	case t == reflect.TypeFor[gateway.Size]():
 		return "size"
+	case t == reflect.TypeFor[gateway.LearnUntil]():
+		return "date or time"
 	case t == reflect.TypeFor[ruleset.Ports]():
 		return "port or range"
 	case t.Kind() == reflect.Slice:

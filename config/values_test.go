@@ -53,6 +53,8 @@ func TestThreeLinesAreEnough(t *testing.T) {
 			ReferrerPolicy: "strict-origin-when-cross-origin", HSTS: gateway.HSTS{MaxAge: 15768000 * time.Second},
 		},
 		Cookies: gateway.CookieConfig{SameSite: "lax"},
+		WAF: gateway.SiteWAFConfig{Mode: "block", Answers: "detect", ParanoiaLevel: 1, InboundThreshold: 5, OutboundThreshold: 4, BodyLimit: 16 << 20,
+			FieldsLimit: 1 << 20, ParameterLimit: 1000, AnswerLimit: 512 << 10},
 		MaxBody: 64 << 20,
 	}
 	want := gateway.Config{
@@ -60,6 +62,7 @@ func TestThreeLinesAreEnough(t *testing.T) {
 		TLS:    gateway.TLSConfig{ACME: gateway.ACMEConfig{Directory: "https://acme-v02.api.letsencrypt.org/directory"}},
 		Limits: gateway.LimitsConfig{Connections: 8000, HeaderBytes: 32 << 10, HeaderTimeout: 10 * time.Second, BodyTimeout: 30 * time.Second,
 			IdleTimeout: 2 * time.Minute, RequestsPerSecond: 200, Burst: 400, InFlight: 2000},
+		WAF:     gateway.WAFConfig{Rules: "doorward", Memory: 256 << 20},
 		Sites:   []gateway.SiteConfig{site},
 		DataDir: "/var/lib/doorward",
 	}
@@ -121,7 +124,17 @@ func TestEverySettingIsRead(t *testing.T) {
 			ReferrerPolicy: "same-origin", XSSProtection: true, HSTS: gateway.HSTS{MaxAge: 5 * time.Minute, ExcludeSubDomains: true}},
 		Cookies:  gateway.CookieConfig{SameSite: "strict", RememberMe: true},
 		Identity: gateway.IdentityConfig{SecretFile: "/etc/doorward/helpdesk.secret"},
-		MaxBody:  1 << 30,
+		WAF: gateway.SiteWAFConfig{Mode: "block", LearnUntil: gateway.LearnUntil{Time: time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC)}, Answers: "block", ParanoiaLevel: 2, InboundThreshold: 7, OutboundThreshold: 8,
+			BodyLimit: 32 << 20, FieldsLimit: 2 << 20, ParameterLimit: 5000, AnswerLimit: 1 << 20, Exclude: []gateway.WAFExclusion{
+				{Path: "/reply", Rules: []gateway.RuleRange{{First: 942100, Last: 942100}, {First: 941000, Last: 941999}}, Parameter: "body"},
+				{Tags: []string{"attack-sqli"}, Target: "REQUEST_HEADERS:Referer"}}},
+		CSRF: gateway.CSRFConfig{Strict: true, Exceptions: []gateway.CSRFException{
+			{Kind: "webhook", Path: "/hooks"},
+			{Kind: "embedded", Path: "/form", Origins: []string{"https://www.example.org:8443", "null"}},
+			{Kind: "form-post", Path: "/sso", Origins: []string{"http://localhost:3000"}},
+			{Kind: "cors", Path: "/api", Origins: []string{"https://www.example.org"}, Methods: []string{"PUT"}, Headers: []string{"x-a"}, Credentials: true},
+		}},
+		MaxBody: 1 << 30,
 	}
 	if diff := cmp.Diff(first, got.Gateway.Sites[0], same); diff != "" {
 		t.Errorf("first site (-want +got):\n%s", diff)
@@ -147,6 +160,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Zones: []gateway.ZoneConfig{
 			{Name: "office", Networks: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/48")}},
 			{Name: "Branch-2", Networks: []netip.Prefix{netip.MustParsePrefix("198.51.100.7/32")}}},
+		WAF:     gateway.WAFConfig{Rules: "crs", Memory: 64 << 20, MatchLog: "/var/log/waf.log", Compare: 0.001},
 		DataDir: "/etc/doorward/data",
 	}
 	if diff := cmp.Diff(want, got.Gateway, same); diff != "" {

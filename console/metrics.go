@@ -26,6 +26,7 @@ func (c *Console) newMetrics() (http.Handler, error) {
 		newAddressCollector(c.deps.Countries, c.deps.HostNames),
 		newDecisionCollector(c.deps.Decisions),
 		newWatchCollector(c.deps.Watch),
+		newWAFCollector(c.deps.Traffic),
 	} {
 		if err := registry.Register(collector); err != nil {
 			return nil, err

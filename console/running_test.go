@@ -23,6 +23,7 @@ import (
 	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
 	"github.com/doorward/doorward/gateway"
+	"github.com/doorward/doorward/gateway/waf"
 	"github.com/doorward/doorward/geo"
 	"github.com/doorward/doorward/hostname"
 	"github.com/doorward/doorward/journal"
@@ -102,7 +103,9 @@ func start(t *testing.T, change func(*console.Config)) *running {
 		Sites:   func() []gateway.SiteStatus { return *r.sites.Load() },
 		Traffic: func() gateway.Stats {
 			return gateway.Stats{Requests: 1234567, ByStatusClass: [6]uint64{2: 1234000, 4: 560, 5: 7}, ConnectionsOpen: 12,
-				Refused: map[string]uint64{"role": 5, "rate": 40}}
+				Refused: map[string]uint64{"role": 5, "rate": 40},
+				WAF: waf.Stats{Inspected: 30, Detected: 4, Refused: 3, Busy: 1, Uninspected: 2, Memory: 4096, Panics: 5, Limits: 6, Rules: 7, Views: 8,
+					Spared: 9, Bodies: 18, Fields: 19, Compared: 21, Differed: 11, Skipped: 12, Fast: 13, Plain: 14, States: 15, Flushes: 16, Fallbacks: 17}}
 		},
 		Countries: func() geo.Stats {
 			return geo.Stats{Kind: "GeoLite2-Country", Built: time.Unix(1_790_000_000, 0), Read: time.Unix(1_790_000_100, 0), Bytes: 4096,

@@ -92,7 +92,7 @@ func attack(t *testing.T, r *running) {
 	}
 	from(t, r, "127.0.0.66", "/.env")
 	var list []api.Decision
-	for end := time.Now().Add(10 * time.Second); len(list) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(list) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if list, err = c.Decisions(t.Context(), api.DecisionFilter{Origin: "detection:"}); err != nil {
 			t.Fatal(err)
 		}
@@ -115,6 +115,36 @@ func attack(t *testing.T, r *running) {
 	}
 }
 
+// pictures: who looks at a page whose pictures are suspicious URLs is never banned for it. Whoever calls a scan pictures has to show a browser.
+func pictures(t *testing.T, r *running) {
+	c, err := api.Dial(t.Context(), filepath.Join(r.Data, "admin.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const reader = "127.0.0.68"
+	b := r.browser(t)
+	b.come(reader)
+	for range 25 {
+		b.send("/.env", nil, "Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "image")
+	}
+	var list []api.Decision
+	for end := time.Now().Add(time.Minute); len(list) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if list, err = c.Decisions(t.Context(), api.DecisionFilter{Address: reader}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(list) != 1 || list[0].Action != "challenge" {
+		t.Fatalf("decisions are %+v, want a challenge alone", list)
+	}
+	answer, _ := b.send("/", nil)
+	if at := answer.Header.Get("Location"); answer.StatusCode != http.StatusSeeOther || !strings.Contains(at, "/.doorward/challenge") {
+		t.Errorf("the reader at / gets %d to %q, want 303 to the page with the button", answer.StatusCode, at)
+	}
+	if _, err := c.DeleteDecision(t.Context(), reader, ""); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // guess: who tries twenty passwords without minding the wait is banned, and what lifts the ban lets them in again.
 func guess(t *testing.T, r *running) {
 	c, err := api.Dial(t.Context(), filepath.Join(r.Data, "admin.sock"))
@@ -128,7 +158,7 @@ func guess(t *testing.T, r *running) {
 		b.send("/.doorward/sign-in", url.Values{"login": {"demo-user"}, "password": {"a wrong one"}}, "Origin", r.Gateway)
 	}
 	var list []api.Decision
-	for end := time.Now().Add(10 * time.Second); len(list) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(list) == 0 && time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if list, err = c.Decisions(t.Context(), api.DecisionFilter{Address: attacker}); err != nil {
 			t.Fatal(err)
 		}

@@ -50,6 +50,7 @@ func TestContract(t *testing.T) {
 	t.Run("rate", func(t *testing.T) { rate(t, r) })
 	t.Run("bans", func(t *testing.T) { bans(t, r) })
 	t.Run("attack", func(t *testing.T) { attack(t, r) })
+	t.Run("pictures", func(t *testing.T) { pictures(t, r) })
 	t.Run("guess", func(t *testing.T) { guess(t, r) })
 	t.Run("three wrong", func(t *testing.T) { threeWrong(t, r) }) // last: the address has to wait afterwards
 }
@@ -221,6 +222,13 @@ func tickets(t *testing.T, r *running) {
 	if _, page := b.send(ticket, nil); !strings.Contains(page, "On my way.") {
 		t.Error("the person does not see the reply")
 	}
+	answer, page := b.send("/?q="+url.QueryEscape("<script>alert(1)</script>"), nil)
+	if id := answer.Header.Get("X-Request-Id"); answer.StatusCode != 403 || id == "" || !strings.Contains(page, id) {
+		t.Errorf("a script in a query: got %d with the request id %q, want 403 and the id on the page", answer.StatusCode, id)
+	}
+	if answer, _ := b.send("/?q="+url.QueryEscape("Müller & Söhne, it's 5 > 3"), nil); answer.StatusCode != 200 {
+		t.Errorf("harmless words in a query: got %d, want 200", answer.StatusCode)
+	}
 	if answer, _ := b.send("/tickets", url.Values{"subject": {"forged"}}, "Sec-Fetch-Site", "cross-site", "Origin", "https://evil.example"); answer.StatusCode != 403 {
 		t.Errorf("a form of another site: got %d, want 403", answer.StatusCode)
 	}
@@ -248,7 +256,7 @@ func stream(t *testing.T, r *running) {
 	go func() { _, _ = io.Copy(io.Discard, lines); close(ended) }()
 	select {
 	case <-ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Error("the stream goes on after signing out")
 	}
 }

@@ -63,7 +63,7 @@ func (r *running) stop(t *testing.T) {
 		if first {
 			close(r.done)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the demo does not stop")
 	}
 }
@@ -94,7 +94,7 @@ func (r *running) browser(t *testing.T) *browser {
 	}
 	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &browser{t: t, base: r.Gateway, client: &http.Client{Jar: jar, Transport: transport, Timeout: 20 * time.Second,
+	return &browser{t: t, base: r.Gateway, client: &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 }
 

@@ -24,6 +24,7 @@ import (
 	"github.com/doorward/doorward/decision/bouncer"
 	"github.com/doorward/doorward/detect"
 	"github.com/doorward/doorward/event"
+	"github.com/doorward/doorward/gateway/exclusion"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language"
 	"github.com/doorward/doorward/mail"
@@ -110,8 +111,12 @@ func withStore(ctx context.Context, s streams, cfg *config.Config, f func(*api.C
 	if err != nil {
 		return failure("", "open decisions: %w", err)
 	}
+	exclusions, err := exclusion.Open(ctx, exclusion.Deps{DB: db, Journal: j, Log: log})
+	if err != nil {
+		return failure("", "open exclusions of the firewall: %w", err)
+	}
 	return f(api.Local(api.NewHandler(api.Deps{Auth: a, Journal: j, Register: register.New(db, j), Mail: outbox, Log: log,
-		Events: events, Decisions: decisions, Bouncers: bouncer.NewKeys(db, j),
+		Events: events, Decisions: decisions, Bouncers: bouncer.NewKeys(db, j), Exclusions: exclusions, WAFSites: func() []api.WAFSite { return configuredFirewalls(cfg, time.Now()) },
 		Detections: func() ([]detect.Detection, error) {
 			set, err := detect.LoadRules(cfg.Watch)
 			if err != nil || cfg.Watch.Off {

@@ -126,7 +126,7 @@ func auditHost(ctx context.Context, s streams, catalogue *audit.Catalogue, profi
 	records := readRecords(ctx, policy, client)
 	records.Targets = cfg.Audit.Scans
 	bar := newProgress(s, "reading the host")
-	found := facts.Collect(ctx, h, facts.Target{Config: cfg.Audit.Host, Now: begin, Policy: policy}, bar.set)
+	found := facts.Collect(ctx, h, facts.Target{Config: cfg.Audit.Host, Now: begin, Policy: policy, Watch: askWatch(ctx, f.config)}, bar.set)
 	bar.end()
 	if ctx.Err() != nil {
 		return report.Report{}, ctx.Err()

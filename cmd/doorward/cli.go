@@ -96,11 +96,16 @@ func oneLine(s string) string {
 		switch {
 		case r == '\n' || r == '\t':
 			return ' '
-		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0:
+		case r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0, turnsText(r):
 			return '?'
 		}
 		return r
 	}, strings.TrimSpace(s))
+}
+
+// turnsText tells whether a character turns around the direction of text or begins a line: a stranger's name could look like another.
+func turnsText(r rune) bool {
+	return r == 0x61c || r == 0x200e || r == 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2066 && r <= 0x2069
 }
 
 // newRoot builds the whole command tree.
@@ -124,7 +129,7 @@ in, lets through only what the site's rules allow, and tells the application who
 	})
 	root.AddCommand(
 		newDemo(s), newServe(s), newEnforce(s), newInit(s), newCheck(s), newDoctor(s),
-		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newEvent(s), newMail(s), newAudit(s), newAttest(s), newWaive(s), newAsset(s), newFix(s), newUnseal(s), newFirewall(s), newDecision(s), newFail2ban(s), newDetect(s),
+		newUser(s), newSession(s), newToken(s), newReview(s), newJournal(s), newEvent(s), newMail(s), newAudit(s), newAttest(s), newWaive(s), newAsset(s), newFix(s), newUnseal(s), newFirewall(s), newDecision(s), newFail2ban(s), newDetect(s), newWatch(s), newWAF(s),
 		newVersion(s), newCompletion(s), newMan(s),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
@@ -200,17 +205,22 @@ func listCommand[T any](c *cobra.Command, s streams, header string,
 		if *asJSON {
 			return writeJSON(s.out, all)
 		}
-		t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(t, header)
-		for _, v := range all {
-			cells := row(v)
-			for i := range cells {
-				cells[i] = cell(cells[i])
-			}
-			fmt.Fprintln(t, strings.Join(cells, "\t"))
-		}
-		return t.Flush()
+		return writeTable(s, header, all, row)
 	})
+}
+
+// writeTable writes a table below header, its columns with tabs between.
+func writeTable[T any](s streams, header string, all []T, row func(T) []string) error {
+	t := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, header)
+	for _, v := range all {
+		cells := row(v)
+		for i := range cells {
+			cells[i] = cell(cells[i])
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
+	}
+	return t.Flush()
 }
 
 // cell is a value in a table: one line, no control characters, a dash when empty.
@@ -240,6 +250,8 @@ func loadConfig(path string, load func(string) (*config.Config, error)) (*config
 		return cfg, nil
 	case errors.As(err, &invalid):
 		return nil, &cliError{err: err, code: exitUsage}
+	case errors.Is(err, os.ErrPermission):
+		return nil, &cliError{err: err, code: exitUsage, hint: "run it with sudo, or as the user that doorward runs as"}
 	case errors.Is(err, os.ErrNotExist):
 		return nil, &cliError{err: err, code: exitUsage, hint: "doorward init writes one, and --config FILE names another"}
 	}

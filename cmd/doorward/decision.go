@@ -37,7 +37,7 @@ holds for that address: about itself and about networks that it is in. With --js
 			return all, err
 		},
 		func(d api.Decision) []string {
-			return []string{d.ID, d.Target, d.Action, d.Origin, d.Reason, untilText(d.Until)}
+			return []string{d.ID, d.Target, d.Action, d.Origin, shortened(d.Reason, 60), untilText(d.Until)}
 		})
 }
 
@@ -67,6 +67,14 @@ func eachDecision(ctx context.Context, client *api.Client, f api.DecisionFilter,
 			return nil
 		}
 	}
+}
+
+// shortened keeps a table readable; --json has the whole text.
+func shortened(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
 }
 
 func untilText(until time.Time) string {
@@ -106,8 +114,12 @@ decision about it stands already, the longer one counts. Nobody on the allow lis
 		if *asJSON {
 			return writeJSON(s.out, added)
 		}
+		length := untilText(added.Until)
+		if !added.Until.IsZero() {
+			length = "until " + length
+		}
 		what := map[string]string{"made": "new", "extended": "lasts longer now", "standing": "stood already, as long or longer"}[added.Result]
-		fmt.Fprintln(s.err, oneLine(fmt.Sprintf("%s of %s until %s (%s)", added.Action, added.Target, untilText(added.Until), what)))
+		fmt.Fprintln(s.err, oneLine(fmt.Sprintf("%s of %s %s (%s)", added.Action, added.Target, length, what)))
 		return nil
 	})
 }

@@ -109,7 +109,12 @@ hold up no others. Everything comes from the origin import:NAME; "doorward decis
 		l.bar, l.size = newProgress(s, "importing"), size
 		err = l.read(&counted{r: file, n: &l.done})
 		l.bar.end()
-		if err != nil {
+		switch {
+		case errors.Is(err, errPacked):
+			return failure("zcat "+args[0]+" | doorward decision import - --name "+l.in.Name, "import list: %w", err)
+		case errors.Is(err, errNoText):
+			return failure("lists are texts in UTF-8; see: doorward decision import --help", "import list: %w", err)
+		case err != nil:
 			return failure(fmt.Sprintf("%d decisions were taken before; importing the list again does no harm", l.report.Made), "import list: %w", err)
 		}
 		return l.tell(*asJSON)
@@ -144,7 +149,7 @@ func (l *importer) add(d api.ImportedDecision) error {
 	if d.Action == "" {
 		d.Action = l.each.Action
 	}
-	if d.Seconds == 0 && !d.Permanent {
+	if d.Seconds == 0 && d.Until.IsZero() && !d.Permanent {
 		d.Seconds, d.Permanent = l.each.Seconds, l.each.Permanent
 	}
 	if d.Reason == "" {
@@ -215,6 +220,10 @@ func (l *importer) read(r io.Reader) error {
 		return err
 	}
 	switch first := strings.TrimLeft(string(start), " \t\r\n\ufeff"); {
+	case strings.HasPrefix(first, "\x1f\x8b"):
+		return errPacked
+	case strings.Contains(first, "\x00"):
+		return errNoText
 	case strings.HasPrefix(first, "["):
 		err = l.readArray(buffered, strings.HasPrefix(strings.ReplaceAll(first, " ", ""), "[{'"))
 	case strings.HasPrefix(first, "{"):
@@ -226,60 +235,6 @@ func (l *importer) read(r io.Reader) error {
 		return err
 	}
 	return l.send()
-}
-
-// maxListLine is the longest line of a list.
-const maxListLine = 64 << 10
-
-func (l *importer) readLines(r io.Reader) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxListLine)
-	for n := 1; lines.Scan(); n++ {
-		text, _, _ := strings.Cut(lines.Text(), "#")
-		text, _, _ = strings.Cut(text, ";")
-		fields := strings.Fields(strings.TrimPrefix(text, "\ufeff"))
-		switch {
-		case len(fields) == 0:
-		case len(fields) > 1:
-			l.refuse("line "+strconv.Itoa(n), "has more than one word")
-		default:
-			if err := l.add(api.ImportedDecision{Target: fields[0]}); err != nil {
-				return err
-			}
-		}
-	}
-	return lines.Err()
-}
-
-// readObjects reads JSON lines.
-func (l *importer) readObjects(r io.Reader) error {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxListLine)
-	for n := 1; lines.Scan(); n++ {
-		text := strings.TrimSpace(lines.Text())
-		if text == "" {
-			continue
-		}
-		var e exported
-		if err := json.Unmarshal([]byte(text), &e); err != nil || e.Target == "" {
-			l.refuse("line "+strconv.Itoa(n), "is not a JSON object with a target")
-			continue
-		}
-		d := api.ImportedDecision{Target: e.Target, Action: e.Action, Seconds: e.Seconds, Reason: e.Reason}
-		switch {
-		case !e.Until.IsZero():
-			if d.Seconds = int64(e.Until.Sub(l.now) / time.Second); d.Seconds <= 0 {
-				l.refuse(e.Target, "has ended")
-				continue
-			}
-		case e.Seconds == 0 && !e.Created.IsZero(): // an export says until of all that end
-			d.Permanent = true
-		}
-		if err := l.add(d); err != nil {
-			return err
-		}
-	}
-	return lines.Err()
 }
 
 // single turns the quotes in which fail2ban-client writes into JSON's. Neither addresses nor jails' names hold any.
@@ -377,8 +332,12 @@ func (l *importer) addTheirs(t theirs) error {
 		return nil
 	}
 	left, err := time.ParseDuration(t.Duration)
-	if err != nil || left < time.Second {
-		l.refuse(t.Value, "has ended, or its duration cannot be read")
+	switch {
+	case err != nil:
+		l.refuse(t.Value, "has the duration "+strconv.Quote(t.Duration)+", which is not one that can be read")
+		return nil
+	case left < time.Second:
+		l.refuse(t.Value, "has ended")
 		return nil
 	}
 	d.Seconds = int64(left / time.Second)

@@ -12,11 +12,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/doorward/doorward/porttest"
 )
 
 // demoProcess is a "doorward demo" in a process of its own, as a person starts it.
@@ -52,7 +55,7 @@ func startDemo(t *testing.T, args ...string) *demoProcess {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	t.Cleanup(cancel)
 	p := &demoProcess{cmd: exec.CommandContext(ctx, self, append([]string{"demo"}, args...)...), stderr: new(lockedBuffer), temp: t.TempDir()}
 	p.cmd.Args[0] = "doorward"
@@ -123,9 +126,19 @@ func portOf(t *testing.T, address string) string {
 	return u.Port()
 }
 
+func freePort(t *testing.T) string {
+	t.Helper()
+	port, err := porttest.Free()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strconv.Itoa(port)
+}
+
 func TestDemoPrintsOneLineAndEndsCleanly(t *testing.T) {
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
-		p := startDemo(t, "--json", "--listen", "127.0.0.1:0", "--console", "localhost:0")
+		// Ports that no other test is given once they are free again.
+		p := startDemo(t, "--json", "--listen", "127.0.0.1:"+freePort(t), "--console", "localhost:"+freePort(t))
 		l := p.ready(t)
 		if len(l.Users) != 4 || !strings.HasPrefix(l.Data, p.temp) {
 			t.Errorf("got %d accounts and folder %s", len(l.Users), l.Data)
@@ -150,7 +163,7 @@ func TestDemoPrintsOneLineAndEndsCleanly(t *testing.T) {
 		}
 		began := time.Now()
 		code, rest := p.end(t, signal)
-		if code != 0 || rest != "" || time.Since(began) > 10*time.Second {
+		if code != 0 || rest != "" || time.Since(began) > 30*time.Second {
 			t.Errorf("%v: exit code %d after %v, more on standard output %q\n%s", signal, code, time.Since(began), rest, p.stderr)
 		}
 		if got, want := p.stderr.String(), "doorward: the demo has ended; nothing of it is left\n"; got != want {

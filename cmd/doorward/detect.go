@@ -97,7 +97,7 @@ func secondsText(n int64) string {
 type detectTestFlags struct {
 	config, rules, overrides string
 	parsers                  []string
-	now                      string
+	now, timezone            string
 }
 
 func newDetectTest(s streams) *cobra.Command {
@@ -106,7 +106,7 @@ func newDetectTest(s streams) *cobra.Command {
 		Short: "Run the detections on events or lines of files",
 		Long: `Test runs the detections on files, in their order, and writes what would follow as one JSON object a line. Nothing is banned
 or written, and no running Doorward is needed. A file of events has one JSON object a line, as doorward event search --json
-writes them; with --parser its lines are those of a log. - is standard input.
+writes them; with --parser its lines are those of a log, plain or JSON. - is standard input.
 
 The detections are those of the configuration file, where there is one; --rules and --overrides take other ones.`,
 		Example: "  doorward detect test --parser sshd /var/log/auth.log\n  doorward detect test --overrides new.yaml events.json",
@@ -124,6 +124,7 @@ The detections are those of the configuration file, where there is one; --rules 
 	flags.StringVar(&f.overrides, "overrides", "", "a file of overrides")
 	flags.StringSliceVar(&f.parsers, "parser", nil, "the parsers that read the lines, such as sshd or apache-access")
 	flags.StringVar(&f.now, "now", "", "the time that the lines are read, as in RFC 3339 (default now)")
+	flags.StringVar(&f.timezone, "timezone", "", "the zone of dates that name none: Europe/Berlin (default this machine's)")
 	c.MarkFlagFilename("config", "yaml", "yml")
 	c.MarkFlagFilename("overrides", "yaml", "yml")
 	c.MarkFlagDirname("rules")
@@ -156,6 +157,18 @@ func (f detectTestFlags) watchConfig(named bool) (detect.Config, error) {
 	}
 	cfg.SetDefaults()
 	return cfg, nil
+}
+
+// zone is that of dates that state none.
+func (f *detectTestFlags) zone() (*time.Location, error) {
+	if f.timezone == "" {
+		return time.Local, nil
+	}
+	zone, err := time.LoadLocation(f.timezone)
+	if err != nil {
+		return nil, usage("a name such as Europe/Berlin", "--timezone %q is no zone", f.timezone)
+	}
+	return zone, nil
 }
 
 // detectFound is a line of what doorward detect test writes.
@@ -204,9 +217,13 @@ func detectTest(c *cobra.Command, s streams, f detectTestFlags, files []string) 
 		return err
 	}
 	if len(f.parsers) > 0 {
+		zone, err := f.zone()
+		if err != nil {
+			return err
+		}
 		parsers, err := detect.LoadParsers(cfg)
 		if err == nil {
-			t.parser, err = parsers.For(f.parsers, time.Local, false)
+			t.parser, err = parsers.For(f.parsers, zone, false)
 		}
 		if err != nil {
 			return usage("", "%w", err)
@@ -221,7 +238,11 @@ func detectTest(c *cobra.Command, s streams, f detectTestFlags, files []string) 
 		return fmt.Errorf("write: %w", err)
 	}
 	if t.unread > 0 {
-		fmt.Fprintf(s.err, "note: %s not known\n", count(t.unread, "line"))
+		why := "without an event; lines of a log need --parser"
+		if t.parser != nil {
+			why = "not known to " + strings.Join(f.parsers, ", ")
+		}
+		fmt.Fprintf(s.err, "note: %s %s\n", count(t.unread, "line"), why)
 	}
 	return nil
 }
@@ -258,7 +279,11 @@ func (t *detectTester) file(s streams, name string) error {
 
 func (t *detectTester) line(name, text string) ([]decision.Proposal, bool) {
 	if t.parser != nil {
-		e, ok := t.parser.Parse(&ingest.Record{Source: name, Text: text}, t.now)
+		record := ingest.Record{Source: name, Text: text}
+		if strings.HasPrefix(text, "{") {
+			record = ingest.JSONRecord(name, text)
+		}
+		e, ok := t.parser.Parse(&record, t.now)
 		if !ok {
 			return nil, false
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -33,7 +34,7 @@ func newEnforce(s streams) *cobra.Command {
 		Long: `Enforce keeps nftables sets, in a table of Doorward's own, equal to the bans that doorward serve tells it. It is a process of its
 own because it is the only one that needs a privilege: it keeps CAP_NET_ADMIN, gives everything else away, and answers a few
 requests of doorward serve's user and of root on a unix socket. The allow list of the configuration file, which has to be root's,
-is checked here again.
+is checked here again; a change of the file counts before the next ban, and within ten seconds or at a SIGHUP for those in force.
 
 Started by root it becomes the user of --as. Under systemd the unit doorward-enforce.service starts it. Bans stay in the kernel
 until their time when it ends.`,
@@ -51,6 +52,7 @@ until their time when it ends.`,
 }
 
 func enforce(ctx context.Context, s streams, f enforceFlags) error {
+	before, _ := fileStateOf(f.config) // an error is the loading's too
 	cfg, err := loadConfig(f.config, config.LoadFirewall)
 	if err != nil {
 		return err
@@ -63,7 +65,7 @@ func enforce(ctx context.Context, s streams, f enforceFlags) error {
 	}
 	if os.Geteuid() == 0 && os.Getenv("LISTEN_FDS") == "" {
 		if err := prepareFolder(filepath.Dir(f.socket), f.user); err != nil {
-			return failure("", "make the socket's folder: %w", err)
+			return failure("install packaging/systemd/doorward.sysusers, which makes the user, or name another with --as", "make the socket's folder: %w", err)
 		}
 	}
 	if err := firewall.Confine(f.user); err != nil {
@@ -78,12 +80,16 @@ func enforce(ctx context.Context, s streams, f enforceFlags) error {
 	if err != nil {
 		return failure("", "find the client's user: %w", err)
 	}
-	enforcer, err := firewall.NewEnforcer(append(cfg.Decisions.Networks(), cfg.Firewall.Allow...), log)
+	allow := &allowList{path: f.config, log: log, seen: before, list: allowedBy(cfg)}
+	enforcer, err := firewall.NewEnforcer(allow.now, log)
 	if err != nil {
 		return failure("", "make the firewall's table: %w", err)
 	}
 	l, err := enforceSocket(f.socket)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return failure(fmt.Sprintf("%s has to be able to write to %s", f.user, filepath.Dir(f.socket)), "%w", err)
+	case err != nil:
 		return failure("", "%w", err)
 	}
 	return runEnforce(ctx, enforcer, firewall.NewServer(enforcer, []int{uid}, log), l, log)
@@ -96,6 +102,7 @@ func runEnforce(ctx context.Context, e *firewall.Enforcer, server *firewall.Serv
 	var parts sync.WaitGroup
 	var keepErr, serveErr error
 	parts.Go(func() { defer cancel(); keepErr = e.Run(ctx) })
+	parts.Go(func() { followHangups(ctx, e) })
 	parts.Go(func() { defer cancel(); serveErr = server.Serve(ctx, l) })
 	log.Info("ready", slog.String("socket", l.Addr().String()))
 	parts.Wait()

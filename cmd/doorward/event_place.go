@@ -7,9 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/doorward/doorward/api"
+	"github.com/doorward/doorward/wholefile"
 )
 
 // place is how far a reader of the log has come: for each day, because an event that states an older time arrives at the end of
@@ -104,17 +104,8 @@ func (p *place) save(file string) error {
 	if err != nil {
 		return fmt.Errorf("write position: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), "."+filepath.Base(file)+"-*")
-	if err != nil {
+	if err := wholefile.Replace(file, 0o600, append(text, '\n')); err != nil {
 		return fmt.Errorf("write position: %w", err)
-	}
-	_, err = f.Write(append(text, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write position: %w", err), os.Remove(f.Name()))
 	}
 	return nil
 }

@@ -89,13 +89,8 @@ func writeJail(w io.Writer, j fail2ban.Jail) {
 	if j.FilterName != "" {
 		say("filter", "%s, %s", j.FilterName, count(j.Expressions, "expression"))
 	}
-	for _, p := range j.LogPaths {
-		say("reads", "%s", p.Pattern)
-	}
-	for _, m := range j.JournalMatch {
-		if strings.HasPrefix(j.Backend, "systemd") {
-			say("reads", "the journal: %s", strings.Join(m, " "))
-		}
+	for _, what := range j.Reads() {
+		say("reads", "%s", what)
 	}
 	if j.Runs {
 		say("bans", "after %s in %v for %s%s", count(j.MaxRetry, "failure"), j.FindTime, banTime(j.BanTime), growth(j.Increment))

@@ -85,11 +85,22 @@ are missing or nobody asked for, no answer from doorward enforce, or another bas
 			err = v.write(s.out)
 		}
 		if err == nil && (len(v.Bans.Missing)+len(v.Bans.Extra) > 0 || v.Bans.Problem != "" || v.Base.Drift != "") {
-			return failure("", "the kernel is not as the configuration and doorward enforce want it")
+			return failure(v.advice(), "the kernel is not as the configuration and doorward enforce want it")
 		}
 		return err
 	}
 	return c
+}
+
+// advice says what to do about the difference.
+func (v *firewallView) advice() string {
+	switch {
+	case v.Bans.Problem != "":
+		return "the gateway refuses them all the same, and the bans that are in the kernel stay until their time; systemctl status doorward-enforce.socket doorward-enforce tells more"
+	case v.Base.Drift != "":
+		return "doorward firewall apply brings the configuration's ruleset into force"
+	}
+	return "doorward enforce puts it right within seconds; if not, its log says why: journalctl -u doorward-enforce"
 }
 
 // viewBans compares the kernel's bans with enforce's.

@@ -109,6 +109,7 @@ func openFixer(ctx context.Context, s streams, f fixFlags) (*fix.Fixer, *audit.C
 	o.MariaDB = fix.Database{Socket: orElse(f.database.Socket, d.Socket), User: orElse(f.database.User, d.User), PasswordFile: orElse(f.database.PasswordFile, d.PasswordFile)}
 	o.Catalogue, o.Profile, o.Target = catalogue, profile, facts.Target{Config: cfg.Audit.Host}
 	o.Target.Policy, _ = declaredPolicy(ctx, f.config)
+	o.Target.Watch = askWatch(ctx, f.config)
 	fixer, err := fix.New(o)
 	return fixer, catalogue, cfg, err
 }

@@ -79,7 +79,7 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: await PATTERN FILE")
 	}
 	wanted := regexp.MustCompile("(?m)" + args[0])
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		text, _ := os.ReadFile(ts.MkAbs(args[1])) // it may not be there yet
 		if wanted.Match(text) {
 			return
@@ -138,7 +138,7 @@ func askSite(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	target.Scheme, target.Host = "https", args[1]
 	client := &http.Client{
-		Timeout: 10 * time.Second,
+		Timeout: time.Minute,
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: args[2], InsecureSkipVerify: true}, // the authority is Doorward's own, made a moment ago
 			DisableKeepAlives: true},
 	}
@@ -211,7 +211,7 @@ func mailed(ts *testscript.TestScript, neg bool, args []string, servers ...*mail
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: mailed ADDRESS SUBJECT")
 	}
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		for _, s := range servers {
 			for _, m := range s.Messages() {
 				if m.To == args[0] && m.Subject == args[1] {

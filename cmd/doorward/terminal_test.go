@@ -50,7 +50,7 @@ func (s *screen) Write(p []byte) (int, error) {
 
 func (s *screen) wait(t *testing.T, text string) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		s.mu.Lock()
 		found := strings.Contains(s.b.String(), text)
 		s.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -34,6 +35,22 @@ func buildVersion() (name, commit string) {
 		name = "devel-" + commit[:min(12, len(commit))] + changed
 	}
 	return orElse(name, "devel"), commit
+}
+
+// builtAt is when the commit was made that this binary is built from, and with it the rules that it brings; zero: that is not known.
+func builtAt() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			if at, err := time.Parse(time.RFC3339, s.Value); err == nil {
+				return at
+			}
+		}
+	}
+	return time.Time{}
 }
 
 func orElse(s, otherwise string) string {
