@@ -270,7 +270,7 @@ func (d *desk) agent(t *testing.T) {
 	stranded.Click("button[type=submit]")
 	stranded.wantAt("/.doorward/sign-in/held")
 	d.run("doorward user trust ben")
-	real.Eventually(t, 20*time.Second, "ben's page to go on by itself", func() bool { return stranded.URL() == d.url+"/agent/" })
+	real.Eventually(t, time.Minute, "ben's page to go on by itself", func() bool { return stranded.URL() == d.url+"/agent/" })
 	stranded.wantWho("ben", "/agent/")
 
 	// The phone is lost, and the recovery codes with it.
@@ -300,7 +300,7 @@ func (d *desk) mailed(t *testing.T, to, part string) (link string) {
 // customer: a password, anywhere, for long.
 func (d *desk) customer(t *testing.T) {
 	p := d.at(t, street, "/")
-	real.Eventually(t, 20*time.Second, "the wait of the street's guesses to end", func() bool {
+	real.Eventually(t, time.Minute, "the wait of the street's guesses to end", func() bool {
 		p.Go(d.url + "/.doorward/sign-in")
 		p.Fill("#username", "carla")
 		p.Fill("#password", d.passwords["carla"])

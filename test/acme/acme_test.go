@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -50,9 +51,7 @@ sites:
 			if got := get(t, httpsPort, ca.roots(t)); got != "the application" {
 				t.Errorf("got %q through the new certificate", got)
 			}
-			if log := first.Log(); !strings.Contains(log, challenge) {
-				t.Errorf("the log does not mention the challenge %s", challenge)
-			}
+			real.Eventually(t, time.Minute, "the log to mention the challenge "+challenge, func() bool { return strings.Contains(first.Log(), challenge) })
 			checkRedirect(t, httpPort, httpsPort)
 			checkPrivate(t, filepath.Join(dir, "data", "certificates"))
 			first.Stop()
@@ -69,7 +68,7 @@ sites:
 func serve(t *testing.T, config string, port int) *real.Process {
 	t.Helper()
 	p := real.Start(t, "doorward", exec.Command(real.Program(t), "serve", "--config", config))
-	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 30*time.Second)
+	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
 	return p
 }
 
@@ -105,7 +104,7 @@ func startPebble(t *testing.T, programs, challenge string, httpPort, httpsPort i
 	names := fmt.Sprintf("127.0.0.1:%d", real.FreePort(t))
 	real.Start(t, "challtestsrv", exec.CommandContext(t.Context(), filepath.Join(programs, "pebble-challtestsrv"), "-dnsserver", dns,
 		"-management", names, "-defaultIPv6", "", "-http01", "", "-https01", "", "-tlsalpn01", "", "-doh", "")).
-		AwaitListening(names, 20*time.Second)
+		AwaitListening(names, time.Minute)
 
 	listen, management := real.FreePort(t), real.FreePort(t)
 	a := authority{directory: fmt.Sprintf("https://127.0.0.1:%d/dir", listen), management: fmt.Sprintf("https://127.0.0.1:%d", management)}
@@ -125,7 +124,9 @@ func startPebble(t *testing.T, programs, challenge string, httpPort, httpsPort i
 		"-config", real.Write(t, dir, "pebble.json", string(text), 0o644))
 	// It still refuses one nonce in twenty, as real authorities do; only its waits are left out.
 	pebble.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1")
-	real.Start(t, "pebble", pebble).AwaitListening(fmt.Sprintf("127.0.0.1:%d", listen), 20*time.Second)
+	p := real.Start(t, "pebble", pebble)
+	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", listen), time.Minute)
+	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", management), time.Minute) // a goroutine of its own opens it
 	return a
 }
 
@@ -138,7 +139,7 @@ func (a authority) roots(t *testing.T) *x509.CertPool {
 	}
 	trusted := x509.NewCertPool()
 	trusted.AppendCertsFromPEM(own)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	res, err := client.Get(a.management + "/roots/0")
 	if err != nil {
@@ -159,8 +160,9 @@ func (a authority) roots(t *testing.T) *x509.CertPool {
 // awaitCertificate waits until the gateway shows a certificate that roots vouch for.
 func awaitCertificate(t *testing.T, port int, roots *x509.CertPool) *x509.Certificate {
 	t.Helper()
+	const limit = 5 * time.Minute // a failed order is tried again after a minute, and then after two
 	var last error
-	for end := time.Now().Add(90 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		conn, err := tls.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port), &tls.Config{ServerName: host, RootCAs: roots})
 		if err == nil {
 			defer conn.Close()
@@ -168,13 +170,13 @@ func awaitCertificate(t *testing.T, port int, roots *x509.CertPool) *x509.Certif
 		}
 		last = err
 	}
-	t.Fatalf("no certificate of the authority within 90 s: %v", last)
+	t.Fatalf("no certificate of the authority within %s: %v", limit, last)
 	return nil
 }
 
 func get(t *testing.T, port int, roots *x509.CertPool) string {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: host, RootCAs: roots}}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{ServerName: host, RootCAs: roots}}, Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d/", port), nil)
 	if err != nil {
@@ -196,7 +198,7 @@ func get(t *testing.T, port int, roots *x509.CertPool) string {
 // checkRedirect: a challenge that is not under way is an ordinary request, and those are only redirected.
 func checkRedirect(t *testing.T, httpPort, httpsPort int) {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second,
+	client := &http.Client{Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	const path = "/.well-known/acme-challenge/unknown-token"
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d%s", httpPort, path), nil)
@@ -220,10 +222,16 @@ func checkPrivate(t *testing.T, dir string) {
 	t.Helper()
 	keys := 0
 	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) { // a lock comes and goes
+			return nil
+		}
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		info, err := entry.Info()
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
 		if err == nil && strings.HasSuffix(path, ".key") {
 			keys++
 			if info.Mode().Perm()&0o077 != 0 {

@@ -211,7 +211,7 @@ func mariadb(t *testing.T, options ...string) (string, *sql.DB) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	real.Eventually(t, 30*time.Second, "MariaDB", func() bool { return db.Ping() == nil })
+	real.Eventually(t, time.Minute, "MariaDB", func() bool { return db.Ping() == nil })
 	return socket, db
 }
 
@@ -395,7 +395,7 @@ func TestRequestTrackerSignIn(t *testing.T) {
 	run(t, "sh", "-ec", `mkdir "$1/sessions"; chown -R www-data "$1"`, "sh", dir)
 	cmd := exec.Command("setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", server, "--host", "127.0.0.1", "--port", fmt.Sprint(port))
 	cmd.Env = append(os.Environ(), "HOME="+dir, "TMPDIR="+dir, "RT_SITE_CONFIG="+dir+"/RT_SiteConfig.pm", "RT_SITE_CONFIG_DIR="+dir+"/conf.d")
-	real.Start(t, "request-tracker", cmd).AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
+	real.Start(t, "request-tracker", cmd).AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 3*time.Minute)
 
 	config := facts.Config{Apps: []facts.App{{Name: "rt", Kind: "request-tracker", Root: "/usr/share/request-tracker5", URL: fmt.Sprintf("http://127.0.0.1:%d/", port), TryDefaultPasswords: true}}}
 	works := func() (works, tried bool) {
@@ -409,7 +409,7 @@ func TestRequestTrackerSignIn(t *testing.T) {
 	}
 	// RT compiles its pages at first, and may be too slow for the audit.
 	answer := func() (answer bool) {
-		real.Eventually(t, time.Minute, "RT to answer sign-ins in time", func() (tried bool) {
+		real.Eventually(t, 3*time.Minute, "RT to answer sign-ins in time", func() (tried bool) {
 			answer, tried = works()
 			return tried
 		})
@@ -440,7 +440,7 @@ func TestPostgreSQL(t *testing.T) {
 	psql := func(text string) string {
 		return run(t, "setpriv", append(as, "psql", "-X", "-h", dir, "-p", fmt.Sprint(port), "-U", "postgres", "-c", text)...)
 	}
-	real.Eventually(t, 30*time.Second, "PostgreSQL", func() bool {
+	real.Eventually(t, time.Minute, "PostgreSQL", func() bool {
 		return exec.Command("setpriv", append(as, "psql", "-X", "-h", dir, "-p", fmt.Sprint(port), "-U", "postgres", "-c", "SELECT 1")...).Run() == nil
 	})
 	psql("CREATE ROLE faveo LOGIN PASSWORD 'kT9#vLq2!xWz'")

@@ -64,9 +64,9 @@ func TestCronMails(t *testing.T) {
 		real.Write(t, "/etc/cron.d", name, strings.ReplaceAll(c.text, "NAME", name), c.mode)
 	}
 	crond := real.Start(t, "cron", exec.Command("cron", "-f"))
-	real.Eventually(t, 90*time.Second, "cron to run a job", func() bool { _, err := os.Stat("/run/ran-plain"); return err == nil })
-	time.Sleep(2 * time.Second)                                                         // for the others
-	real.Eventually(t, 30*time.Second, "cron to mail what the jobs said", func() bool { // one process a job, until it has mailed
+	real.Eventually(t, 150*time.Second, "cron to run a job", func() bool { _, err := os.Stat("/run/ran-plain"); return err == nil })
+	time.Sleep(2 * time.Second)                                                      // for the others
+	real.Eventually(t, time.Minute, "cron to mail what the jobs said", func() bool { // one process a job, until it has mailed
 		names, err := filepath.Glob("/proc/[0-9]*/comm")
 		running := 0
 		for _, name := range names {

@@ -32,7 +32,7 @@ mount --rbind /dev "$1/root/dev"
 mount -t tmpfs none "$1/root/run"
 mount -t tmpfs none "$1/root/tmp"
 chmod 1777 "$1/root/tmp"
-exec chroot "$1/root" /bin/sh -c 'touch /run/ready; exec sleep 600'`
+exec chroot "$1/root" /bin/sh -c 'touch /run/ready; exec sleep infinity'`
 
 // newDisposable makes a copy; the files given are written into it, and those with no text are deleted.
 func newDisposable(t *testing.T, files map[string]string) *disposable {
@@ -43,7 +43,7 @@ func newDisposable(t *testing.T, files map[string]string) *disposable {
 	cmd := exec.Command("unshare", "-m", "--propagation", "private", "sh", "-c", overlay, "sh", real.Folder(t))
 	real.Start(t, "the copy of the machine", cmd)
 	d := &disposable{t, fmt.Sprintf("/proc/%d/root", cmd.Process.Pid)}
-	real.Eventually(t, 20*time.Second, "the copy of the machine", func() bool {
+	real.Eventually(t, time.Minute, "the copy of the machine", func() bool {
 		_, err := os.Stat(d.root + "/run/ready")
 		return err == nil
 	})

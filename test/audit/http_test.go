@@ -56,7 +56,7 @@ func startSites(t *testing.T, second int, root string, sites []site) []string {
 // fetch is what curl shows of a page: the headers and the text.
 func fetch(t *testing.T, address, url string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "curl", "-sk", "-i", "--max-time", "5", "--resolve", "app.example.test:443:"+address, "--resolve", "app.example.test:80:"+address, url).Output()
+	out, err := exec.CommandContext(t.Context(), "curl", "-sk", "-i", "--max-time", "60", "--resolve", "app.example.test:443:"+address, "--resolve", "app.example.test:80:"+address, url).Output()
 	if err != nil {
 		t.Fatalf("curl %s: %v", url, err)
 	}
@@ -195,7 +195,7 @@ func TestCanaries(t *testing.T) {
 	}
 	config := real.Write(t, dir, "apache.conf", text.String(), 0o644)
 	p := real.Start(t, "apache2", exec.Command("/usr/sbin/apache2", "-D", "FOREGROUND", "-f", config))
-	p.AwaitListening("127.45.4.1:443", 10*time.Second)
+	p.AwaitListening("127.45.4.1:443", time.Minute)
 	for n, h := range hosts {
 		t.Run(h.name, func(t *testing.T) {
 			folder, a := filepath.Join(root, h.name, "data"), fmt.Sprintf("127.45.4.%d", n+1)

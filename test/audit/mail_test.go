@@ -208,7 +208,7 @@ func TestInterfaces(t *testing.T) {
 		}
 		config := real.Write(t, dir, name+".conf", fmt.Sprintf("include /etc/ldap/schema/core.schema\nmodulepath /usr/lib/ldap\nmoduleload back_mdb\npidfile %[1]s/pid\nargsfile %[1]s/args\n%[2]s\ndatabase mdb\nsuffix dc=x\ndirectory %[1]s\n", data, extra), 0o644)
 		p := real.Start(t, "slapd", exec.Command("/usr/sbin/slapd", "-d", "0", "-f", config, "-h", urls))
-		p.AwaitListening(address+":389", 10*time.Second)
+		p.AwaitListening(address+":389", time.Minute)
 	}
 	secure := fmt.Sprintf("TLSCertificateFile %s\nTLSCertificateKeyFile %s", certificate, key)
 	run("secure", "127.45.7.1", secure, "ldap://127.45.7.1:389 ldaps://127.45.7.1:636")

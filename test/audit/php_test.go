@@ -87,11 +87,11 @@ func TestPHPPools(t *testing.T) {
 			d.write("/var/www/html/page.php", page)
 			d.write("/etc/nginx/sites-enabled/a.conf", fmt.Sprintf("server { listen 127.0.0.1:%d; root /var/www/html;\nlocation ~ \\.php$ { include fastcgi.conf; %s fastcgi_pass unix:/run/php/php8.2-fpm.sock; } }\n", port, c.params))
 			fpm := real.Start(t, "php-fpm", d.command("/usr/sbin/php-fpm8.2", "--nodaemonize", "--fpm-config", "/etc/php/8.2/fpm/php-fpm.conf"))
-			real.Eventually(t, 20*time.Second, "php-fpm", func() bool {
+			real.Eventually(t, time.Minute, "php-fpm", func() bool {
 				return strings.Contains(fpm.Log(), "ready to handle") || d.logged("/var/log/php8.2-fpm.log", "ready to handle")
 			})
 			p := real.Start(t, "nginx", d.command("/usr/sbin/nginx", "-g", "daemon off;"))
-			p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 20*time.Second)
+			p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
 			comparePHP(t, d.judge(facts.Config{}), fmt.Sprintf("http://localhost:%d/page.php", port))
 		})
 	}

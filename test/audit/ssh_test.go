@@ -35,7 +35,7 @@ mount --rbind /dev "$1/root/dev"
 mount -t tmpfs none "$1/root/run"
 mkdir -p "$1/root/run/sshd"
 touch "$1/root/run/ready"
-exec sleep 600`
+exec sleep infinity`
 
 // sshCopy is a copy of this machine with the accounts root, anna and carl, who share a password; the first two share a key.
 func sshCopy(t *testing.T) (root string, key ssh.Signer) {
@@ -57,7 +57,7 @@ func sshCopyAndEntry(t *testing.T) (root string, key ssh.Signer, entry []string)
 	real.Start(t, "the copy of the machine", cmd)
 	root = fmt.Sprintf("/proc/%d/root%s/root", cmd.Process.Pid, dir)
 	entry = []string{"nsenter", fmt.Sprintf("--mount=/proc/%d/ns/mnt", cmd.Process.Pid), "chroot", dir + "/root"}
-	real.Eventually(t, 20*time.Second, "the copy of the machine", func() bool {
+	real.Eventually(t, time.Minute, "the copy of the machine", func() bool {
 		_, err := os.Stat(root + "/run/ready")
 		return err == nil
 	})
@@ -136,13 +136,13 @@ func look(t *testing.T, root string, run bool) (facts.Facts, map[string]audit.Fi
 // enters tries to sign in from one of the loopback addresses.
 func enters(t *testing.T, port int, user, from string, methods ...ssh.AuthMethod) bool {
 	t.Helper()
-	dial := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: 5 * time.Second}
+	dial := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}, Timeout: time.Minute}
 	conn, err := dial.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 	if err != nil {
 		t.Fatalf("connect: %v", err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	c, _, _, err := ssh.NewClientConn(conn, "copy", &ssh.ClientConfig{User: user, Auth: methods, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
@@ -200,7 +200,7 @@ func TestSSHVerdicts(t *testing.T) {
 			port := real.FreePort(t)
 			put(t, root, "/etc/default/ssh", fmt.Sprintf("SSHD_OPTS=\"-p %d\"\n", port), 0o644)
 			sshd := real.Start(t, "sshd", within(root, "/usr/sbin/sshd", "-D", "-e", "-p", fmt.Sprint(port), "-o", "ListenAddress=127.0.0.1"))
-			sshd.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 10*time.Second)
+			sshd.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
 			rootIn, passwordIn, keyIn := false, false, false
 			for _, from := range []string{"127.0.0.1", "127.7.7.7"} {
 				rootIn = rootIn || enters(t, port, "root", from, append([]ssh.AuthMethod{ssh.PublicKeys(key)}, passwords...)...)
@@ -272,15 +272,15 @@ func TestSSHLimits(t *testing.T) {
 		port := real.FreePort(t)
 		address := fmt.Sprintf("127.0.0.1:%d", port)
 		sshd := real.Start(t, "sshd", within(root, "/usr/sbin/sshd", "-D", "-e", "-p", fmt.Sprint(port), "-o", "ListenAddress=127.0.0.1"))
-		sshd.AwaitListening(address, 10*time.Second)
+		sshd.AwaitListening(address, time.Minute)
 		taken := 0
 		for range 6 {
-			conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+			conn, err := net.DialTimeout("tcp", address, time.Minute)
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			greeting := make([]byte, 4)

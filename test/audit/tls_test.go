@@ -153,7 +153,7 @@ include /etc/nginx/mime.types;
 	p := real.Start(t, "nginx", cmd)
 	for _, a := range addresses {
 		if strings.Contains(blocks, "listen "+a+":443") {
-			p.AwaitListening(a+":443", 10*time.Second)
+			p.AwaitListening(a+":443", time.Minute)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func get(t *testing.T, url string) answer {
 			_, port, _ := strings.Cut(u, ":")
 			return (&net.Dialer{}).DialContext(ctx, network, "127.0.0.1:"+port)
 		}}
-	c := &http.Client{Transport: tr, Timeout: 10 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	c := &http.Client{Transport: tr, Timeout: time.Minute, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func quiet(files map[string]string, without ...string) map[string]string {
 func (d *disposable) apache(port int) {
 	d.t.Helper()
 	p := real.Start(d.t, "Apache", d.command("/bin/sh", "-c", ". /etc/apache2/envvars; exec /usr/sbin/apache2 -DFOREGROUND"))
-	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 20*time.Second)
+	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
 }
 
 func TestApache(t *testing.T) {
@@ -215,7 +215,7 @@ func TestNginx(t *testing.T) {
 				"/etc/nginx/conf.d/a.conf":        c.http + "\n",
 				"/etc/nginx/sites-enabled/a.conf": fmt.Sprintf("server { listen 127.0.0.1:%d; root /var/www/html; %s }\n", port, c.server)}, "/usr/sbin/apache2"))
 			p := real.Start(t, "nginx", d.command("/usr/sbin/nginx", "-g", "daemon off;"))
-			p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 20*time.Second)
+			p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
 			if name == "good" { // the audit's own unit may not write logs, which nginx -T wants to
 				d.write("/var/log/nginx", "")
 			}
@@ -233,7 +233,7 @@ func TestNginxHeaders(t *testing.T) {
 	d := newDisposable(t, quiet(map[string]string{"/etc/nginx/sites-enabled/a.conf": fmt.Sprintf(
 		"server { listen 127.0.0.1:%d; root /var/www/html; add_header X-Frame-Options DENY; location /files/ { add_header X-Own 1; } location /other/ { alias /var/www/html/files/; } }\n", port)}))
 	p := real.Start(t, "nginx", d.command("/usr/sbin/nginx", "-g", "daemon off;"))
-	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), 20*time.Second)
+	p.AwaitListening(fmt.Sprintf("127.0.0.1:%d", port), time.Minute)
 	h, err := facts.OpenHost(facts.HostOptions{Root: d.root, ExecInRoot: true})
 	if err != nil {
 		t.Fatal(err)

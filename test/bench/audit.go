@@ -45,10 +45,8 @@ func (b *bench) audit(ctx context.Context) (r auditResult, err error) {
 	if os.Geteuid() != 0 {
 		return r, fmt.Errorf("-only audit: a copy of the machine is made by root only")
 	}
-	for _, program := range []string{"lynis", "sshd", "apache2", "nginx", "mariadbd", "pg_ctlcluster", "fail2ban-client", "nft", "cron"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return r, fmt.Errorf("%w: install the packages of scripts/packages.txt first", err)
-		}
+	if err := installed("lynis", "sshd", "apache2", "nginx", "mariadbd", "pg_ctlcluster", "fail2ban-client", "nft", "cron"); err != nil {
+		return r, err
 	}
 	dir := b.file("copy")
 	if err := os.Mkdir(dir, 0o755); err != nil {

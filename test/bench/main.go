@@ -1,7 +1,7 @@
 // Command bench measures the gateway beside nginx and a bare httputil.ReverseProxy: CPU time of the server
 // for one request, medians of interleaved rounds, and memory after load and during a flood of sign-ins.
 // It runs everything on 127.0.0.1, takes a few minutes, and writes its table into docs/benchmarks.md. The audit is measured beside
-// lynis, in a copy of this machine with everything on it.
+// lynis, in a copy of this machine with everything on it, and the watch beside fail2ban and crowdsec.
 package main
 
 import (
@@ -31,6 +31,8 @@ type settings struct {
 	flood       time.Duration
 	out         string
 	only        string
+	lines       int
+	peers       bool
 }
 
 // The parts of a run. The load's is all of the comparison, and memory after it.
@@ -39,7 +41,15 @@ const (
 	partTimes = "times"
 	partFlood = "flood"
 	partAudit = "audit"
+	partWatch = "watch"
 )
+
+var parts = []string{partLoad, partTimes, partFlood, partAudit, partWatch}
+
+// gateway says whether a part is to be run that needs the servers of the comparison.
+func (s settings) gateway() bool {
+	return s.runs(partLoad) || s.runs(partTimes) || s.runs(partFlood)
+}
 
 // runs tells whether a part is to be run.
 func (s settings) runs(part string) bool {
@@ -55,11 +65,14 @@ func main() {
 	flag.DurationVar(&s.rest, "rest", 30*time.Second, "rest after the load before memory is read")
 	flag.DurationVar(&s.flood, "flood", 20*time.Second, "length of the flood of sign-ins")
 	flag.StringVar(&s.out, "out", "", "file whose generated part is replaced; empty prints only")
-	flag.StringVar(&s.only, "only", "", "the parts to run, with commas: load, times, flood, audit; default all")
+	flag.StringVar(&s.only, "only", "", "the parts to run, with commas: "+strings.Join(parts, ", ")+"; default all")
+	flag.IntVar(&s.lines, "lines", 1_000_000, "lines of each log that the watch reads; 0 leaves that out")
+	flag.BoolVar(&s.peers, "peers", true, "measure the watch beside fail2ban and crowdsec")
+	firewalls := flag.Bool("waf", false, "compare the web application firewall with nginx and ModSecurity, and nothing else")
 	inCopy := flag.Bool(inCopyFlag, false, "for the program's own use: measure the audit in the copy of the machine in which it runs")
 	flag.Parse()
 	for part := range strings.SplitSeq(s.only, ",") {
-		if part != "" && part != partLoad && part != partTimes && part != partFlood && part != partAudit {
+		if part != "" && !slices.Contains(parts, part) {
 			fmt.Fprintf(os.Stderr, "bench: error: -only: there is no part %q\n", part)
 			os.Exit(2)
 		}
@@ -71,6 +84,9 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	do := func() error { return run(ctx, s) }
+	if *firewalls {
+		do = func() error { return runWAF(ctx, s) }
+	}
 	if *inCopy {
 		do = func() error { return auditInCopy(ctx) }
 	}
@@ -81,9 +97,9 @@ func main() {
 }
 
 func run(ctx context.Context, s settings) (err error) {
-	for _, program := range []string{"nginx", "wrk"} {
-		if _, err := exec.LookPath(program); err != nil {
-			return fmt.Errorf("%w: install the packages of scripts/packages.txt first", err)
+	if s.gateway() {
+		if err := installed("nginx", "wrk"); err != nil {
+			return err
 		}
 	}
 	dir, err := os.MkdirTemp("", "doorward-bench-")
@@ -117,11 +133,26 @@ func run(ctx context.Context, s settings) (err error) {
 			return err
 		}
 	}
-	fmt.Print(r.markdown())
+	if s.runs(partWatch) {
+		if r.watch, err = b.watch(ctx); err != nil {
+			return err
+		}
+	}
+	fmt.Print(r.markdown(), "\n", r.watch.markdown())
 	if s.out == "" {
 		return nil
 	}
 	return r.writeInto(filepath.Join(s.root, s.out))
+}
+
+// installed says which of the programs is missing.
+func installed(programs ...string) error {
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%w: install the packages of scripts/packages.txt first", err)
+		}
+	}
+	return nil
 }
 
 // load compares the servers, and reads what Doorward holds after a rest.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -18,16 +19,45 @@ import (
 type process struct {
 	name string
 	cmd  *exec.Cmd
-	log  *bytes.Buffer
+	log  *output
 }
 
-// startProcess runs a server in a process group of its own and waits until address accepts.
-func startProcess(ctx context.Context, name, address string, args ...string) (*process, error) {
-	p := &process{name: name, cmd: exec.Command(args[0], args[1:]...), log: new(bytes.Buffer)}
+// output is what a server writes, which can be read while it does.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write keeps text.
+func (o *output) Write(text []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(text)
+}
+
+// String is what was written so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+// runProcess starts a server in a process group of its own.
+func runProcess(name string, args ...string) (*process, error) {
+	p := &process{name: name, cmd: exec.Command(args[0], args[1:]...), log: new(output)}
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	return p, nil
+}
+
+// startProcess runs a server and waits until address accepts.
+func startProcess(ctx context.Context, name, address string, args ...string) (*process, error) {
+	p, err := runProcess(name, args...)
+	if err != nil {
+		return nil, err
 	}
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) && ctx.Err() == nil {
@@ -53,6 +83,15 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Kill()
 		<-done
 	}
+}
+
+// spent is what a program that has ended used: CPU time with its children, and the most memory that one of them held at once.
+func spent(cmd *exec.Cmd) (cpu time.Duration, rss int64) {
+	cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		rss = u.Maxrss << 10
+	}
+	return cpu, rss
 }
 
 // tree lists the process and its descendants.

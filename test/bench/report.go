@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -24,6 +23,7 @@ type report struct {
 	times    timesResult
 	flood    floodResult
 	audit    auditResult
+	watch    watchResult
 }
 
 // reach is what the project set itself; the report says beside each whether it was met.
@@ -52,7 +52,9 @@ func (r report) markdown() string {
 		fmt.Fprintf(&b, "| %s | %s | %s | %s … %s | %.2f |\n", row.scheme, row.server, micros(row.perRequest),
 			micros(low), micros(high), float64(row.perRequest)/float64(r.bare(row.scheme)))
 	}
-	b.WriteString("\n| what | measured | reach |\n|---|---|---|\n")
+	if r.settings.gateway() || len(r.audit.Audits) > 0 {
+		b.WriteString("\n| what | measured | reach |\n|---|---|---|\n")
+	}
 	if len(r.rows) > 0 {
 		r.writeLoad(&b)
 	}
@@ -140,21 +142,23 @@ func met(ok bool) string {
 	return "**not met**"
 }
 
-// The generated part of the file stands between these lines.
+// The generated parts of the file stand between these lines.
 const (
-	beginMark = "<!-- begin: make bench -->\n"
-	endMark   = "<!-- end: make bench -->\n"
+	beginMark  = "<!-- begin: make bench -->\n"
+	endMark    = "<!-- end: make bench -->\n"
+	beginWatch = "<!-- begin: make bench, watch -->\n"
+	endWatch   = "<!-- end: make bench, watch -->\n"
 )
 
+// writeInto replaces the parts of the file that were measured.
 func (r report) writeInto(file string) error {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		return err
+	if r.settings.gateway() || len(r.audit.Audits) > 0 {
+		if err := writeBetween(file, beginMark, endMark, r.markdown()); err != nil {
+			return err
+		}
 	}
-	head, rest, ok := strings.Cut(string(data), beginMark)
-	_, tail, ok2 := strings.Cut(rest, endMark)
-	if !ok || !ok2 {
-		return fmt.Errorf("%s: the lines %q and %q must stand in it", file, strings.TrimSpace(beginMark), strings.TrimSpace(endMark))
+	if watch := r.watch.markdown(); watch != "" {
+		return writeBetween(file, beginWatch, endWatch, watch)
 	}
-	return os.WriteFile(file, []byte(head+beginMark+r.markdown()+endMark+tail), 0o644)
+	return nil
 }

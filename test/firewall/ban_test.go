@@ -22,15 +22,15 @@ func TestBan(t *testing.T) {
 	h.up(l)
 	h.want("before", map[string]bool{attackerV4: true, attackerV6: true, neighbourV4: true, neighbourV6: true, strangerV4: true, strangerV6: true})
 
-	old4, err := h.dial(h.outside, attackerV4, hostV4, 80)
-	if err != nil || echo(old4) != nil {
+	old4, err := h.dial(h.outside, attackerV4, hostV4, 80, long)
+	if err != nil || echo(old4, long) != nil {
 		t.Fatal(err)
 	}
 	defer old4.Close()
 	l.ban(attackerV4, time.Hour)
 	h.banned(attackerV4 + "/32")
 	// The connection that was there is reset, not only left hanging.
-	_ = old4.SetDeadline(time.Now().Add(time.Second))
+	_ = old4.SetDeadline(time.Now().Add(long))
 	if _, err := old4.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) || !errors.Is(err, unix.ECONNRESET) {
 		t.Errorf("the connection of a banned address: got %v, want a reset", err)
 	}
@@ -47,10 +47,10 @@ func TestBan(t *testing.T) {
 
 	l.lift("2001:db8:1::/64")
 	l.lift(attackerV6)
-	l.ban(attackerV4, 2*time.Second) // a shorter end takes the place of the longer
+	l.ban(attackerV4, 15*time.Second) // a shorter end takes the place of the longer
 	h.banned(attackerV4+"/32", "203.0.113.0/24")
 	h.want("lifted", map[string]bool{attackerV6: true, neighbourV6: true, attackerV4: false})
-	real.Eventually(t, 5*time.Second, "the ban to end", func() bool { return h.reaches(h.outside, attackerV4, hostV4, 80) })
+	real.Eventually(t, time.Minute, "the ban to end", func() bool { return h.reaches(h.outside, attackerV4, hostV4, 80) })
 	h.want("over", map[string]bool{attackerV4: true, strangerV4: false})
 
 	if n := h.kernel().Counts["from v4_24"]; n.Packets == 0 {
@@ -72,7 +72,7 @@ func TestNeverBanned(t *testing.T) {
 	l.ban("198.51.100.0/24", 0)
 	h.banned("198.51.100.0/24")
 	h.want("a network around protected addresses", map[string]bool{attackerV4: false, "198.51.100.200": true, "198.51.100.2": true})
-	if !h.reaches(h.host, hostV4, hostV4, 80) || !h.reaches(h.host, "127.0.0.1", "127.0.0.1", 80) {
+	if !h.answers(h.host, hostV4, hostV4, 80) || !h.answers(h.host, "127.0.0.1", "127.0.0.1", 80) {
 		t.Error("the host does not reach itself")
 	}
 	if status, _ := l.client.State(); status.Error != "" {
@@ -93,24 +93,24 @@ END`)
 	h.enforce()
 	l := h.client()
 	h.up(l)
-	if !h.reaches(h.outside, attackerV4, hostV4, 8080) || !h.reaches(h.outside, attackerV6, containerV6, 80) {
+	if !h.answers(h.outside, attackerV4, hostV4, 8080) || !h.answers(h.outside, attackerV6, containerV6, 80) {
 		t.Fatal("the container cannot be reached at all")
 	}
-	old, err := h.dial(h.outside, attackerV4, hostV4, 8080)
-	if err != nil || echo(old) != nil {
+	old, err := h.dial(h.outside, attackerV4, hostV4, 8080, long)
+	if err != nil || echo(old, long) != nil {
 		t.Fatal(err)
 	}
 	defer old.Close()
 	l.ban(attackerV4, 0)
 	l.ban(attackerV6, 0)
 	h.banned(attackerV4+"/32", attackerV6+"/128")
-	if echo(old) == nil {
+	if echo(old, moment) == nil {
 		t.Error("a connection to a container goes on after the ban")
 	}
 	if h.reaches(h.outside, attackerV4, hostV4, 8080) || h.reaches(h.outside, attackerV6, containerV6, 80) {
 		t.Error("a banned address reaches a container")
 	}
-	if !h.reaches(h.outside, neighbourV4, hostV4, 8080) || !h.reaches(h.outside, neighbourV6, containerV6, 80) {
+	if !h.answers(h.outside, neighbourV4, hostV4, 8080) || !h.answers(h.outside, neighbourV6, containerV6, 80) {
 		t.Error("somebody else does not reach the container any more")
 	}
 }

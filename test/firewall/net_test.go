@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,13 +46,16 @@ type hosts struct {
 	dir, socket, configFile string
 }
 
+// made counts the hosts of this process: their names differ by it.
+var made atomic.Int64
+
 func newHosts(t *testing.T) *hosts {
 	t.Helper()
 	real.Require(t, "ip", "nft", "nsenter")
 	if os.Geteuid() != 0 {
 		real.Missing(t, "network namespaces are made by root only")
 	}
-	name := fmt.Sprintf("dw%d-%d", os.Getpid(), time.Now().UnixNano()%1_000_000)
+	name := fmt.Sprintf("dw%d-%d", os.Getpid(), made.Add(1))
 	dir := real.Folder(t)
 	h := &hosts{t: t, host: name + "h", outside: name + "o", inside: name + "i", dir: dir, socket: filepath.Join(dir, "run", "enforce.sock")}
 	h.configFile = real.Write(t, dir, "doorward.yaml", "firewall: {enforce: true, socket: "+h.socket+", allow: [198.51.100.200]}\n", 0o644)
@@ -146,19 +150,22 @@ func (h *hosts) listen(ns string, ports ...int) {
 	}
 }
 
-// dial connects from an address; the error is what happened within a second.
-func (h *hosts) dial(ns, from, to string, port int) (c net.Conn, err error) {
+// What is not to come is waited for a moment, and what is to come, long: the machine may be busy.
+const moment, long = time.Second, 30 * time.Second
+
+// dial connects from an address; the error is what happened within the time.
+func (h *hosts) dial(ns, from, to string, port int, patience time.Duration) (c net.Conn, err error) {
 	h.t.Helper()
 	within(h.t, ns, func() {
-		d := net.Dialer{Timeout: time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		d := net.Dialer{Timeout: patience, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 		c, err = d.Dial("tcp", net.JoinHostPort(to, fmt.Sprint(port)))
 	})
 	return c, err
 }
 
 // echo says whether a connection carries a line both ways.
-func echo(c net.Conn) error {
-	if err := c.SetDeadline(time.Now().Add(time.Second)); err != nil {
+func echo(c net.Conn, within time.Duration) error {
+	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
 		return err
 	}
 	if _, err := c.Write([]byte("hello\n")); err != nil {
@@ -168,14 +175,23 @@ func echo(c net.Conn) error {
 	return err
 }
 
-// reaches says whether a new connection works.
+// reaches says whether a new connection works within a moment.
 func (h *hosts) reaches(ns, from, to string, port int) bool {
-	c, err := h.dial(ns, from, to, port)
+	return h.connects(ns, from, to, port, moment)
+}
+
+// answers says whether a new connection works that is wanted to.
+func (h *hosts) answers(ns, from, to string, port int) bool {
+	return h.connects(ns, from, to, port, long)
+}
+
+func (h *hosts) connects(ns, from, to string, port int, within time.Duration) bool {
+	c, err := h.dial(ns, from, to, port, within)
 	if err != nil {
 		return false
 	}
 	defer c.Close()
-	return echo(c) == nil
+	return echo(c, within) == nil
 }
 
 // want checks connections from the outside to the host's port 80.
@@ -186,7 +202,11 @@ func (h *hosts) want(what string, answers map[string]bool) {
 		if strings.Contains(from, ":") {
 			to = hostV6
 		}
-		if got := h.reaches(h.outside, from, to, 80); got != want {
+		patience := moment
+		if want {
+			patience = long
+		}
+		if got := h.connects(h.outside, from, to, 80, patience); got != want {
 			h.t.Errorf("%s: a connection from %s works: %v, want %v\n%s", what, from, got, want, h.in(h.host, "nft list ruleset"))
 		}
 	}
@@ -197,7 +217,7 @@ func (h *hosts) enforce(more ...string) *real.Process {
 	h.t.Helper()
 	args := append([]string{"--net=/run/netns/" + h.host, real.Program(h.t), "enforce", "--config", h.configFile, "--socket", h.socket, "--as", "nobody", "--client", "daemon"}, more...)
 	p := real.Start(h.t, "enforce", exec.Command("nsenter", args...))
-	real.Eventually(h.t, 10*time.Second, "enforce to answer", func() bool {
+	real.Eventually(h.t, time.Minute, "enforce to answer", func() bool {
 		link, err := firewall.Dial(h.t.Context(), h.socket)
 		if err != nil {
 			return false
@@ -256,7 +276,7 @@ func (l *list) lift(text string) { l.client.Change(nil, []netip.Prefix{prefix(te
 // up waits until the client is connected and its list in the kernel.
 func (h *hosts) up(l *list) {
 	h.t.Helper()
-	real.Eventually(h.t, 10*time.Second, "the client to be up", func() bool { _, reason := l.client.State(); return reason == "" })
+	real.Eventually(h.t, time.Minute, "the client to be up", func() bool { _, reason := l.client.State(); return reason == "" })
 }
 
 // kernel reads the bans of the host's kernel.
@@ -275,7 +295,7 @@ func (h *hosts) kernel() firewall.Look {
 func (h *hosts) banned(want ...string) {
 	h.t.Helper()
 	var got []string
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		got = nil
 		for _, e := range h.kernel().Elements {
 			got = append(got, e.Prefix.String())

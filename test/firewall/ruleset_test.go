@@ -63,8 +63,8 @@ func newBase(t *testing.T) base {
 	}
 	p := real.Start(t, "sshd", b.confined("/usr/sbin/sshd", "-D", "-e", "-f", sshd))
 	b.listen(b.host, 80, 3306, 8443)
-	real.Eventually(t, 10*time.Second, "sshd: "+p.Log(), func() bool {
-		c, err := b.dial(b.outside, attackerV4, hostV4, 22)
+	real.Eventually(t, time.Minute, "sshd: "+p.Log(), func() bool {
+		c, err := b.dial(b.outside, attackerV4, hostV4, 22, moment)
 		if err == nil {
 			c.Close()
 		}
@@ -100,7 +100,7 @@ func (b base) file() string { return filepath.Join(b.dir, "firewall.nft") }
 // ssh runs a command by SSH from an address.
 func (b base) ssh(from string, args ...string) (string, error) {
 	all := append([]string{"--net=/run/netns/" + b.outside, "ssh", "-i", filepath.Join(b.dir, "key"), "-b", from, "-o", "StrictHostKeyChecking=no",
-		"-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=2", "-o", "LogLevel=ERROR", "root@" + hostV4}, args...)
+		"-o", "UserKnownHostsFile=/dev/null", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30", "-o", "LogLevel=ERROR", "root@" + hostV4}, args...)
 	out, err := exec.Command("nsenter", all...).CombinedOutput()
 	return string(out), err
 }
@@ -112,14 +112,18 @@ func (b base) has(out, want string) {
 	}
 }
 
-// connects checks which ports of the host somebody reaches, by both versions of IP.
-func (b base) connects(what string, v4, v6 string, want map[int]bool) {
+// reach checks which ports of the host somebody reaches, by both versions of IP.
+func (b base) reach(what string, v4, v6 string, want map[int]bool) {
 	b.t.Helper()
 	var wait sync.WaitGroup
 	for port, want := range want {
 		for from, to := range map[string]string{v4: hostV4, v6: hostV6} {
 			wait.Go(func() {
-				c, err := b.dial(b.outside, from, to, port)
+				patience := moment
+				if want {
+					patience = long
+				}
+				c, err := b.dial(b.outside, from, to, port, patience)
 				if err == nil {
 					c.Close()
 				}
@@ -150,7 +154,7 @@ func (b base) ping(from, to string) (answered bool) {
 			sum := ^uint16(8<<8 + 0x4711 + 1)
 			message[2], message[3] = byte(sum>>8), byte(sum)
 		}
-		_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
 		if _, err := c.WriteTo(message, &net.IPAddr{IP: net.ParseIP(to)}); err != nil {
 			return
 		}
@@ -172,7 +176,7 @@ func TestBaseRuleset(t *testing.T) {
 	b := newBase(t)
 	before := b.in(b.host, "nft list ruleset")
 	everything := map[int]bool{22: true, 80: true, 3306: true, 8443: true}
-	b.connects("before", attackerV4, attackerV6, everything)
+	b.reach("before", attackerV4, attackerV6, everything)
 
 	// What would lock out whoever asks is refused, and nothing is changed.
 	if out, err := b.ssh(attackerV4, b.command("apply", "--yes")...); err == nil || !strings.Contains(out, "you are signed in by SSH from "+attackerV4+" to port 22, which it refuses") {
@@ -182,15 +186,15 @@ func TestBaseRuleset(t *testing.T) {
 		t.Fatalf("a refused apply changed the rules to\n%s", got)
 	}
 
-	out, err := b.ssh(neighbourV4, b.command("apply", "--yes", "--confirm-within", "15s")...)
+	out, err := b.ssh(neighbourV4, b.command("apply", "--yes", "--confirm-within", "30s")...)
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	b.has(out, "in force until")
-	b.connects("a stranger", attackerV4, attackerV6, map[int]bool{22: false, 80: true, 3306: false, 8443: false})
-	b.connects("a network that one port is open to", strangerV4, strangerV6, map[int]bool{22: false, 80: true, 8443: true})
-	b.connects("an administrator", neighbourV4, neighbourV6, map[int]bool{22: true, 3306: false})
-	if !b.reaches(b.host, "127.0.0.1", "127.0.0.1", 3306) || !b.reaches(b.host, "::1", "::1", 3306) {
+	b.reach("a stranger", attackerV4, attackerV6, map[int]bool{22: false, 80: true, 3306: false, 8443: false})
+	b.reach("a network that one port is open to", strangerV4, strangerV6, map[int]bool{22: false, 80: true, 8443: true})
+	b.reach("an administrator", neighbourV4, neighbourV6, map[int]bool{22: true, 3306: false})
+	if !b.answers(b.host, "127.0.0.1", "127.0.0.1", 3306) || !b.answers(b.host, "::1", "::1", 3306) {
 		t.Error("the host does not reach itself")
 	}
 	b.in(b.outside, "ip neigh flush dev eth0; ip -6 neigh flush dev eth0")
@@ -200,8 +204,8 @@ func TestBaseRuleset(t *testing.T) {
 	if out, err := b.run("confirm"); err == nil || !strings.Contains(out, "no sign-in after the change is known") {
 		t.Errorf("confirmed on the console: %v %s", err, out)
 	}
-	real.Eventually(t, 30*time.Second, "the ruleset to be taken back", func() bool { return b.in(b.host, "nft list ruleset") == before })
-	b.connects("taken back", attackerV4, attackerV6, everything)
+	real.Eventually(t, time.Minute, "the ruleset to be taken back", func() bool { return b.in(b.host, "nft list ruleset") == before })
+	b.reach("taken back", attackerV4, attackerV6, everything)
 	out, _ = b.run("show")
 	b.has(out, "base ruleset: none")
 	if _, err := os.Stat(b.file()); err == nil {
@@ -209,7 +213,7 @@ func TestBaseRuleset(t *testing.T) {
 	}
 
 	// The connection that applies is no proof; the next one is.
-	out, err = b.ssh(neighbourV4, strings.Join(b.command("apply", "--yes", "--confirm-within", "30s"), " ")+"; "+strings.Join(b.command("confirm"), " "))
+	out, err = b.ssh(neighbourV4, strings.Join(b.command("apply", "--yes", "--confirm-within", "2m"), " ")+"; "+strings.Join(b.command("confirm"), " "))
 	if err == nil || !strings.Contains(out, "this connection is older than the change") {
 		t.Errorf("got %v: %s", err, out)
 	}
@@ -271,7 +275,7 @@ func TestBaseRulesetPassesTheAudit(t *testing.T) {
 	b := newBase(t)
 	b.listen(b.outside, 443)
 	b.config(", outbound_tcp: [{port: 443}]")
-	if out, err := b.run("apply", "--yes", "--confirm-within", "1m"); err != nil {
+	if out, err := b.run("apply", "--yes", "--confirm-within", "3m"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	if out, err := b.ssh(neighbourV4, b.command("confirm")...); err != nil {
@@ -309,12 +313,12 @@ func TestBaseRulesetPassesTheAudit(t *testing.T) {
 	if _, ssh, _ := strings.Cut(ports, "number=22 "); strings.Count(ssh[:strings.Index(ssh+"protocol=", "protocol=")], "only_admin=true limited=true") != 2 {
 		t.Errorf("port 22 is not only for administrators, with a limit, by IPv4 and IPv6: %s", ports)
 	}
-	if c, err := b.dial(b.host, hostV4, strangerV4, 443); err != nil {
+	if c, err := b.dial(b.host, hostV4, strangerV4, 443, long); err != nil {
 		t.Errorf("an outbound port that is named: %v", err)
 	} else {
 		c.Close()
 	}
-	if c, err := b.dial(b.host, hostV4, strangerV4, 80); err == nil || !strings.Contains(err.Error(), "refused") && !strings.Contains(err.Error(), "no route") && !strings.Contains(err.Error(), "prohibited") && !strings.Contains(err.Error(), "unreachable") {
+	if c, err := b.dial(b.host, hostV4, strangerV4, 80, long); err == nil || !strings.Contains(err.Error(), "refused") && !strings.Contains(err.Error(), "no route") && !strings.Contains(err.Error(), "prohibited") && !strings.Contains(err.Error(), "unreachable") {
 		t.Errorf("an outbound port that is not named: %v, want a quick refusal", err)
 		if c != nil {
 			c.Close()
@@ -325,7 +329,7 @@ func TestBaseRulesetPassesTheAudit(t *testing.T) {
 	p.Stop()
 	b.in(b.host, "nft delete table inet doorward")
 	b.config("")
-	if out, err := b.run("apply", "--yes", "--confirm-within", "1m"); err != nil {
+	if out, err := b.run("apply", "--yes", "--confirm-within", "3m"); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for range 2 {
@@ -351,7 +355,7 @@ func TestSSHPerMinute(t *testing.T) {
 	for from, to := range map[string]string{neighbourV4: hostV4, neighbourV6: hostV6} {
 		made := 0
 		for range 7 {
-			if c, err := b.dial(b.outside, from, to, 22); err == nil {
+			if c, err := b.dial(b.outside, from, to, 22, 2*time.Second); err == nil {
 				made++
 				defer c.Close()
 			}

@@ -33,7 +33,7 @@ firewall: {enforce: true, socket: `+h.socket+`}
 	enforcer := h.enforce("--client", "root")
 	start := func() *real.Process {
 		p := real.Start(t, "serve", exec.Command("nsenter", "--net=/run/netns/"+h.host, real.Program(t), "serve", "--config", h.configFile))
-		real.Eventually(t, 20*time.Second, "serve to answer", func() bool {
+		real.Eventually(t, time.Minute, "serve to answer", func() bool {
 			return exec.Command(real.Program(t), "decision", "list", "--config", h.configFile).Run() == nil
 		})
 		return p
@@ -57,7 +57,7 @@ firewall: {enforce: true, socket: `+h.socket+`}
 		if strings.Contains(from, ":") {
 			to = hostV6
 		}
-		real.Eventually(t, 5*time.Second, what, func() bool { return h.reaches(h.outside, from, to, 80) == want })
+		real.Eventually(t, time.Minute, what, func() bool { return h.reaches(h.outside, from, to, 80) == want })
 	}
 	must("add", attackerV4, "--for", "10m", "--reason", "test")
 	reaches(attackerV4, false, "the address is dropped in the kernel")

@@ -1,82 +1,42 @@
 package firewall_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/doorward/doorward/firewall"
 	"github.com/doorward/doorward/test/real"
 )
 
-// bootCopy starts the real systemd in a copy of the machine with a network of its own. Its folders outlive it, so that it can be
-// started again, as by a reboot. What would reach the machine's own kernel is masked.
-const bootCopy = `set -e
-cd "$1"
-mkdir -p upper work root
-mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
-mount --rbind /dev root/dev
-mount -t sysfs sysfs root/sys
-mount -t cgroup2 cgroup2 root/sys/fs/cgroup
-mount -t proc proc root/proc
-mount -t tmpfs tmpfs root/tmp
-mount -t tmpfs tmpfs root/run
-ip link set lo up
-if [ ! -e upper/booted ]; then
-	touch root/booted
-	cp "$2" root/usr/bin/doorward
-	rm -rf root/var/lib/doorward* root/etc/doorward root/etc/systemd/system/*.wants/*
-	install -m 644 "$3"/*.service "$3"/*.socket root/etc/systemd/system/
-	install -m 644 "$3"/doorward.sysusers root/usr/lib/sysusers.d/doorward.conf
+// unitsOf makes a machine with our program and units of a copy. $1 is the program, $2 the folder of the units.
+const unitsOf = `
+	cp "$1" root/usr/bin/doorward
+	rm -rf root/var/lib/doorward* root/etc/doorward
+	install -m 644 "$2"/*.service "$2"/*.socket root/etc/systemd/system/
+	install -m 644 "$2"/doorward.sysusers root/usr/lib/sysusers.d/doorward.conf
 	chroot root systemd-sysusers
 	mkdir -p root/etc/doorward
-	echo 'firewall: {enforce: true, admin_networks: [192.0.2.0/24]}' >root/etc/doorward/doorward.yaml
-	for unit in systemd-sysctl.service systemd-binfmt.service systemd-modules-load.service systemd-remount-fs.service systemd-udevd.service systemd-udev-trigger.service \
-		systemd-udevd-control.socket systemd-udevd-kernel.socket systemd-random-seed.service systemd-journald-audit.socket proc-sys-fs-binfmt_misc.automount sys-kernel-debug.mount \
-		sys-kernel-tracing.mount sys-kernel-config.mount sys-fs-fuse-connections.mount dev-hugepages.mount dev-mqueue.mount getty.target systemd-tmpfiles-setup-dev.service systemd-logind.service; do
-		ln -sf /dev/null root/etc/systemd/system/$unit
-	done
-fi
-mount -o remount,ro,bind root/proc/sys 2>/dev/null || { mount --bind root/proc/sys root/proc/sys; mount -o remount,ro,bind root/proc/sys; }
-exec chroot root env -i container=doorward-test PATH=/usr/sbin:/usr/bin:/sbin:/bin /lib/systemd/systemd --system --unit=multi-user.target --log-target=null`
+	echo 'firewall: {enforce: true, admin_networks: [192.0.2.0/24]}' >root/etc/doorward/doorward.yaml`
 
 // machine is a copy of the machine that systemd runs.
 type machine struct {
-	t    *testing.T
-	pid  string // of its first process, as the test sees it
-	root string
+	t *testing.T
+	*real.Booted
 }
 
-// boot starts the copy in dir; stop ends all of it at once, as a power failure does.
+// boot starts the copy in dir, which it is made in at the first start.
 func boot(t *testing.T, dir string) (m *machine, stop func()) {
 	t.Helper()
-	cmd := exec.Command("unshare", "--mount", "--net", "--pid", "--cgroup", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private", "sh", "-c", bootCopy, "sh",
-		dir, real.Program(t), filepath.Join(real.Repository(t), "packaging", "systemd"))
-	p := real.Start(t, "systemd", cmd)
-	m = &machine{t: t, root: dir + "/root"}
-	real.Eventually(t, 30*time.Second, "the first process of the copy", func() bool {
-		out, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
-		m.pid = strings.TrimSpace(string(out))
-		return err == nil && m.pid != ""
-	})
-	ready := false
-	for end := time.Now().Add(60 * time.Second); !ready && time.Now().Before(end); time.Sleep(300 * time.Millisecond) {
-		out, _ := m.try("systemctl is-system-running")
-		ready = strings.HasPrefix(out, "running") || strings.HasPrefix(out, "degraded")
-	}
-	if !ready {
-		real.Missing(t, "systemd does not start in namespaces here")
-	}
-	return m, func() { p.Stop() }
+	b, stop := real.Boot(t, dir, unitsOf, real.Program(t), filepath.Join(real.Repository(t), "packaging", "systemd"))
+	return &machine{t, b}, stop
 }
 
 func (m *machine) try(script string) (string, error) {
-	out, err := exec.Command("nsenter", "--target", m.pid, "--mount", "--net", "--pid", "--cgroup", "--uts", "--ipc", "chroot", m.root, "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-		"sh", "-ec", script).CombinedOutput()
+	enter := m.Enter("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "sh", "-ec", script)
+	out, err := exec.Command(enter[0], enter[1:]...).CombinedOutput()
 	return string(out), err
 }
 
@@ -101,7 +61,7 @@ func TestUnits(t *testing.T) {
 	dir := real.Folder(t)
 	m, stop := boot(t, dir)
 	m.run("systemctl enable --now doorward-enforce.socket")
-	link, err := firewall.Dial(t.Context(), "/proc/"+m.pid+"/root"+firewall.DefaultSocket)
+	link, err := firewall.Dial(t.Context(), "/proc/"+m.PID+"/root"+firewall.DefaultSocket)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func newHost(t *testing.T, programs ...string) *host {
 	cmd := exec.Command("unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-c", layCopy, "sh", dir, program)
 	real.Start(t, "the copy of the machine", cmd)
 	var inside string
-	real.Eventually(t, 20*time.Second, "the copy of the machine", func() bool {
+	real.Eventually(t, time.Minute, "the copy of the machine", func() bool {
 		out, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", cmd.Process.Pid, cmd.Process.Pid))
 		inside = strings.TrimSpace(string(out))
 		if err != nil || inside == "" {
@@ -134,5 +134,5 @@ func (h *host) snapshot(folders string) string {
 // watchEnds waits until nothing waits for a deadline any more.
 func (h *host) watchEnds() {
 	h.t.Helper()
-	real.Eventually(h.t, 20*time.Second, "the watch to end", func() bool { _, err := h.try("pgrep -f 'fix [w]atch'"); return err != nil })
+	real.Eventually(h.t, time.Minute, "the watch to end", func() bool { _, err := h.try("pgrep -f 'fix [w]atch'"); return err != nil })
 }

@@ -45,7 +45,7 @@ touch probe; chattr +i probe && chattr -i probe && rm probe`)
 		}
 	}
 
-	out = h.run("doorward unseal --app cmdb --for 15s --reason 'update to 33'")
+	out = h.run("doorward unseal --app cmdb --for 20s --reason 'update to 33'")
 	h.has(out, "the seal of cmdb is lifted until")
 	h.has(h.run("doorward fix history"), "kept until")
 	if err := h.web("echo 2 >index.php; echo new >src/new.php; rm link"); err != nil {

@@ -150,7 +150,7 @@ func (h *host) stand(rows []row, when, want string, audit bool) {
 				return
 			}
 			var said string
-			for range 40 { // a server that reads its configuration again still answers by the old one for a moment
+			for range 240 { // a server that reads its configuration again still answers by the old one for a moment
 				out, err := at.try(r.good)
 				if said = out; (err == nil) == (want == "pass") {
 					return
@@ -171,7 +171,7 @@ func (h *host) restart(k kind) {
 		return
 	}
 	var said string
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		out, err := h.try(k.up)
 		if said = out; err == nil {
 			return

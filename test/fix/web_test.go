@@ -9,7 +9,7 @@ import (
 
 func (h *host) answers(want string) {
 	h.t.Helper()
-	real.Eventually(h.t, 20*time.Second, "the answer "+want, func() bool {
+	real.Eventually(h.t, time.Minute, "the answer "+want, func() bool {
 		out, err := h.try("curl -sI http://127.0.0.1/ | tr -d '\\r' | grep -i '^server:'")
 		return err == nil && out == want+"\n"
 	})
@@ -19,7 +19,7 @@ func (h *host) answers(want string) {
 func apacheHost(t *testing.T) *host {
 	h := newHost(t, "/usr/sbin/apache2", "curl")
 	h.run("echo 'ServerName localhost' >/etc/apache2/conf-enabled/name.conf; a2enmod -q dav; apache2ctl start")
-	real.Eventually(t, 20*time.Second, "Apache", func() bool { _, err := h.try("curl -s http://127.0.0.1/"); return err == nil })
+	real.Eventually(t, time.Minute, "Apache", func() bool { _, err := h.try("curl -s http://127.0.0.1/"); return err == nil })
 	return h
 }
 

@@ -85,7 +85,7 @@ authorization_paths:
 func (s *site) start() {
 	s.t.Helper()
 	s.doorward = real.Start(s.t, "doorward", exec.Command(real.Program(s.t), "serve", "--config", s.config))
-	s.doorward.AwaitListening(fmt.Sprintf("127.0.0.1:%d", s.ports.doorward), 30*time.Second)
+	s.doorward.AwaitListening(fmt.Sprintf("127.0.0.1:%d", s.ports.doorward), time.Minute)
 }
 
 // certificate writes one that nobody but this test trusts: cert.pem, cert.key and both in both.pem.
@@ -128,7 +128,7 @@ func (s *site) browser() *http.Client {
 			return (&net.Dialer{}).DialContext(ctx, network, fmt.Sprintf("127.0.0.1:%d", s.ports.proxy))
 		}}
 	s.t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Jar: jar, Transport: transport, Timeout: 30 * time.Second,
+	return &http.Client{Jar: jar, Transport: transport, Timeout: time.Minute,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
@@ -371,7 +371,7 @@ func (s *site) down(agent *http.Client) {
 		s.t.Errorf("%d requests arrived while Doorward was down", len(arrived))
 	}
 	s.start()
-	real.Eventually(s.t, 20*time.Second, "the site to be back", func() bool {
+	real.Eventually(s.t, time.Minute, "the site to be back", func() bool {
 		status, _, _ := s.do(agent, "GET", "/desk")
 		return status == 200
 	})

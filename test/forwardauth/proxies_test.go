@@ -12,7 +12,7 @@ import (
 
 func (s *site) proxy(name string, cmd *exec.Cmd) {
 	s.t.Helper()
-	real.Start(s.t, name, cmd).AwaitListening(fmt.Sprintf("127.0.0.1:%d", s.ports.proxy), 20*time.Second)
+	real.Start(s.t, name, cmd).AwaitListening(fmt.Sprintf("127.0.0.1:%d", s.ports.proxy), time.Minute)
 }
 
 // TestNginx uses packaging/proxies/nginx as it is: auth_request.

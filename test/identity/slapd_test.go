@@ -88,7 +88,10 @@ access to * by dn.exact="%[6]s" read by * none
 func (s *slapd) start() {
 	s.t.Helper()
 	s.Process = real.Start(s.t, "slapd", exec.Command("/usr/sbin/slapd", "-d", "stats", "-f", s.conf, "-h", s.urls))
-	s.AwaitListening(fmt.Sprintf("127.0.0.1:%d", s.plain), 30*time.Second)
+	s.AwaitListening(fmt.Sprintf("127.0.0.1:%d", s.plain), time.Minute)
+	if s.ca != "" { // it listens on one after the other
+		s.AwaitListening(fmt.Sprintf("127.0.0.1:%d", s.tls), time.Minute)
+	}
 }
 
 // change gives LDIF to ldapadd or ldapmodify.

@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/exec"
 	"os/user"
@@ -42,12 +41,7 @@ func mariadb(t *testing.T) (dsn string, restart func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	port := l.Addr().(*net.TCPAddr).Port
-	l.Close()
+	port := real.FreePort(t)
 	as := &syscall.SysProcAttr{}
 	if os.Geteuid() == 0 {
 		u, err := user.Lookup("mysql")

@@ -96,7 +96,7 @@ func follow(t *testing.T) {
 		}
 	}
 	for _, address := range []string{"127.0.0.1:8443", "127.0.0.1:8600"} {
-		real.Eventually(t, 30*time.Second, "nothing to listen on "+address+" after the clean-up", func() bool {
+		real.Eventually(t, time.Minute, "nothing to listen on "+address+" after the clean-up", func() bool {
 			conn, err := net.DialTimeout("tcp", address, time.Second)
 			if err == nil {
 				conn.Close()
@@ -123,7 +123,7 @@ func tryOut(t *testing.T, password string) {
 	page.Click("button[type=submit]")
 	want := func(text string) {
 		t.Helper()
-		real.Eventually(t, 20*time.Second, fmt.Sprintf("%q on the page", text), func() bool { return strings.Contains(page.Text(), text) })
+		real.Eventually(t, time.Minute, fmt.Sprintf("%q on the page", text), func() bool { return strings.Contains(page.Text(), text) })
 	}
 	want("Logged in as anna")
 	page.Go("https://localhost:8443/Ticket/Create.html?Queue=1")

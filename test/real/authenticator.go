@@ -28,9 +28,14 @@ func (p *Page) AddAuthenticator() proto.WebAuthnAuthenticatorID {
 }
 
 // Code is what an authenticator app with the secret shows now, or some steps of 30 seconds later (RFC 6238). It is worked out by
-// hand: the library that Doorward checks codes with would agree with itself.
+// hand: the library that Doorward checks codes with would agree with itself. The code of the step before is taken as long as its next
+// one lasts, so that for it Code waits for a new step near the end of one.
 func Code(t testing.TB, secret string, steps int64) string {
 	t.Helper()
+	const step = 30 * time.Second
+	if left := step - time.Duration(time.Now().UnixNano())%step; steps < 0 && left < 8*time.Second {
+		time.Sleep(left)
+	}
 	key, err := base32.StdEncoding.DecodeString(secret)
 	if err != nil {
 		t.Fatalf("secret %q: %v", secret, err)

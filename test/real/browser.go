@@ -3,7 +3,7 @@ package real
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
+	"os"
 	"testing"
 	"time"
 
@@ -20,8 +20,12 @@ const chromium = "/usr/bin/chromium"
 func Browser(t testing.TB) *rod.Browser {
 	t.Helper()
 	Require(t, chromium)
-	l := launcher.New().Bin(chromium).Leakless(false).Headless(true).NoSandbox(true).
-		UserDataDir(filepath.Join(t.TempDir(), "chromium"))
+	profile, err := os.MkdirTemp("", "doorward-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { remove(t, profile) })
+	l := launcher.New().Bin(chromium).Leakless(false).Headless(true).NoSandbox(true).UserDataDir(profile)
 	for _, flag := range []flags.Flag{"disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
 		"disable-component-update", "disable-sync", "ignore-certificate-errors", "disable-dev-shm-usage"} {
 		l = l.Set(flag)
@@ -50,7 +54,7 @@ func Open(t testing.TB, b *rod.Browser, url string) *Page {
 	t.Helper()
 	var p *Page
 	step(t, nil, "open "+url, func() {
-		p = &Page{t, b.MustPage().Timeout(5 * time.Minute)}
+		p = &Page{t, b.MustPage().Timeout(15 * time.Minute)}
 		p.Page.MustNavigate(url).MustWaitLoad()
 	})
 	return p

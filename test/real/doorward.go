@@ -47,7 +47,7 @@ sites:
 func Serve(t testing.TB, config string) *Process {
 	t.Helper()
 	p := Start(t, "doorward", exec.Command(Program(t), "serve", "--config", config))
-	Eventually(t, 30*time.Second, "doorward to be ready", func() bool {
+	Eventually(t, time.Minute, "doorward to be ready", func() bool {
 		if p.Ended() {
 			t.Fatal("doorward ended before it was ready")
 		}
@@ -60,9 +60,10 @@ func Serve(t testing.TB, config string) *Process {
 // command fails.
 func (d *Doorward) Run(stdin string, args ...string) string {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
+	program := Program(d.t) // whose making has no limit
+	ctx, cancel := context.WithTimeout(d.t.Context(), 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, Program(d.t), args...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	var out, problems bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &problems
 	if err := cmd.Run(); err != nil {

@@ -112,7 +112,7 @@ func (p *Process) AwaitListening(address string, limit time.Duration) {
 		if p.Ended() {
 			p.t.Fatalf("%s ended before it listened on %s", p.name, address)
 		}
-		conn, err := net.DialTimeout("tcp", address, time.Second)
+		conn, err := net.DialTimeout("tcp", address, 20*time.Second)
 		if err != nil {
 			return false
 		}

@@ -5,7 +5,6 @@ package real
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/doorward/doorward/porttest"
 )
 
 // Require skips the test, with what to install, unless every program is there: a name in PATH or an absolute path.
@@ -105,26 +106,33 @@ func Folder(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := os.RemoveAll(dir); err != nil {
-			t.Errorf("delete the test's folder: %v", err)
-		}
-	})
+	t.Cleanup(func() { remove(t, dir) })
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return dir
 }
 
-// FreePort is a TCP port of 127.0.0.1 that nothing uses now.
+// remove deletes a folder in which processes that were killed may write for a moment yet.
+func remove(t testing.TB, dir string) {
+	t.Helper()
+	err := os.RemoveAll(dir)
+	for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); err = os.RemoveAll(dir) {
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
+		t.Errorf("delete the test's folder: %v", err)
+	}
+}
+
+// FreePort is a TCP port of 127.0.0.1 that nothing uses now; it is given to nobody else in this process.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Free()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // Write puts text into dir/name with mode and returns the file's path.

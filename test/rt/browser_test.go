@@ -103,7 +103,7 @@ func wantText(t *testing.T, page *real.Page, wants ...string) {
 	t.Helper()
 	for _, want := range wants {
 		got := page.Text()
-		for end := time.Now().Add(20 * time.Second); !strings.Contains(got, want); got = page.Text() {
+		for end := time.Now().Add(time.Minute); !strings.Contains(got, want); got = page.Text() {
 			if time.Now().After(end) {
 				t.Fatalf("the page at %s does not say %q:\n%s", page.URL(), want, got)
 			}

@@ -45,7 +45,7 @@ func startTracker(t *testing.T, publicPort int) *tracker {
 	r := installTracker(t, publicPort)
 	r.grantRights(t)
 	r.Process = real.Start(t, "request-tracker", r.serve())
-	r.AwaitListening(r.address, time.Minute)
+	r.AwaitListening(r.address, 3*time.Minute)
 	return r
 }
 

@@ -43,7 +43,7 @@ func TestHookInTheDocs(t *testing.T) {
 	cmd.Env = append(os.Environ(), "SMS_ACCOUNT=AC1", "SMS_FROM=+4930123", "SMS_GATEWAY="+gateway.URL, fmt.Sprint("SMS_PORT=", port),
 		"SMS_PASSWORD_FILE="+real.Write(t, dir, "password", "secret\n", 0o600), "DOORWARD_TOKEN_FILE="+real.Write(t, dir, "token", "hook\n", 0o600))
 	address := fmt.Sprint("127.0.0.1:", port)
-	real.Start(t, "hook", cmd).AwaitListening(address, 20*time.Second)
+	real.Start(t, "hook", cmd).AwaitListening(address, time.Minute)
 
 	post := func(token, id string) int {
 		t.Helper()

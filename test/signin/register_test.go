@@ -43,7 +43,7 @@ func startHook(t *testing.T) *hook {
 // next waits until so many messages have come, and returns the last.
 func (h *hook) next(t *testing.T, n int) (m map[string]string) {
 	t.Helper()
-	real.Eventually(t, 20*time.Second, fmt.Sprintf("message %d at the hook", n), func() bool {
+	real.Eventually(t, time.Minute, fmt.Sprintf("message %d at the hook", n), func() bool {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if len(h.messages) >= n {
