@@ -24,12 +24,16 @@ const module = "github.com/doorward/doorward/"
 var allowedImports = map[string][]string{
 	"store": {},
 	"rules": {},
-	"event": {"store"},
+	// What of YAML is let through to its parser; it knows no key.
+	"plainyaml": {},
+	// How a file is written whole or not at all; it knows nothing of what is in it.
+	"wholefile": {},
+	"event":     {"store"},
 	// The wire of an export; it knows no event.
 	"event/syslog": {},
 	// It tells people what the log counts.
 	"event/digest": {"event", "language", "mail", "store"},
-	"journal":      {"store"},
+	"journal":      {"store", "wholefile"},
 
 	// What people read, and how it reaches them.
 	"language": {},
@@ -41,20 +45,26 @@ var allowedImports = map[string][]string{
 
 	// Bans in the kernel know addresses and times; the base ruleset knows ports and networks.
 	"firewall":         {"firewall/ruleset"}, // whose settings stand in the same section
-	"firewall/ruleset": {},
+	"firewall/ruleset": {"wholefile"},
 	// Who is refused: those who propose and those who enforce meet here.
 	"decision":         {"event", "journal", "store"},
 	"decision/bouncer": {"decision", "journal", "store"}, // CrowdSec's protocol over it
 
 	// Domains.
-	"auth":       {"auth/directory", "auth/oidc", "auth/password", "event", "journal", "language", "mail", "store"},
+	"auth":       {"auth/directory", "auth/oidc", "auth/password", "event", "journal", "language", "mail", "store", "wholefile"},
 	"auth/pages": {"auth", "auth/oidc", "auth/password", "event", "language"},
 	// A judge of passwords that knows nothing of accounts; the policies and lists are data.
 	"auth/password": {"rules"},
 	// Other systems that vouch for people; they know no accounts.
 	"auth/directory": {},
 	"auth/oidc":      {},
-	"gateway":        {"auth", "auth/pages", "decision", "event", "language", "rules"}, // the chain asks the decisions about each client
+	"gateway":        {"gateway/exclusion", "gateway/waf", "seclang", "auth", "auth/pages", "decision", "event", "language", "rules", "wholefile"}, // the chain asks the decisions about each client
+
+	// What rules see of requests; it knows no chain.
+	"gateway/waf": {"rules", "seclang", "seclang/syntax"},
+
+	// From what the rules found to what is left out of them; it knows no chain either.
+	"gateway/exclusion": {"event", "gateway/waf", "journal", "store"},
 
 	// What the gateway's own tool may know: its configuration, and nothing of how it works.
 	"gateway/doctor": {"gateway"},
@@ -62,10 +72,10 @@ var allowedImports = map[string][]string{
 	// A domain that knows hosts, not requests: what was read is judged, and what reads knows no verdict.
 	"audit":           {"audit/facts", "audit/scan"},
 	"audit/facts":     {"audit/netfilter", "rules"},
-	"audit/fix":       {"audit", "audit/facts", "rules"}, // a repair is judged by the controls it answers
+	"audit/fix":       {"audit", "audit/facts", "rules", "wholefile"}, // a repair is judged by the controls it answers
 	"audit/netfilter": {},
 	"audit/remind":    {"audit", "audit/register", "audit/report", "language", "mail", "store"}, // it tells people what the others know
-	"audit/report":    {"audit", "audit/facts"},
+	"audit/report":    {"audit", "audit/facts", "wholefile"},
 	"audit/register":  {"audit/scan", "journal", "store"},
 	"audit/scan":      {}, // files of other scanners
 	"audit/trial":     {"audit", "audit/facts"},
@@ -74,26 +84,37 @@ var allowedImports = map[string][]string{
 	"detect":               {"decision", "detect/fail2ban", "detect/sigma", "event", "ingest", "rules", "store"},
 	"detect/fail2ban":      {"detect/fail2ban/pyre"},
 	"detect/fail2ban/pyre": {},
-	"detect/sigma":         {}, // rules and correlations: fields in, matches out
+	"detect/sigma":         {"plainyaml"}, // rules and correlations: fields in, matches out
 	// What others wrote down; it knows nothing of what is done about it.
 	"ingest": {"event", "rules"},
 
+	// Rules of web application firewalls and the leaves of their engine: texts in, matches, texts or verdicts out.
+	"seclang":           {"seclang/body", "seclang/judge", "seclang/pattern", "seclang/syntax", "seclang/transform"},
+	"seclang/body":      {},
+	"seclang/judge":     {},
+	"seclang/pattern":   {},
+	"seclang/syntax":    {},
+	"seclang/transform": {},
+
 	// Above the domains: they show or command them, and know no configuration file.
-	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "detect", "event", "journal", "mail"},
+	"api":     {"audit/register", "audit/scan", "auth", "decision", "decision/bouncer", "detect", "event", "gateway/exclusion", "journal", "mail"},
 	"console": {"auth", "auth/pages", "decision", "detect", "event", "gateway", "geo", "hostname", "language"},
 
-	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "detect", "event", "firewall", "firewall/ruleset", "gateway", "geo", "hostname", "mail", "store"},
-	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "detect", "event", "event/digest", "firewall", "gateway", "geo", "hostname", "journal", "language",
+	"config": {"audit", "audit/facts", "auth", "auth/directory", "auth/oidc", "auth/password", "console", "decision", "detect", "event", "firewall", "firewall/ruleset", "gateway", "geo", "hostname", "mail", "plainyaml", "store"},
+	"app": {"api", "audit/register", "audit/remind", "auth", "auth/directory", "auth/oidc", "config", "console", "decision", "decision/bouncer", "detect", "event", "event/digest", "firewall", "gateway", "gateway/exclusion", "geo", "hostname", "journal", "language",
 		"mail", "rules", "store"},
 	"demo":          {"app", "auth", "config", "demo/helpdesk", "gateway"},
 	"demo/helpdesk": {},
-	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "event", "event/syslog", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "ingest", "journal", "language", "mail", "rules", "store"},
+	"cmd/doorward":  {"api", "app", "audit", "audit/facts", "audit/fix", "audit/register", "audit/report", "audit/scan", "audit/trial", "auth", "config", "decision", "decision/bouncer", "demo", "detect", "detect/fail2ban", "event", "event/syslog", "firewall", "firewall/ruleset", "gateway", "gateway/doctor", "gateway/exclusion", "ingest", "journal", "language", "mail", "rules", "store", "wholefile"},
 
 	// Helpers of tests.
 	"geo/geotest":           {},
 	"language/languagetest": {"language", "rules"},
 	"mail/mailtest":         {"mail"},
-	"store/storetest":       {"store"},
+	"porttest":              {},
+	"seclang/crstest":       {},
+	"store/storetest":       {"porttest", "store", "unshared"},
+	"unshared":              {},
 }
 
 // allowedPanics names the files that may panic over something other than a cut answer, and why.
