@@ -215,7 +215,7 @@ SecRule REQUEST_FILENAME "@beginsWith /files/" "id:1000,phase:1,pass,nolog,ctl:r
 		t.Errorf("got %+v", told)
 	}
 	must(t, os.WriteFile(own, []byte("# none\nSecRequestBodyNoFilesLimit much\n"), 0o600))
-	bad := gateway.Config{Sites: []gateway.SiteConfig{site}}
+	bad := gateway.Config{DataDir: t.TempDir(), Sites: []gateway.SiteConfig{site}}
 	bad.SetDefaults()
 	_, err := gateway.New(bad, r.deps)
 	if err == nil || !strings.Contains(err.Error(), "own.conf:2: SecRequestBodyNoFilesLimit is \"much\"; write a number of bytes") {
