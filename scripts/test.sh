@@ -76,14 +76,22 @@ only_deadline() {
 	grep -qx '    context deadline exceeded' "$1" && ! grep -q -e 'Failing input' -e '_test.go:' -e '^panic' -e 'DATA RACE' "$1"
 }
 
+# fuzz builds each package once for all its targets, as go test -fuzz would for each; what it finds of interest is kept where
+# go test keeps it.
 fuzz() {
 	say "fuzzing, $FUZZTIME each"
-	grep -rl --include='*_test.go' '^func Fuzz' . | sort | while read -r file; do
-		sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$file" | while read -r target; do
-			package=./$(dirname "${file#./}")
+	kept=$("$GO" env GOCACHE)/fuzz/$("$GO" list -m)
+	grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n 1 dirname | sort -u | while read -r package; do
+		if ! "$GO" test -c -fuzz . -o "$work/fuzz.test" "$package" >"$work/fuzz" 2>&1; then
+			cat "$work/fuzz"
+			fail "build the fuzz targets of $package"
+			continue
+		fi
+		cat "$package"/*_test.go | sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' | while read -r target; do
 			echo "-- $package $target"
-			if "$GO" test -run '^$' -fuzz "^$target\$" -fuzztime "$FUZZTIME" -fuzzminimizetime 1s "$package" >"$work/fuzz" 2>&1; then
-				tail -n 1 "$work/fuzz"
+			if (cd "$package" && "$work/fuzz.test" -test.run '^$' -test.fuzz "^$target\$" -test.fuzztime "$FUZZTIME" -test.fuzzminimizetime 1s \
+				-test.fuzzcachedir "$kept/${package#./}" -test.timeout 0) >"$work/fuzz" 2>&1 && ! grep -q 'no fuzz tests to fuzz' "$work/fuzz"; then
+				tail -n 2 "$work/fuzz" | head -n 1
 				echo "ok  	fuzz $package $target" >>"$work/results"
 			elif only_deadline "$work/fuzz"; then
 				echo "the time ran out while a worker was busy (golang/go#75804); nothing was found"
