@@ -1,8 +1,6 @@
 package audit_test
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,20 +11,11 @@ import (
 
 // TestAccessIsAttested: the rows on who may become root and what is reviewed need the check and a person.
 func TestAccessIsAttested(t *testing.T) {
-	root := t.TempDir()
-	for name, text := range map[string]string{
+	root := rootOf(t, map[string]string{
 		"usr/bin/sudo": "", "var/log/wtmp": "", "etc/sudoers": "%sudo ALL=(ALL:ALL) ALL\n",
 		"etc/passwd": "root:x:0:0::/root:/bin/sh\nanna:x:1000:1000::/home/anna:/bin/sh\n",
 		"etc/shadow": "root:*:20500::::::\nanna:!:20500::::::\n", "etc/group": "sudo:x:27:anna\n",
-	} {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	h, err := facts.OpenHost(facts.HostOptions{Root: root})
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,12 @@ import (
 // collect reads the facts of a folder that holds files, by name.
 func collect(t *testing.T, files map[string]string) facts.Facts {
 	t.Helper()
+	return collectRoot(t, rootOf(t, files))
+}
+
+// rootOf is a folder that holds files, by name.
+func rootOf(t *testing.T, files map[string]string) string {
+	t.Helper()
 	root := t.TempDir()
 	for name, text := range files {
 		name = filepath.Join(root, name)
@@ -29,7 +35,7 @@ func collect(t *testing.T, files map[string]string) facts.Facts {
 			t.Fatal(err)
 		}
 	}
-	return collectRoot(t, root)
+	return root
 }
 
 func collectRoot(t *testing.T, root string) facts.Facts {

@@ -1,8 +1,6 @@
 package audit_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -62,21 +60,12 @@ type watchedHost struct {
 
 func newWatchedHost(t *testing.T) *watchedHost {
 	t.Helper()
-	root := t.TempDir()
 	var status strings.Builder
 	for _, name := range []string{"asterisk", "apache2", "mariadb-server"} {
 		status.WriteString("Package: " + name + "\nStatus: install ok installed\nVersion: 1\nArchitecture: amd64\n\n")
 	}
-	for name, text := range map[string]string{"var/lib/dpkg/status": status.String(), "etc/doorward/rules/own.yaml": "", "etc/fail2ban/filter.d/sshd.conf": "",
-		"etc/rsyslog.d/90.conf": "*.* @@loghost:6514\n"} {
-		path := filepath.Join(root, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	root := rootOf(t, map[string]string{"var/lib/dpkg/status": status.String(), "etc/doorward/rules/own.yaml": "", "etc/fail2ban/filter.d/sshd.conf": "",
+		"etc/rsyslog.d/90.conf": "*.* @@loghost:6514\n"})
 	h, err := facts.OpenHost(facts.HostOptions{Root: root})
 	if err != nil {
 		t.Fatal(err)
