@@ -112,6 +112,7 @@ var allowedImports = map[string][]string{
 	"language/languagetest": {"language", "rules"},
 	"mail/mailtest":         {"mail"},
 	"porttest":              {},
+	"racetest":              {},
 	"seclang/crstest":       {},
 	"store/storetest":       {"porttest", "store", "unshared"},
 	"unshared":              {},

@@ -19,6 +19,7 @@ import (
 	"github.com/doorward/doorward/auth"
 	"github.com/doorward/doorward/journal"
 	"github.com/doorward/doorward/language"
+	"github.com/doorward/doorward/racetest"
 	"github.com/doorward/doorward/rules"
 	"github.com/doorward/doorward/store"
 )
@@ -143,7 +144,7 @@ func TestFloodOfSignIns(t *testing.T) {
 	if wrong < 20 || refused < 100 {
 		t.Errorf("the flood reached %d hashes and %d refusals: too few to show anything", wrong, refused)
 	}
-	if raceDetector {
+	if racetest.On {
 		t.Log("the race detector takes memory and time of its own: not judged")
 		return
 	}

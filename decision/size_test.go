@@ -11,6 +11,7 @@ import (
 
 	"github.com/doorward/doorward/decision"
 	"github.com/doorward/doorward/journal"
+	"github.com/doorward/doorward/racetest"
 	"github.com/doorward/doorward/store"
 	"github.com/doorward/doorward/store/storetest"
 )
@@ -42,7 +43,7 @@ func fill(t testing.TB, l *decision.List) {
 }
 
 func TestHundredThousand(t *testing.T) {
-	if raceDetector {
+	if racetest.On {
 		t.Log("the rows take the race detector minutes, and TestTogether is for it: not judged")
 		return
 	}
@@ -141,7 +142,7 @@ func TestAccountsAreCapped(t *testing.T) {
 
 // TestHistoryIsCapped: beyond 400,000 the oldest offences, and decisions that have ended, are forgotten before their time.
 func TestHistoryIsCapped(t *testing.T) {
-	if raceDetector {
+	if racetest.On {
 		t.Log("the rows take the race detector minutes, and TestTogether is for it: not judged")
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/decision"
+	"github.com/doorward/doorward/racetest"
 	"github.com/doorward/doorward/store/storetest"
 )
 
@@ -66,7 +67,7 @@ func TestWatch(t *testing.T) {
 
 // TestWatchFallsBehind: a reader that does not read costs a bounded memory, holds nobody up and is told everything again.
 func TestWatchFallsBehind(t *testing.T) {
-	if raceDetector {
+	if racetest.On {
 		t.Log("the rows take the race detector minutes, and TestTogether is for it: not judged")
 		return
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/doorward/doorward/mail/mailtest"
+	"github.com/doorward/doorward/racetest"
 )
 
 func TestMain(m *testing.M) {
@@ -35,7 +36,7 @@ func scripts(t *testing.T) []string {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("found %d scripts: %v", len(files), err)
 	}
-	if !raceDetector {
+	if !racetest.On {
 		return files
 	}
 	return slices.DeleteFunc(files, func(file string) bool {

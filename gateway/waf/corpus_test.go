@@ -22,6 +22,7 @@ import (
 	"unicode"
 
 	"github.com/doorward/doorward/gateway/waf"
+	"github.com/doorward/doorward/racetest"
 )
 
 // entry is one text of the corpus and where it is put.
@@ -288,7 +289,7 @@ func TestRates(t *testing.T) {
 		t.Errorf("the corpus has %d attacks and %d harmless texts, and must have 500 and 1000", len(bad), len(good))
 	}
 	t.Logf("%d attacks and %d harmless texts; unseen %d and %d", len(bad), len(good), len(newBad), len(newGood))
-	if raceDetector {
+	if racetest.On {
 		bad, good = eighth(bad), eighth(good)
 	}
 	plain := entry{place: "query", coding: "plain", text: "printer"}
@@ -319,7 +320,7 @@ func TestRates(t *testing.T) {
 		t.Logf("| `%s` | %d | %.1f %% | %.1f %% | %.1f %% | %.1f %% |", c.rules, c.level, stopped, let, percent(unseen), 100-percent(unseenGood))
 		t.Logf("%s %d stops %s; of the unseen %s", c.rules, c.level, list(byClass), list(byNewClass))
 		t.Logf("%s %d refuses of harmless ones %s; of the unseen %s", c.rules, c.level, list(byLanguage), list(byNewLanguage))
-		if !raceDetector && (stopped < c.stopped || let < c.let) {
+		if !racetest.On && (stopped < c.stopped || let < c.let) {
 			t.Errorf("%s at level %d: %.1f %% of attacks are stopped and %.1f %% of harmless texts pass; want %v and %v", c.rules, c.level,
 				stopped, let, c.stopped, c.let)
 		}
@@ -368,7 +369,7 @@ func TestPaddedAttacks(t *testing.T) {
 	published, own := site(t, engine(t, waf.CRS), 1), site(t, engine(t, waf.Doorward), 1)
 	var before, after rate
 	bad := attacks(t)
-	if raceDetector {
+	if racetest.On {
 		bad = eighth(bad)
 	}
 	for _, e := range bad {

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/gateway/waf"
+	"github.com/doorward/doorward/racetest"
 )
 
 // TestFourthRound measures the lists of somebody who had not written the rules, at level 1: the parts that were at hand while rules were
@@ -25,7 +26,7 @@ func TestFourthRound(t *testing.T) {
 			}
 		}
 		bad, good := corpus(t, c.attacks, ""), corpus(t, c.harmless, "")
-		if raceDetector {
+		if racetest.On {
 			bad, good = eighth(bad), eighth(good)
 		}
 		refused, byClass := measure(t, own, bad, of, tell)
@@ -33,7 +34,7 @@ func TestFourthRound(t *testing.T) {
 		stopped, let := percent(refused), 100-percent(wrong)
 		t.Logf("%s: %.1f %% of %d are stopped: %s", c.attacks, stopped, refused.all, list(byClass))
 		t.Logf("%s: %.1f %% of %d pass; refused are %s", c.harmless, let, wrong.all, list(byKind))
-		if !raceDetector && (stopped < c.stopped || let < c.let) {
+		if !racetest.On && (stopped < c.stopped || let < c.let) {
 			t.Errorf("of %s %.1f %% are stopped and of %s %.1f %% pass, want %v and %v", c.attacks, stopped, c.harmless, let, c.stopped, c.let)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/doorward/doorward/gateway/waf"
+	"github.com/doorward/doorward/racetest"
 	"github.com/doorward/doorward/seclang"
 )
 
@@ -133,7 +134,7 @@ const (
 // TestHostileRequests gives requests at the limits to the rules at all levels, and counts the work. DOORWARD_HOSTILE=1 tries more of
 // each, and prints the processor's time.
 func TestHostileRequests(t *testing.T) {
-	if raceDetector {
+	if racetest.On {
 		return // nothing runs at the same time, and the counts are the same
 	}
 	rounds, levels := 1, []int{4}

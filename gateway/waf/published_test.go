@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/doorward/doorward/gateway/waf"
+	"github.com/doorward/doorward/racetest"
 	"github.com/doorward/doorward/seclang/crstest"
 )
 
@@ -18,7 +19,7 @@ const givenUp = " 933100-31 933100-32 933100-37 933100-60 932235-21 932236-42 93
 
 // TestNothingPublishedIsLost: what the published rules refuse of their own regression tests on attacks, Doorward's refuse too.
 func TestNothingPublishedIsLost(t *testing.T) {
-	if raceDetector {
+	if racetest.On {
 		return // nothing runs at the same time, and the answers are the same
 	}
 	crs, own := site(t, engine(t, waf.CRS), 1), site(t, engine(t, waf.Doorward), 1)

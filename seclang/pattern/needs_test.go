@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/doorward/doorward/racetest"
 	"github.com/doorward/doorward/seclang/pattern"
 )
 
@@ -81,7 +82,7 @@ func (r requirement) admits(s string) bool {
 // as many as DOORWARD_STRINGS says.
 func TestNeedsRefuseNoMatch(t *testing.T) {
 	total := 1_000_000
-	if testing.Short() || raceDetector {
+	if testing.Short() || racetest.On {
 		total = 100_000
 	}
 	if n, err := strconv.Atoi(os.Getenv("DOORWARD_STRINGS")); err == nil {

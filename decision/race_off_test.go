@@ -1,6 +1,0 @@
-//go:build !race
-
-package decision_test
-
-// raceDetector tells that this test binary is slowed down and enlarged by the race detector.
-const raceDetector = false
